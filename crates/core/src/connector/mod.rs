@@ -1,0 +1,40 @@
+//! Connectors: the description of a service as data, and every rule about it.
+//!
+//! A document comes in by [`Connector::from_toml`] or [`Connector::from_json`], which name everything that is wrong with it. What a
+//! service does oddly is a named quirk in its document; there is no code per service.
+
+mod auth;
+mod catalogue;
+mod document;
+mod input;
+mod modules;
+mod placement;
+mod read;
+mod schema;
+pub mod target;
+pub mod template;
+mod validate;
+
+pub use auth::{
+    ApiKey, Auth, AuthType, Basic, BasicField, ClientAuthentication, CredentialField, JwtBearer, NoAuth,
+    OAuth1, OAuth2ClientCredentials, OAuth2Code, OAuth2DeviceCode, RevokeRequest, SignatureMethod,
+    SigningAlgorithm, TokenEndpoint, TokenIn, TokenMethod, TokenPlace, TokenRequest,
+};
+pub use catalogue::{Catalogue, built_in};
+pub use document::{
+    Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Scope,
+    SetupChoice, SetupStep, Test, Verified,
+};
+pub use input::{
+    Checked, check_connection_parameters, check_credentials, check_scopes, credential_fields,
+    effective_parameters,
+};
+pub use modules::{BodyEncoding, Field, FieldType, Idempotency, Module, Operation, Pagination};
+pub use placement::{Placement, Source, placements};
+pub use schema::schema;
+pub use template::{Template, TemplateError, Values};
+pub use validate::SetupCall;
+
+const fn yes() -> bool {
+    true
+}

@@ -1,0 +1,17 @@
+//! The words of Jackfield as types, and every rule about them.
+//!
+//! No I/O, no async, no clock: whatever varies is passed in. Everything here can be tested by calling it.
+
+pub mod connector;
+pub mod error;
+pub mod flow;
+pub mod id;
+pub mod names;
+pub mod permit;
+pub mod time;
+pub mod words;
+
+pub use error::{Code, Error, FieldError, Result};
+pub use permit::{Action, Permit, Principal, Resource, permit};
+pub use time::Timestamp;
+pub use words::{ConnectionStatus, Environment, Level, Role};

@@ -1,0 +1,269 @@
+//! Who may do what: one function, and the proof that it was asked.
+//!
+//! A [`Permit`] cannot be made but by [`permit()`] (or, for Jackfield's own housekeeping, by [`Permit::housekeeping`]), and every
+//! change of the store demands one.
+
+use crate::error::{Code, Error, Result};
+use crate::words::{Environment, Level, Role};
+
+/// Who is calling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// A person, by a personal key or a browser session.
+    Member { id: String, role: Role, key: Option<String> },
+    /// An application, by one of its keys, in one environment.
+    Application { id: String, link_name: String, environment: Environment, key: String },
+}
+
+impl Principal {
+    /// The member's id, where a person is calling.
+    pub fn member(&self) -> Option<&str> {
+        match self {
+            Self::Member { id, .. } => Some(id),
+            Self::Application { .. } => None,
+        }
+    }
+
+    /// The id of the API key, where one was used.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Member { key, .. } => key.as_deref(),
+            Self::Application { key, .. } => Some(key),
+        }
+    }
+
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Member { role, .. } => Some(*role),
+            Self::Application { .. } => None,
+        }
+    }
+}
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// read the organization, its connectors, one's own keys
+    Read,
+    /// see a connection: its configuration, status, references, calls
+    See,
+    /// make, edit, enable, disable, publish, delete
+    Manage,
+    /// start a flow, give credentials, reauthorize, switch, revoke
+    Authorize,
+    /// call the service
+    Use,
+}
+
+impl Action {
+    pub const ALL: &'static [Self] = &[Self::Read, Self::See, Self::Manage, Self::Authorize, Self::Use];
+}
+
+/// On what.
+#[derive(Clone, Copy, Debug)]
+pub enum Resource<'a> {
+    /// the organization itself, its members and applications
+    Organization,
+    /// the organization's connectors; `managed_by_admins` is the organization's setting (product N1)
+    Connectors { managed_by_admins: bool },
+    /// a connection, there or to be made
+    Connection { level: Level, managed_by_admins: bool, applications: &'a [String] },
+    /// an authorization or a flow: `owner` is the member's id
+    Authorization { level: Level, owner: &'a str },
+    /// an API key of a member
+    Key { owner: &'a str },
+}
+
+/// The proof that somebody decided. Mutating the store demands one.
+#[derive(Clone, Copy, Debug)]
+pub struct Permit(());
+
+impl Permit {
+    /// For what Jackfield does by itself: set-up, refresh, the end of a flow whose start was permitted, batches of call records.
+    /// `reason` stands at the call so that a reader can judge it.
+    pub const fn housekeeping(_reason: &'static str) -> Self {
+        Self(())
+    }
+}
+
+/// What a refusal may say: that the thing is there, or not even that.
+enum Refusal {
+    Hidden(&'static str),
+    Forbidden(&'static str),
+    Application,
+}
+
+/// Whether the principal may do the action on the resource. The organization has been compared already: a principal meets only
+/// resources of his own, everything else was never found.
+pub fn permit(principal: &Principal, action: Action, resource: &Resource<'_>) -> Result<Permit> {
+    match decide(principal, action, resource) {
+        Ok(()) => Ok(Permit(())),
+        Err(Refusal::Hidden(what)) => Err(Error::not_found(what)),
+        Err(Refusal::Forbidden(why)) => Err(Error::new(Code::Forbidden, why)),
+        Err(Refusal::Application) => Err(Error::new(
+            Code::ApplicationNotAllowed,
+            "The connection does not allow this application. An admin can allow it in the connection's settings.",
+        )),
+    }
+}
+
+fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Result<(), Refusal> {
+    let role = principal.role();
+    let admin = role.is_some_and(Role::is_admin);
+    match (resource, action) {
+        // A connection decides for itself which applications may use it.
+        (Resource::Connection { applications, .. }, Action::Use) => match principal {
+            Principal::Member { .. } => Ok(()),
+            Principal::Application { link_name, .. } => {
+                if applications.iter().any(|a| a == "*" || a == link_name) {
+                    Ok(())
+                } else {
+                    Err(Refusal::Application)
+                }
+            }
+        },
+        (Resource::Connection { level, .. }, Action::See | Action::Read) => match principal {
+            Principal::Member { role: Role::User, .. } if *level != Level::User => {
+                Err(Refusal::Hidden("connection"))
+            }
+            _ => Ok(()),
+        },
+        (Resource::Connection { managed_by_admins, level, .. }, Action::Manage) => {
+            if *level == Level::System {
+                return Err(Refusal::Forbidden("A system connection is managed by Jackfield itself."));
+            }
+            may_manage(role, *managed_by_admins)
+        }
+        (Resource::Connection { level, .. }, Action::Authorize) => may_authorize(role, *level),
+        (Resource::Connectors { .. } | Resource::Organization, Action::Read | Action::See | Action::Use) => {
+            Ok(())
+        }
+        (Resource::Connectors { managed_by_admins }, Action::Manage | Action::Authorize) => {
+            may_manage(role, *managed_by_admins)
+        }
+        (Resource::Organization, Action::Manage | Action::Authorize) => {
+            if admin {
+                Ok(())
+            } else {
+                Err(Refusal::Forbidden("Only the super admin and admins may do this."))
+            }
+        }
+        (Resource::Authorization { level, owner }, Action::Read | Action::See) => {
+            // At level admin the accounts are the organization's; at level user they are the person's own, and admins oversee them.
+            let own = principal.member() == Some(owner);
+            let shared = *level != Level::User && role.is_some_and(|r| r != Role::User);
+            if own || admin || shared { Ok(()) } else { Err(Refusal::Hidden("authorization")) }
+        }
+        (Resource::Authorization { level, owner }, Action::Manage | Action::Authorize | Action::Use) => {
+            if *level == Level::User {
+                let own = principal.member() == Some(owner);
+                // Admins may revoke anybody's (Manage), but nobody authorizes in another's name.
+                if own || (admin && action == Action::Manage) {
+                    Ok(())
+                } else {
+                    Err(Refusal::Hidden("authorization"))
+                }
+            } else {
+                may_authorize(role, *level)
+            }
+        }
+        (Resource::Key { owner }, _) => {
+            if principal.member() == Some(owner) {
+                Ok(())
+            } else {
+                Err(Refusal::Hidden("key"))
+            }
+        }
+    }
+}
+
+fn may_manage(role: Option<Role>, managed_by_admins: bool) -> Result<(), Refusal> {
+    match role {
+        Some(Role::SuperAdmin | Role::Admin) => Ok(()),
+        Some(Role::Developer) if !managed_by_admins => Ok(()),
+        Some(Role::Developer) => {
+            Err(Refusal::Forbidden("This organization lets only admins manage connections."))
+        }
+        Some(Role::User) => {
+            Err(Refusal::Forbidden("Only the super admin, admins and developers may do this."))
+        }
+        None => Err(Refusal::Forbidden("An application key calls services; it does not manage.")),
+    }
+}
+
+fn may_authorize(role: Option<Role>, level: Level) -> Result<(), Refusal> {
+    match (role, level) {
+        (None, _) => Err(Refusal::Forbidden("A person authorizes; an application key cannot.")),
+        (Some(_), Level::User) | (Some(Role::SuperAdmin), _) | (Some(Role::Admin), Level::Admin) => Ok(()),
+        (Some(_), Level::Admin) => {
+            Err(Refusal::Forbidden("Only the super admin and admins authorize a connection of level admin."))
+        }
+        (Some(_), Level::System) => {
+            Err(Refusal::Forbidden("Only the super admin authorizes a connection of level system."))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(role: Role) -> Principal {
+        Principal::Member { id: "mem_1".into(), role, key: None }
+    }
+
+    fn connection(level: Level, managed_by_admins: bool, applications: &[String]) -> Resource<'_> {
+        Resource::Connection { level, managed_by_admins, applications }
+    }
+
+    #[test]
+    fn the_rules_of_n1_and_n2() {
+        use Role::{Admin, Developer, SuperAdmin, User};
+        let allowed = |role, action, resource: &Resource<'_>| permit(&member(role), action, resource).is_ok();
+        for (role, manage, reserved, admin, system) in [
+            (SuperAdmin, true, true, true, true),
+            (Admin, true, true, true, false),
+            (Developer, true, false, false, false),
+            (User, false, false, false, false),
+        ] {
+            assert_eq!(allowed(role, Action::Manage, &connection(Level::Admin, false, &[])), manage);
+            assert_eq!(allowed(role, Action::Manage, &connection(Level::Admin, true, &[])), reserved);
+            assert_eq!(allowed(role, Action::Authorize, &connection(Level::Admin, false, &[])), admin);
+            assert_eq!(allowed(role, Action::Authorize, &connection(Level::System, false, &[])), system);
+            assert!(allowed(role, Action::Authorize, &connection(Level::User, false, &[])));
+            assert!(allowed(role, Action::Use, &connection(Level::Admin, false, &[])));
+        }
+    }
+
+    #[test]
+    fn an_application_uses_only_what_allows_it() {
+        let app = Principal::Application {
+            id: "app_1".into(),
+            link_name: "portal".into(),
+            environment: Environment::Stage,
+            key: "key_1".into(),
+        };
+        let listed = ["portal".to_owned()];
+        let other = ["crm".to_owned()];
+        let any = ["*".to_owned()];
+        assert!(permit(&app, Action::Use, &connection(Level::Admin, false, &listed)).is_ok());
+        assert!(permit(&app, Action::Use, &connection(Level::Admin, false, &any)).is_ok());
+        let refused = permit(&app, Action::Use, &connection(Level::Admin, false, &other)).unwrap_err();
+        assert_eq!(refused.code, Code::ApplicationNotAllowed);
+        assert!(permit(&app, Action::Manage, &connection(Level::Admin, false, &any)).is_err());
+    }
+
+    #[test]
+    fn what_one_may_not_see_is_not_found() {
+        let user = member(Role::User);
+        assert_eq!(
+            permit(&user, Action::See, &connection(Level::Admin, false, &[])).unwrap_err().code,
+            Code::NotFound
+        );
+        let others = Resource::Authorization { level: Level::User, owner: "mem_2" };
+        assert_eq!(permit(&user, Action::See, &others).unwrap_err().code, Code::NotFound);
+        assert!(permit(&member(Role::Admin), Action::Manage, &others).is_ok());
+        assert!(permit(&member(Role::Admin), Action::Authorize, &others).is_err());
+        assert!(permit(&user, Action::Manage, &Resource::Key { owner: "mem_2" }).is_err());
+    }
+}

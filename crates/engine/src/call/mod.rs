@@ -1,0 +1,9 @@
+//! Calling services: a call is made ready once (key → permit → binding → credential), then served from memory; [`inject`] places the
+//! credential, [`egress`] is the one door out.
+
+pub mod egress;
+pub(crate) mod inject;
+pub mod invoke;
+pub mod proxy;
+pub(crate) mod ready;
+pub mod record;

@@ -1,0 +1,729 @@
+//! Authorizations: given, listed, renamed, switched, replaced, revoked.
+
+use jackfield_core::connector::{self, Auth};
+use jackfield_core::id::Prefix;
+use jackfield_core::{
+    Action, Code, ConnectionStatus, Environment, Error, FieldError, Level, Permit, Resource, Result,
+    Timestamp, names, permit,
+};
+use jackfield_store::{Authorization, Connection};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::clock::new_id;
+use crate::connect::Credential;
+use crate::connect::exchange::{EXCHANGE_TIME, Granted};
+use crate::connect::flows::FlowView;
+use crate::connect::ground::{Attributes, Ground};
+use crate::connect::prove::Whose;
+use crate::connect::refresh::background_at;
+use crate::page::{Page, PageQuery};
+use crate::work::Work;
+use crate::{Engine, Op};
+
+/// How somebody authorizes.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAuthorization {
+    /// proposed by the service's answer unless given; unique among the connector's authorizations
+    pub account_name: Option<String>,
+    /// all, where the same authorization serves all; else needed
+    pub environments: Option<Vec<Environment>>,
+    /// for schemes that prompt: the fields of the connector
+    pub credentials: Option<Map<String, Value>>,
+    /// id of an authorization of the same person, connector, parameters and scopes, to use instead of authorizing again
+    pub reuse: Option<String>,
+}
+
+/// How somebody authorizes again.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reauthorization {
+    /// the present name unless given
+    pub account_name: Option<String>,
+    /// for schemes that prompt
+    pub credentials: Option<Map<String, Value>>,
+}
+
+/// What may change of an authorization.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuthorizationPatch {
+    pub account_name: String,
+}
+
+/// Which authorization is to serve.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// id of an authorization that the connection holds
+    pub authorization: String,
+}
+
+/// What a service granted, without the credential.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AuthorizationView {
+    pub id: String,
+    pub account_name: String,
+    /// link name of the connector
+    pub connector: String,
+    /// id of the member who authorized
+    pub owner: String,
+    /// where it serves this connection
+    pub environments: Vec<Environment>,
+    /// the granted scopes; the requested ones where the service does not say
+    pub scopes: Vec<String>,
+    /// scopes of the connection that are not granted
+    pub missing_scopes: Vec<String>,
+    pub status: ConnectionStatus,
+    /// why it must be authorized again, or why the last refresh failed
+    pub reason: Option<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+    pub last_refreshed_at: Option<Timestamp>,
+    /// values of the callback, the token answer and set-up steps
+    pub attributes: Attributes,
+}
+
+/// An authorization that can be used again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReusableList {
+    pub items: Vec<AuthorizationView>,
+}
+
+/// The authorization, in an object.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    pub authorization: AuthorizationView,
+}
+
+/// The flow, in an object.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Begun {
+    pub flow: FlowView,
+}
+
+/// What came of an attempt to authorize.
+pub enum Authorized {
+    /// it is there
+    Done(Box<Done>),
+    /// it needs a browser
+    Begun(Begun),
+}
+
+/// What is to be kept of a granted credential.
+pub(crate) struct Keep<'a> {
+    pub owner: &'a str,
+    pub account_name: Option<&'a str>,
+    pub environments: &'a [Environment],
+    pub requested: &'a [String],
+    /// the authorization that it replaces
+    pub replaces: Option<&'a str>,
+}
+
+/// What was kept, and what is left to do.
+pub(crate) struct Kept {
+    pub authorization: Authorization,
+    /// the person at the service is another one than before
+    pub different_account: bool,
+    /// authorizations that nothing holds any more: to be revoked at the service
+    pub orphans: Vec<Authorization>,
+}
+
+/// The member in a binding: at level `user` each has his own.
+pub(crate) fn binding_member(level: Level, owner: &str) -> &str {
+    if level == Level::User { owner } else { "" }
+}
+
+impl Engine {
+    /// Authorizes a connection, or begins to.
+    pub async fn authorize(&self, op: &Op, link_name: &str, new: NewAuthorization) -> Result<Authorized> {
+        let connection = self.find_connection(op, link_name).await?;
+        let resource = self.connection_resource(op, &connection).await?;
+        let permit = permit(&op.principal, Action::Authorize, &resource.as_resource())?;
+        let owner = op.member()?.to_owned();
+        let environments = check_environments(&connection, new.environments.as_deref())?;
+        if let Some(id) = &new.reuse {
+            if new.credentials.is_some() || new.account_name.is_some() {
+                return Err(Error::field(
+                    "reuse",
+                    "not_allowed",
+                    "Give reuse alone, or account_name and credentials.",
+                ));
+            }
+            return self.reuse(op, permit, &connection, id, &environments).await;
+        }
+        self.check_account_name(op, &connection, new.account_name.as_deref(), None).await?;
+        let keep = Keep {
+            owner: &owner,
+            account_name: new.account_name.as_deref(),
+            environments: &environments,
+            requested: &connection.scopes.clone(),
+            replaces: None,
+        };
+        self.grant(op, permit, connection, new.credentials, keep).await
+    }
+
+    /// Authorizes anew what an authorization stands for. The old one serves until the new one is proven, then ceases.
+    pub async fn reauthorize(
+        &self,
+        op: &Op,
+        link_name: &str,
+        id: &str,
+        again: Reauthorization,
+    ) -> Result<Authorized> {
+        let connection = self.find_connection(op, link_name).await?;
+        let old = self.held(op, &connection, id).await?;
+        let resource = Resource::Authorization { level: connection.level, owner: &old.owner };
+        let permit = permit(&op.principal, Action::Authorize, &resource)?;
+        let owner = op.member()?.to_owned();
+        self.check_account_name(op, &connection, again.account_name.as_deref(), Some(id)).await?;
+        let bound = self.store().bindings_of(&op.organization, link_name, id).await?;
+        let environments: Vec<Environment> = bound.iter().map(|binding| binding.environment).collect();
+        let keep = Keep {
+            owner: &owner,
+            account_name: again.account_name.as_deref(),
+            environments: &environments,
+            requested: &connection.scopes.clone(),
+            replaces: Some(id),
+        };
+        self.grant(op, permit, connection, again.credentials, keep).await
+    }
+
+    async fn grant(
+        &self,
+        op: &Op,
+        permit: Permit,
+        connection: Connection,
+        credentials: Option<Map<String, Value>>,
+        keep: Keep<'_>,
+    ) -> Result<Authorized> {
+        let ground = self.ground(connection).await?;
+        let fields = connector::check_credentials(&ground.connector, &credentials.unwrap_or_default())
+            .map_err(Error::invalid)?;
+        let granted = match &ground.connector.auth {
+            Auth::OAuth2Code(_) | Auth::OAuth1(_) => {
+                let flow = self.begin_flow(op, permit, &ground, &keep).await?;
+                return Ok(Authorized::Begun(Begun { flow }));
+            }
+            Auth::OAuth2DeviceCode(_) => {
+                return Err(Error::field(
+                    "connector",
+                    "not_supported",
+                    "Connectors of type oauth2_device_code can be described, but not authorized yet.",
+                ));
+            }
+            Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_) => self
+                .own_token(&ground, &Attributes::new(), op.now, EXCHANGE_TIME)
+                .await
+                .map_err(|error| rejected(error))?,
+            Auth::ApiKey(_) | Auth::Basic(_) => {
+                let fields =
+                    fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
+                typed(Credential::Fields(fields), op.now)
+            }
+            Auth::None(_) => typed(Credential::None, op.now),
+        };
+        self.prove(&ground, &granted, &granted.attributes).await?;
+        let whose = self.identify(&ground, &granted, &granted.attributes).await;
+        let mut work = self.begin(permit).await?;
+        let kept = self.keep_grant(&mut work, &ground, granted, whose, &keep, op.now).await?;
+        let done = Done {
+            authorization: self.view_in(&ground.connection, &kept.authorization, keep.environments.to_vec()),
+        };
+        work.answer(op, 201, &done).await?;
+        work.commit().await?;
+        self.revoke_orphans(&ground, kept.orphans, op.now).await;
+        Ok(Authorized::Done(Box::new(done)))
+    }
+
+    /// Keeps what was granted and lets it serve, in the caller's transaction.
+    pub(crate) async fn keep_grant(
+        &self,
+        work: &mut Work<'_>,
+        ground: &Ground,
+        granted: Granted,
+        whose: Whose,
+        keep: &Keep<'_>,
+        now: Timestamp,
+    ) -> Result<Kept> {
+        let connection = &ground.connection;
+        let organization = connection.organization_id.as_str();
+        let mut orphans = Vec::new();
+        let mut different_account = false;
+        let mut old_name = None;
+        // Read while it is still there: what it served goes to the new one.
+        let old = match keep.replaces {
+            None => None,
+            Some(id) => work.authorization(organization, id).await?,
+        };
+        let id = new_id(Prefix::Authorization, now);
+        if let Some(old) = &old {
+            different_account = matches!((&old.subject, &whose.subject), (Some(was), Some(is)) if was != is);
+            work.move_bindings(organization, &connection.link_name, &old.id, &id).await?;
+            orphans.extend(self.let_go(work, organization, &connection.link_name, &old.id).await?);
+            old_name = Some(old.account_name.clone());
+        }
+        let taken = work.account_names(organization, &connection.connector).await?;
+        let wanted = keep.account_name.map(str::to_owned).or(old_name).or(whose.name);
+        let account_name = free_name(wanted.as_deref(), &ground.connector.name, &taken);
+        let bounds = ground.bounds(&granted.attributes)?;
+        let authorization = Authorization {
+            organization_id: organization.to_owned(),
+            connector: connection.connector.clone(),
+            account_name,
+            owner: keep.owner.to_owned(),
+            subject: whose.subject,
+            requested_scopes: keep.requested.to_vec(),
+            scopes: granted.scopes,
+            attributes: granted.attributes,
+            credential: granted.credential.seal(&bounds, self.keyring(), organization, &id)?,
+            credential_version: 1,
+            refreshable: granted.refreshable,
+            issued_at: granted.issued_at,
+            expires_at: granted.expires_at,
+            refresh_at: background_at(granted.refreshable, granted.issued_at, granted.expires_at),
+            status: ConnectionStatus::Connected,
+            reason: None,
+            presented: 0,
+            lease_until: None,
+            next_attempt_at: None,
+            refresh_error: None,
+            last_refreshed_at: None,
+            last_used_at: None,
+            created_at: now,
+            version: 1,
+            id,
+        };
+        work.insert_authorization(&authorization).await.map_err(|error| {
+            if error.is_unique("authorizations_account_name") {
+                account_name_taken(&authorization.account_name)
+            } else {
+                error.into()
+            }
+        })?;
+        work.hold(organization, &connection.link_name, &authorization.id, now).await?;
+        let member = binding_member(connection.level, keep.owner);
+        for environment in keep.environments {
+            work.bind(organization, &connection.link_name, *environment, member, &authorization.id, now)
+                .await?;
+        }
+        work.touch(organization);
+        Ok(Kept { authorization, different_account, orphans })
+    }
+
+    /// Takes an authorization from a connection; if nobody holds it any more it is deleted and returned, to be revoked at the service.
+    pub(crate) async fn let_go(
+        &self,
+        work: &mut Work<'_>,
+        organization: &str,
+        connection: &str,
+        id: &str,
+    ) -> Result<Option<Authorization>> {
+        work.let_go(organization, connection, id).await?;
+        work.touch(id);
+        if !work.holders(organization, id).await?.is_empty() {
+            return Ok(None);
+        }
+        let orphan = work.authorization(organization, id).await?;
+        work.delete_authorization(organization, id).await?;
+        Ok(orphan)
+    }
+
+    /// Revokes at the service what nobody holds any more. Whatever the service says: here it is gone.
+    pub(crate) async fn revoke_orphans(&self, ground: &Ground, orphans: Vec<Authorization>, now: Timestamp) {
+        for orphan in orphans {
+            let outcome = match Credential::open(
+                self.keyring(),
+                &orphan.organization_id,
+                &orphan.id,
+                &orphan.credential,
+            ) {
+                Ok((credential, bounds)) => match ground.check_endpoints(&bounds, &orphan.attributes) {
+                    Ok(()) => self
+                        .revoke_at_service(ground, &credential, &orphan.attributes, now)
+                        .await
+                        .map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(error) => Err(error.to_string()),
+            };
+            match outcome {
+                Ok(at_service) => {
+                    tracing::info!(authorization = orphan.id, at_service, "authorization revoked")
+                }
+                Err(why) => {
+                    tracing::warn!(
+                        authorization = orphan.id,
+                        why,
+                        "authorization revoked here, but not at the service"
+                    );
+                }
+            }
+        }
+    }
+
+    async fn reuse(
+        &self,
+        op: &Op,
+        permit: Permit,
+        connection: &Connection,
+        id: &str,
+        environments: &[Environment],
+    ) -> Result<Authorized> {
+        let reusable = self.reusable_rows(op, connection).await?;
+        let row = reusable.into_iter().find(|row| row.id == id).ok_or_else(|| {
+            Error::field(
+                "reuse",
+                "unknown",
+                "There is no authorization of yours with this id for the same connector, parameters and scopes.",
+            )
+        })?;
+        let mut work = self.begin(permit).await?;
+        work.hold(&op.organization, &connection.link_name, &row.id, op.now).await?;
+        let member = binding_member(connection.level, &row.owner);
+        for environment in environments {
+            work.bind(&op.organization, &connection.link_name, *environment, member, &row.id, op.now).await?;
+        }
+        let done = Done { authorization: self.view_in(connection, &row, environments.to_vec()) };
+        work.touch(&op.organization);
+        work.answer(op, 201, &done).await?;
+        work.commit().await?;
+        Ok(Authorized::Done(Box::new(done)))
+    }
+
+    /// The caller's authorizations that this connection could use without authorizing again (product N8).
+    pub async fn reusable(&self, op: &Op, link_name: &str) -> Result<ReusableList> {
+        let connection = self.find_connection(op, link_name).await?;
+        let resource = self.connection_resource(op, &connection).await?;
+        permit(&op.principal, Action::Authorize, &resource.as_resource())?;
+        let rows = self.reusable_rows(op, &connection).await?;
+        Ok(ReusableList {
+            items: rows.iter().map(|row| self.view_in(&connection, row, Vec::new())).collect(),
+        })
+    }
+
+    async fn reusable_rows(&self, op: &Op, connection: &Connection) -> Result<Vec<Authorization>> {
+        let owner = op.member()?;
+        let mine = self.open_parameters(connection)?;
+        let mut rows = Vec::new();
+        for row in
+            self.store().authorizations_of_owner(&op.organization, &connection.connector, owner).await?
+        {
+            if row.status != ConnectionStatus::Connected
+                || !same_scopes(&row.requested_scopes, &connection.scopes)
+            {
+                continue;
+            }
+            for holder in self.store().holders(&op.organization, &row.id).await? {
+                let same = match self.store().connection(&op.organization, &holder).await? {
+                    Some(holder) => self.open_parameters(&holder)? == mine,
+                    None => false,
+                };
+                if same {
+                    rows.push(row);
+                    break;
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Parameters of a connection, secret ones as digests, to be compared.
+    fn open_parameters(&self, connection: &Connection) -> Result<std::collections::BTreeMap<String, String>> {
+        use secrecy::ExposeSecret;
+        let mut all = connection.parameters.clone();
+        for (name, value) in self.open_secrets(connection)? {
+            all.insert(name, jackfield_vault::token::digest_text(value.expose_secret()));
+        }
+        Ok(all)
+    }
+
+    /// The authorization, if this connection holds it and the caller may know it.
+    async fn held(&self, op: &Op, connection: &Connection, id: &str) -> Result<Authorization> {
+        let missing = || Error::not_found(format_args!("authorization {id:?}"));
+        let row = self.store().authorization(&op.organization, id).await?.ok_or_else(missing)?;
+        let holders = self.store().holders(&op.organization, id).await?;
+        if !holders.contains(&connection.link_name) {
+            return Err(missing());
+        }
+        permit(
+            &op.principal,
+            Action::See,
+            &Resource::Authorization { level: connection.level, owner: &row.owner },
+        )
+        .map_err(|_| missing())?;
+        Ok(row)
+    }
+
+    pub async fn list_authorizations(
+        &self,
+        op: &Op,
+        link_name: &str,
+        query: &PageQuery,
+    ) -> Result<Page<AuthorizationView>> {
+        let connection = self.find_connection(op, link_name).await?;
+        permit(&op.principal, Action::See, &self.connection_resource(op, &connection).await?.as_resource())?;
+        let (limit, after) = (query.limit()?, query.after()?);
+        // Whose he may see: at level user his own, unless he oversees everybody's.
+        let owner = op.principal.member().unwrap_or("nobody");
+        let others = Resource::Authorization { level: connection.level, owner: "" };
+        let owner = if permit(&op.principal, Action::See, &others).is_ok() { "" } else { owner };
+        let rows =
+            self.store().authorizations_of(&op.organization, link_name, owner, &after, limit.rows()).await?;
+        let mut views = Vec::with_capacity(rows.len());
+        for row in rows {
+            views.push(self.authorization_view(&connection, &row).await?);
+        }
+        Ok(limit.page(views, |view| view.id.clone(), |view| view))
+    }
+
+    pub async fn read_authorization(&self, op: &Op, link_name: &str, id: &str) -> Result<AuthorizationView> {
+        let connection = self.find_connection(op, link_name).await?;
+        let row = self.held(op, &connection, id).await?;
+        self.authorization_view(&connection, &row).await
+    }
+
+    /// Renames an authorization.
+    pub async fn rename_authorization(
+        &self,
+        op: &Op,
+        link_name: &str,
+        id: &str,
+        patch: AuthorizationPatch,
+    ) -> Result<AuthorizationView> {
+        let connection = self.find_connection(op, link_name).await?;
+        let row = self.held(op, &connection, id).await?;
+        let resource = Resource::Authorization { level: connection.level, owner: &row.owner };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        self.check_account_name(op, &connection, Some(&patch.account_name), Some(id)).await?;
+        let mut work = self.begin(permit).await?;
+        let renamed = work.rename_authorization(&op.organization, id, &patch.account_name, op.now).await;
+        renamed.map_err(|error| {
+            if error.is_unique("authorizations_account_name") {
+                account_name_taken(&patch.account_name)
+            } else {
+                error.into()
+            }
+        })?;
+        work.commit().await?;
+        self.read_authorization(op, link_name, id).await
+    }
+
+    /// Takes an authorization from the connection; the last one to let go has it revoked at the service. No call passes with it once this
+    /// has answered.
+    pub async fn revoke_authorization(&self, op: &Op, link_name: &str, id: &str) -> Result<()> {
+        let connection = self.find_connection(op, link_name).await?;
+        let row = self.held(op, &connection, id).await?;
+        let resource = Resource::Authorization { level: connection.level, owner: &row.owner };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let ground = self.ground(connection).await?;
+        let mut work = self.begin(permit).await?;
+        let orphan = self.let_go(&mut work, &op.organization, link_name, id).await?;
+        work.touch(&op.organization);
+        work.commit().await?;
+        self.revoke_orphans(&ground, orphan.into_iter().collect(), op.now).await;
+        Ok(())
+    }
+
+    /// Lets another authorization of the connection serve an environment, or all where one serves all.
+    pub async fn switch_authorization(
+        &self,
+        op: &Op,
+        link_name: &str,
+        environment: &str,
+        switch: Switch,
+    ) -> Result<AuthorizationView> {
+        let connection = self.find_connection(op, link_name).await?;
+        let resource = self.connection_resource(op, &connection).await?;
+        let permit = permit(&op.principal, Action::Authorize, &resource.as_resource())?;
+        let environment = Environment::parse(environment)
+            .ok_or_else(|| Error::not_found(format_args!("environment {environment:?}")))?;
+        let row = self.held(op, &connection, &switch.authorization).await.map_err(|error| {
+            if error.code == Code::NotFound {
+                Error::field("authorization", "unknown", "The connection holds no such authorization.")
+            } else {
+                error
+            }
+        })?;
+        if connection.level == Level::User && op.principal.member() != Some(&row.owner) {
+            return Err(Error::field(
+                "authorization",
+                "not_yours",
+                "At level user each person switches his own accounts.",
+            ));
+        }
+        let one = [environment];
+        let environments = if connection.same_authorization { Environment::ALL } else { &one };
+        let member = binding_member(connection.level, &row.owner);
+        let mut work = self.begin(permit).await?;
+        for environment in environments {
+            work.bind(&op.organization, link_name, *environment, member, &row.id, op.now).await?;
+        }
+        work.touch(&op.organization);
+        work.commit().await?;
+        self.authorization_view(&connection, &row).await
+    }
+
+    /// Whether an account name may be given: well-formed, and not another authorization's.
+    pub(crate) async fn check_account_name(
+        &self,
+        op: &Op,
+        connection: &Connection,
+        name: Option<&str>,
+        except: Option<&str>,
+    ) -> Result<()> {
+        let Some(name) = name else { return Ok(()) };
+        if let Err(why) = names::display_name(name) {
+            return Err(Error::field("account_name", "invalid", format!("The account name {why}.")));
+        }
+        match self.store().authorization_named(&op.organization, &connection.connector, name).await? {
+            Some(id) if Some(id.as_str()) != except => Err(account_name_taken(name)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn authorization_view(
+        &self,
+        connection: &Connection,
+        row: &Authorization,
+    ) -> Result<AuthorizationView> {
+        let bound =
+            self.store().bindings_of(&connection.organization_id, &connection.link_name, &row.id).await?;
+        Ok(self.view_in(connection, row, bound.into_iter().map(|binding| binding.environment).collect()))
+    }
+
+    fn view_in(
+        &self,
+        connection: &Connection,
+        row: &Authorization,
+        mut environments: Vec<Environment>,
+    ) -> AuthorizationView {
+        environments.sort_unstable();
+        environments.dedup();
+        let scopes = row.scopes.as_ref().unwrap_or(&row.requested_scopes);
+        AuthorizationView {
+            id: row.id.clone(),
+            account_name: row.account_name.clone(),
+            connector: row.connector.clone(),
+            owner: row.owner.clone(),
+            environments,
+            scopes: scopes.clone(),
+            missing_scopes: connection
+                .scopes
+                .iter()
+                .filter(|scope| !scopes.contains(scope))
+                .cloned()
+                .collect(),
+            status: row.status,
+            reason: row.reason.clone().or_else(|| row.refresh_error.clone()),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_used_at: row.last_used_at,
+            last_refreshed_at: row.last_refreshed_at,
+            attributes: row.attributes.clone(),
+        }
+    }
+}
+
+pub(crate) fn account_name_taken(name: &str) -> Error {
+    Error {
+        fields: vec![FieldError::new(
+            "account_name",
+            "taken",
+            "Choose a name that no other account of this connector has.",
+        )],
+        ..Error::new(Code::AccountNameTaken, format!("Another account of this connector is called {name:?}."))
+    }
+}
+
+/// A credential that somebody typed.
+fn typed(credential: Credential, now: Timestamp) -> Granted {
+    Granted {
+        credential,
+        refreshable: false,
+        issued_at: now,
+        expires_at: None,
+        scopes: None,
+        attributes: Attributes::new(),
+        answer: None,
+        id_token: None,
+    }
+}
+
+/// A client that the token endpoint refuses is a wrong credential, not a failing service.
+fn rejected(error: crate::connect::exchange::ExchangeError) -> Error {
+    use crate::connect::exchange::ExchangeError;
+    match error {
+        ExchangeError::Token(jackfield_oauth::TokenError::Refused { code, description, .. }) => {
+            let why = description.map_or_else(|| code.clone(), |text| format!("{code}: {text}"));
+            Error::new(
+                Code::CredentialRejected,
+                format!(
+                    "The service refused the connection's own client ({why}). Nothing was stored. Check the connection's parameters."
+                ),
+            )
+        }
+        other => other.into_error(),
+    }
+}
+
+fn check_environments(connection: &Connection, given: Option<&[Environment]>) -> Result<Vec<Environment>> {
+    let all = || Environment::ALL.to_vec();
+    match (connection.same_authorization, given) {
+        (true, None) => Ok(all()),
+        (true, Some(given)) if Environment::ALL.iter().all(|e| given.contains(e)) => Ok(all()),
+        (true, Some(_)) => Err(Error::field(
+            "environments",
+            "not_allowed",
+            "The same authorization serves all environments of this connection: leave environments out, or give all three.",
+        )),
+        (false, None | Some([])) => Err(Error::field(
+            "environments",
+            "required",
+            format!(
+                "Each environment has its own authorization here: say {} (one or several).",
+                Environment::choices()
+            ),
+        )),
+        (false, Some(given)) => {
+            let mut environments = given.to_vec();
+            environments.sort_unstable();
+            environments.dedup();
+            Ok(environments)
+        }
+    }
+}
+
+fn same_scopes(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().all(|scope| b.contains(scope))
+}
+
+/// A name that no account has: the wanted one, or `<Service> account <n>`; numbered where it is taken.
+fn free_name(wanted: Option<&str>, service: &str, taken: &[String]) -> String {
+    let free = |name: &str| !taken.iter().any(|t| t == name);
+    match wanted {
+        Some(name) if free(name) => name.to_owned(),
+        Some(name) => {
+            let base: String = name.chars().take(names::DISPLAY_NAME_MAX - 8).collect();
+            (2..).map(|n| format!("{base} ({n})")).find(|name| free(name)).unwrap_or(base)
+        }
+        None => (1..).map(|n| format!("{service} account {n}")).find(|name| free(name)).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_proposed_and_numbered() {
+        let taken = ["Acme account 1".to_owned(), "ada@acme.example".to_owned()];
+        assert_eq!(free_name(None, "Acme", &taken), "Acme account 2");
+        assert_eq!(free_name(Some("ada@acme.example"), "Acme", &taken), "ada@acme.example (2)");
+        assert_eq!(free_name(Some("lin@acme.example"), "Acme", &taken), "lin@acme.example");
+    }
+}

@@ -1,0 +1,514 @@
+//! Connections: made, listed, changed, deleted.
+
+use std::collections::BTreeMap;
+
+use jackfield_core::connector;
+use jackfield_core::id::Prefix;
+use jackfield_core::{
+    Action, Code, ConnectionStatus, Environment, Error, FieldError, Level, Resource, Result, Role, Timestamp,
+    names, permit,
+};
+use jackfield_store::Connection;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::clock::new_id;
+use crate::connect::Secrets;
+use crate::connect::connectors::{ConnectorCard, Found, check_usable, link_name_taken};
+use crate::connect::credential::seal_map;
+use crate::connect::ground::secrets_context;
+use crate::govern::organizations::version_conflict;
+use crate::page::{Page, PageQuery};
+use crate::{Engine, Op};
+
+/// What a new connection is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewConnection {
+    /// link name of the connector
+    pub connector: String,
+    /// display name, not unique
+    pub name: String,
+    /// permanent and unique; derived from the name unless given
+    pub link_name: Option<String>,
+    /// `admin` or `user`; `admin` unless told
+    pub level: Option<Level>,
+    /// the connector's default scopes unless given
+    pub scopes: Option<Vec<String>>,
+    #[serde(default)]
+    pub parameters: Map<String, Value>,
+    /// one authorization for all environments, or one each; one for all unless told
+    pub same_authorization: Option<bool>,
+    /// link names of the applications that may use it; `["*"]` unless told
+    pub applications: Option<Vec<String>>,
+}
+
+/// What is to change. What is absent stays.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionPatch {
+    pub name: Option<String>,
+    /// consent is asked again by reauthorizing; until then `missing_scopes` of the authorizations say what is not granted
+    pub scopes: Option<Vec<String>>,
+    /// merged into the present ones; null takes one out
+    pub parameters: Option<Map<String, Value>>,
+    pub same_authorization: Option<bool>,
+    pub applications: Option<Vec<String>>,
+    /// the version that was read; when it is no longer the present one, nothing is changed
+    pub version: Option<i64>,
+}
+
+/// The status of a connection by environment.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Statuses {
+    pub development: ConnectionStatus,
+    pub stage: ConnectionStatus,
+    pub production: ConnectionStatus,
+}
+
+impl Statuses {
+    const NONE: Self = Self {
+        development: ConnectionStatus::NotConnected,
+        stage: ConnectionStatus::NotConnected,
+        production: ConnectionStatus::NotConnected,
+    };
+
+    fn set(&mut self, environment: Environment, status: ConnectionStatus) {
+        match environment {
+            Environment::Development => self.development = status,
+            Environment::Stage => self.stage = status,
+            Environment::Production => self.production = status,
+        }
+    }
+}
+
+/// A connection.
+#[derive(Serialize, ToSchema)]
+pub struct ConnectionView {
+    pub link_name: String,
+    pub name: String,
+    pub connector: ConnectorCard,
+    pub level: Level,
+    pub scopes: Vec<String>,
+    /// secret ones are shown as `{"set": true}`
+    #[schema(value_type = Object)]
+    pub parameters: Map<String, Value>,
+    pub same_authorization: bool,
+    pub enabled: bool,
+    pub applications: Vec<String>,
+    /// at level `user` it is the caller's own
+    pub status: Statuses,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// give it back with a change, so that nobody's change is overwritten
+    pub version: i64,
+}
+
+/// Which connections are wanted.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectionQuery {
+    /// link name of a connector
+    pub connector: Option<String>,
+    /// `system`, `admin` or `user`
+    pub level: Option<Level>,
+    /// items a page, 1 to 200; 50 unless told
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before
+    pub cursor: Option<String>,
+}
+
+/// What [`permit`] has to know about a connection.
+pub(crate) struct ConnectionResource<'a> {
+    connection: &'a Connection,
+    managed_by_admins: bool,
+}
+
+impl ConnectionResource<'_> {
+    pub fn as_resource(&self) -> Resource<'_> {
+        Resource::Connection {
+            level: self.connection.level,
+            managed_by_admins: self.managed_by_admins,
+            applications: &self.connection.applications,
+        }
+    }
+}
+
+/// Parameters that were checked, the secret ones still in clear.
+struct Parameters {
+    public: BTreeMap<String, String>,
+    secret: Secrets,
+}
+
+impl Engine {
+    /// The connection, if it is there; whether it may be seen is for [`permit`].
+    pub(crate) async fn find_connection(&self, op: &Op, link_name: &str) -> Result<Connection> {
+        let found = self.store().connection(&op.organization, link_name).await?;
+        found.ok_or_else(|| Error::not_found(format_args!("connection {link_name:?}")))
+    }
+
+    pub(crate) async fn connection_resource<'a>(
+        &self,
+        op: &Op,
+        connection: &'a Connection,
+    ) -> Result<ConnectionResource<'a>> {
+        let managed_by_admins = self.own_organization(&op.organization).await?.managed_by_admins();
+        Ok(ConnectionResource { connection, managed_by_admins })
+    }
+
+    pub async fn create_connection(&self, op: &Op, new: NewConnection) -> Result<ConnectionView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let applications = new.applications.unwrap_or_else(|| vec!["*".to_owned()]);
+        let level = new.level.unwrap_or(Level::Admin);
+        let resource = Resource::Connection {
+            level: if level == Level::System { Level::Admin } else { level },
+            managed_by_admins: organization.managed_by_admins(),
+            applications: &applications,
+        };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let found = self.find_connector(&op.organization, &new.connector).await.map_err(|error| {
+            if error.code == Code::NotFound {
+                Error::field("connector", "unknown", format!("There is no connector {:?}.", new.connector))
+            } else {
+                error
+            }
+        })?;
+        check_usable(&found, &organization.region)?;
+        let connector = &found.connector;
+        let mut wrong = Vec::new();
+        if let Err(why) = names::display_name(&new.name) {
+            wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
+        }
+        if let Some(Err(why)) = new.link_name.as_deref().map(names::link_name) {
+            wrong.push(FieldError::new("link_name", "invalid", format!("The link name {why}.")));
+        }
+        if level == Level::System || !connector.levels.contains(&level) {
+            let message = if level == Level::System {
+                "System connections are made by Jackfield itself.".to_owned()
+            } else {
+                format!("{} does not support level {level}.", connector.name)
+            };
+            wrong.push(FieldError::new("level", "not_allowed", message));
+        }
+        wrong.extend(check_applications(&applications));
+        let scopes = new.scopes.unwrap_or_else(|| {
+            connector.scopes.iter().filter(|s| s.default).map(|s| s.name.clone()).collect()
+        });
+        wrong.extend(connector::check_scopes(connector, &scopes).err().unwrap_or_default());
+        let checked = connector::check_connection_parameters(connector, &new.parameters);
+        wrong.extend(checked.as_ref().err().cloned().unwrap_or_default());
+        let (true, Ok(checked)) = (wrong.is_empty(), checked) else { return Err(Error::invalid(wrong)) };
+        check_private_key(&checked.secret, &checked.public)?;
+        let secret: Secrets = checked.secret.into_iter().map(|(k, v)| (k, SecretString::from(v))).collect();
+
+        let id = new_id(Prefix::Connection, op.now);
+        let mut connection = Connection {
+            organization_id: op.organization.to_string(),
+            link_name: String::new(),
+            secrets: self.seal_secrets(&op.organization, &id, &secret)?,
+            id,
+            name: new.name,
+            connector: found.link_name.clone(),
+            level,
+            scopes,
+            parameters: checked.public,
+            same_authorization: new.same_authorization.unwrap_or(true),
+            enabled: true,
+            applications,
+            created_by: op.principal.member().unwrap_or_default().to_owned(),
+            created_at: op.now,
+            updated_at: op.now,
+            version: 1,
+        };
+        let derived = names::link_name_from(&connection.name);
+        let wanted = new.link_name.as_deref().unwrap_or(&derived);
+        for n in 1..1000 {
+            connection.link_name = names::numbered(wanted, n);
+            let mut work = self.begin(permit).await?;
+            match work.insert_connection(&connection).await {
+                Ok(()) => {}
+                Err(error) if error.is_unique("connections_pkey") && new.link_name.is_none() => continue,
+                Err(error) if error.is_unique("connections_pkey") => return Err(link_name_taken(wanted)),
+                Err(error) => return Err(error.into()),
+            }
+            let view = self.view(&connection, &found, &organization.region, &secret, Statuses::NONE);
+            work.answer(op, 201, &view).await?;
+            // A caller may have asked for this name before, and been told that it is not there.
+            work.touch(&op.organization);
+            work.commit().await?;
+            return Ok(view);
+        }
+        Err(link_name_taken(wanted))
+    }
+
+    pub async fn list_connections(&self, op: &Op, query: &ConnectionQuery) -> Result<Page<ConnectionView>> {
+        let organization = self.own_organization(&op.organization).await?;
+        let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
+        let (limit, after) = (page.limit()?, page.after()?);
+        // Users see only what each person authorizes for himself.
+        let user = matches!(&op.principal, jackfield_core::Principal::Member { role: Role::User, .. });
+        let level = match (user, query.level) {
+            (true, None | Some(Level::User)) => Some(Level::User),
+            (true, Some(_)) => return Ok(Page { items: Vec::new(), next_cursor: None }),
+            (false, level) => level,
+        };
+        let connector = query.connector.as_deref().unwrap_or("");
+        let rows = self.store().connections(&op.organization, level, connector, &after, limit.rows()).await?;
+        let mut statuses: BTreeMap<String, Statuses> = BTreeMap::new();
+        if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+            let member = op.principal.member().unwrap_or("");
+            let found = self
+                .store()
+                .binding_statuses(&op.organization, &first.link_name, &last.link_name, member)
+                .await?;
+            for (connection, environment, status) in found {
+                statuses.entry(connection).or_insert(Statuses::NONE).set(environment, status);
+            }
+        }
+        let mut views = Vec::with_capacity(rows.len());
+        for row in rows {
+            let status = statuses.get(&row.link_name).copied().unwrap_or(Statuses::NONE);
+            let found = self.find_connector(&op.organization, &row.connector).await?;
+            let secrets = self.open_secrets(&row)?;
+            views.push(self.view(&row, &found, &organization.region, &secrets, status));
+        }
+        Ok(limit.page(views, |view| view.link_name.clone(), |view| view))
+    }
+
+    pub async fn read_connection(&self, op: &Op, link_name: &str) -> Result<ConnectionView> {
+        let connection = self.find_connection(op, link_name).await?;
+        permit(&op.principal, Action::See, &self.connection_resource(op, &connection).await?.as_resource())?;
+        self.view_of(op, &connection).await
+    }
+
+    async fn view_of(&self, op: &Op, connection: &Connection) -> Result<ConnectionView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let found = self.find_connector(&op.organization, &connection.connector).await?;
+        let secrets = self.open_secrets(connection)?;
+        let link = &connection.link_name;
+        let member = op.principal.member().unwrap_or("");
+        let mut statuses = Statuses::NONE;
+        for (_, environment, status) in
+            self.store().binding_statuses(&op.organization, link, link, member).await?
+        {
+            statuses.set(environment, status);
+        }
+        Ok(self.view(connection, &found, &organization.region, &secrets, statuses))
+    }
+
+    pub async fn update_connection(
+        &self,
+        op: &Op,
+        link_name: &str,
+        patch: ConnectionPatch,
+    ) -> Result<ConnectionView> {
+        let mut connection = self.find_connection(op, link_name).await?;
+        let permit = permit(
+            &op.principal,
+            Action::Manage,
+            &self.connection_resource(op, &connection).await?.as_resource(),
+        )?;
+        if patch.version.is_some_and(|version| version != connection.version) {
+            let current = self.view_of(op, &connection).await?;
+            return Err(version_conflict().with_extension("current", json!(current)));
+        }
+        let found = self.find_connector(&op.organization, &connection.connector).await?;
+        let mut wrong = Vec::new();
+        if let Some(name) = patch.name {
+            if let Err(why) = names::display_name(&name) {
+                wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
+            }
+            connection.name = name;
+        }
+        if let Some(scopes) = patch.scopes {
+            wrong.extend(connector::check_scopes(&found.connector, &scopes).err().unwrap_or_default());
+            connection.scopes = scopes;
+        }
+        if let Some(applications) = patch.applications {
+            wrong.extend(check_applications(&applications));
+            connection.applications = applications;
+        }
+        if let Some(changes) = patch.parameters {
+            match self.merged_parameters(&connection, &found, changes) {
+                Ok(parameters) => {
+                    connection.parameters = parameters.public;
+                    connection.secrets =
+                        self.seal_secrets(&op.organization, &connection.id, &parameters.secret)?;
+                }
+                Err(error) if error.code == Code::InvalidInput => wrong.extend(error.fields),
+                Err(error) => return Err(error),
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong));
+        }
+        let joins = patch.same_authorization == Some(true) && !connection.same_authorization;
+        connection.same_authorization = patch.same_authorization.unwrap_or(connection.same_authorization);
+        connection.updated_at = op.now;
+        let mut work = self.begin(permit).await?;
+        if !work.update_connection(&connection).await? {
+            return Err(version_conflict());
+        }
+        if joins {
+            work.join_environments(&op.organization, link_name, op.now).await?;
+        }
+        work.touch(&op.organization);
+        work.commit().await?;
+        self.read_connection(op, link_name).await
+    }
+
+    /// What the parameters become: the present ones with the changes, checked as a whole.
+    fn merged_parameters(
+        &self,
+        connection: &Connection,
+        found: &Found,
+        changes: Map<String, Value>,
+    ) -> Result<Parameters> {
+        let mut all: Map<String, Value> =
+            connection.parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        for (name, value) in self.open_secrets(connection)? {
+            all.insert(name, value.expose_secret().into());
+        }
+        for (name, value) in changes {
+            // What was shown as set comes back as it was shown: it stays.
+            if value == json!({"set": true}) {
+                continue;
+            }
+            if value.is_null() {
+                all.remove(&name);
+            } else {
+                all.insert(name, value);
+            }
+        }
+        let checked =
+            connector::check_connection_parameters(&found.connector, &all).map_err(Error::invalid)?;
+        check_private_key(&checked.secret, &checked.public)?;
+        Ok(Parameters {
+            public: checked.public,
+            secret: checked.secret.into_iter().map(|(k, v)| (k, SecretString::from(v))).collect(),
+        })
+    }
+
+    /// Enables or disables. What is disabled is refused from the moment this answers.
+    pub async fn enable_connection(&self, op: &Op, link_name: &str, enabled: bool) -> Result<ConnectionView> {
+        let mut connection = self.find_connection(op, link_name).await?;
+        let permit = permit(
+            &op.principal,
+            Action::Manage,
+            &self.connection_resource(op, &connection).await?.as_resource(),
+        )?;
+        connection.enabled = enabled;
+        connection.updated_at = op.now;
+        let mut work = self.begin(permit).await?;
+        if !work.update_connection(&connection).await? {
+            return Err(version_conflict());
+        }
+        connection.version += 1;
+        let view = self.view_of(op, &connection).await?;
+        work.answer(op, 200, &view).await?;
+        work.touch(&op.organization);
+        work.commit().await?;
+        Ok(view)
+    }
+
+    /// Deletes a connection; authorizations that no other connection holds are revoked at the service.
+    pub async fn delete_connection(&self, op: &Op, link_name: &str) -> Result<()> {
+        let connection = self.find_connection(op, link_name).await?;
+        let permit = permit(
+            &op.principal,
+            Action::Manage,
+            &self.connection_resource(op, &connection).await?.as_resource(),
+        )?;
+        let ground = self.ground(connection).await?;
+        let mut work = self.begin(permit).await?;
+        let mut orphans = Vec::new();
+        for id in work.held_by(&op.organization, link_name).await? {
+            orphans.extend(self.let_go(&mut work, &op.organization, link_name, &id).await?);
+        }
+        work.delete_bindings(&op.organization, link_name).await?;
+        if !work.delete_connection(&op.organization, link_name).await? {
+            return Err(Error::not_found(format_args!("connection {link_name:?}")));
+        }
+        work.touch(&op.organization);
+        work.commit().await?;
+        self.revoke_orphans(&ground, orphans, op.now).await;
+        Ok(())
+    }
+
+    fn seal_secrets(
+        &self,
+        organization: &str,
+        connection: &str,
+        secret: &Secrets,
+    ) -> Result<Option<Vec<u8>>> {
+        if secret.is_empty() {
+            return Ok(None);
+        }
+        seal_map(self.keyring(), &secrets_context(organization, connection), secret).map(Some)
+    }
+
+    fn view(
+        &self,
+        connection: &Connection,
+        found: &Found,
+        region: &str,
+        secrets: &Secrets,
+        status: Statuses,
+    ) -> ConnectionView {
+        let mut parameters: Map<String, Value> =
+            connection.parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        for name in secrets.keys() {
+            parameters.insert(name.clone(), json!({"set": true}));
+        }
+        ConnectionView {
+            link_name: connection.link_name.clone(),
+            name: connection.name.clone(),
+            connector: self.connector_card(found, region),
+            level: connection.level,
+            scopes: connection.scopes.clone(),
+            parameters,
+            same_authorization: connection.same_authorization,
+            enabled: connection.enabled,
+            applications: connection.applications.clone(),
+            status,
+            created_by: connection.created_by.clone(),
+            created_at: connection.created_at,
+            updated_at: connection.updated_at,
+            version: connection.version,
+        }
+    }
+}
+
+fn check_applications(applications: &[String]) -> Vec<FieldError> {
+    applications
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| *name != "*" && names::link_name(name).is_err())
+        .map(|(at, _)| {
+            FieldError::new(
+                format!("applications.{at}"),
+                "invalid",
+                "Give the link name of an application, or * for every one.",
+            )
+        })
+        .collect()
+}
+
+/// A private key is tried when it is given, not when the first token is needed.
+fn check_private_key(secret: &BTreeMap<String, String>, public: &BTreeMap<String, String>) -> Result<()> {
+    let Some(pem) = secret.get("private_key").filter(|pem| !pem.is_empty()) else { return Ok(()) };
+    let name = public.get("signing_algorithm").map_or("RS256", String::as_str);
+    let Ok(algorithm) = name.parse() else {
+        return Err(Error::field(
+            "parameters.signing_algorithm",
+            "invalid",
+            "This algorithm is not supported.",
+        ));
+    };
+    jackfield_oauth::check_private_key(&SecretString::from(pem.as_str()), algorithm)
+        .map_err(|why| Error::field("parameters.private_key", "invalid", why.to_string()))
+}

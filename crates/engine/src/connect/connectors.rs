@@ -1,0 +1,426 @@
+//! Connectors: the built-in catalogue and the organization's own.
+
+use std::sync::Arc;
+
+use jackfield_core::connector::{self, Connector, built_in};
+use jackfield_core::{Action, Code, Error, Resource, Result, Timestamp, names, permit};
+use jackfield_store::CustomConnector;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::govern::organizations::version_conflict;
+use crate::page::{Page, PageQuery};
+use crate::{Engine, Op};
+
+const DRAFT: &str = "draft";
+const PUBLISHED: &str = "published";
+const DISABLED: &str = "disabled";
+
+/// A connector and what Jackfield knows about it beside its document.
+pub(crate) struct Found {
+    pub connector: Arc<Connector>,
+    pub link_name: String,
+    /// `None` for built-in ones
+    pub custom: Option<CustomConnector>,
+}
+
+impl Found {
+    fn stage(&self) -> &str {
+        self.custom.as_ref().map_or(PUBLISHED, |custom| &custom.stage)
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.custom.is_some() { "custom" } else { "built_in" }
+    }
+}
+
+/// A connector, in a list or beside its connection.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConnectorCard {
+    pub link_name: String,
+    pub name: String,
+    /// `built_in` or `custom`
+    pub kind: &'static str,
+    /// `draft`, `published`, `disabled`
+    pub stage: String,
+    pub description: Option<String>,
+    pub category: Option<String>,
+    pub auth_type: &'static str,
+    pub logo: Option<String>,
+    /// absent: everywhere
+    pub regions: Vec<String>,
+    /// whether it is offered in the organization's region
+    pub available: bool,
+}
+
+/// A connector with its whole document.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ConnectorView {
+    #[serde(flatten)]
+    pub card: ConnectorCard,
+    /// everything that is asked when a connection is made, the organization's own OAuth client included
+    pub asked_for_connection: Vec<jackfield_core::connector::Parameter>,
+    /// everything that is asked when somebody authorizes
+    pub asked_for_authorization: Vec<jackfield_core::connector::CredentialField>,
+    /// of a custom connector: give it back with a change, so that nobody's change is overwritten
+    pub version: Option<i64>,
+    pub created_at: Option<Timestamp>,
+    pub updated_at: Option<Timestamp>,
+    /// the members of the connector document
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub document: serde_json::Map<String, Value>,
+}
+
+/// Which connectors are wanted.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorQuery {
+    /// `built_in` or `custom`; both unless told
+    pub kind: Option<String>,
+    pub category: Option<String>,
+    /// words that name, description or category hold
+    pub q: Option<String>,
+    /// items a page, 1 to 200; 50 unless told
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before
+    pub cursor: Option<String>,
+}
+
+fn card(found: &Found, region: &str) -> ConnectorCard {
+    let connector = &found.connector;
+    ConnectorCard {
+        link_name: found.link_name.clone(),
+        name: connector.name.clone(),
+        kind: found.kind(),
+        stage: found.stage().to_owned(),
+        description: connector.description.clone(),
+        category: connector.category.clone(),
+        auth_type: connector.auth.kind().as_str(),
+        logo: connector.logo.clone(),
+        regions: connector.regions.clone(),
+        available: connector.available_in(region),
+    }
+}
+
+fn view(found: &Found, region: &str) -> ConnectorView {
+    let mut document = match found.connector.to_json() {
+        Value::Object(document) => document,
+        _ => serde_json::Map::new(),
+    };
+    // The card says these already.
+    for name in ["link_name", "name", "description", "category", "logo", "regions"] {
+        document.remove(name);
+    }
+    ConnectorView {
+        card: card(found, region),
+        asked_for_connection: connector::effective_parameters(&found.connector),
+        asked_for_authorization: connector::credential_fields(&found.connector),
+        version: found.custom.as_ref().map(|custom| custom.version),
+        created_at: found.custom.as_ref().map(|custom| custom.created_at),
+        updated_at: found.custom.as_ref().map(|custom| custom.updated_at),
+        document,
+    }
+}
+
+fn of_custom(custom: CustomConnector) -> Result<Found> {
+    let value: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
+    let connector = Connector::from_json(value).map_err(|errors| {
+        let first =
+            errors.into_iter().next().map_or_else(String::new, |e| format!("{}: {}", e.field, e.message));
+        Error::internal(format!("the stored connector {:?} can no longer be read: {first}", custom.link_name))
+    })?;
+    Ok(Found { connector: Arc::new(connector), link_name: custom.link_name.clone(), custom: Some(custom) })
+}
+
+impl Engine {
+    /// A connector of the catalogue or of the organization.
+    pub(crate) async fn find_connector(&self, organization: &str, link_name: &str) -> Result<Found> {
+        if let Some(connector) = built_in().get(link_name) {
+            return Ok(Found {
+                connector: Arc::clone(connector),
+                link_name: link_name.to_owned(),
+                custom: None,
+            });
+        }
+        match self.store().connector(organization, link_name).await? {
+            Some(custom) => of_custom(custom),
+            None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
+        }
+    }
+
+    pub(crate) fn connector_card(&self, found: &Found, region: &str) -> ConnectorCard {
+        card(found, region)
+    }
+
+    pub async fn list_connectors(&self, op: &Op, query: &ConnectorQuery) -> Result<Page<ConnectorCard>> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        permit(&op.principal, Action::Read, &resource)?;
+        if query.kind.as_deref().is_some_and(|kind| kind != "built_in" && kind != "custom") {
+            return Err(Error::new(Code::InvalidRequest, "kind: say built_in or custom."));
+        }
+        let wants = |kind| query.kind.as_deref().is_none_or(|wanted| wanted == kind);
+        let mut all = Vec::new();
+        if wants("built_in") {
+            all.extend(built_in().iter().map(|connector| Found {
+                connector: Arc::clone(connector),
+                link_name: connector.effective_link_name(),
+                custom: None,
+            }));
+        }
+        if wants("custom") {
+            for custom in self.store().connectors(&op.organization).await? {
+                all.push(of_custom(custom)?);
+            }
+        }
+        let words: Vec<String> =
+            query.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_lowercase).collect();
+        let fits = |found: &Found| {
+            let c = &found.connector;
+            let text = format!(
+                "{} {} {} {}",
+                c.name,
+                found.link_name,
+                c.category.as_deref().unwrap_or(""),
+                c.description.as_deref().unwrap_or("")
+            )
+            .to_lowercase();
+            words.iter().all(|word| text.contains(word))
+                && query.category.as_ref().is_none_or(|wanted| c.category.as_ref() == Some(wanted))
+        };
+        let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
+        let (limit, after) = (page.limit()?, page.after()?);
+        all.retain(|found| found.link_name > after && fits(found));
+        all.sort_by(|a, b| a.link_name.cmp(&b.link_name));
+        all.truncate(usize::try_from(limit.rows()).unwrap_or(usize::MAX));
+        Ok(limit.page(all, |found| found.link_name.clone(), |found| card(&found, &organization.region)))
+    }
+
+    pub async fn read_connector(&self, op: &Op, link_name: &str) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        permit(&op.principal, Action::Read, &resource)?;
+        Ok(view(&self.find_connector(&op.organization, link_name).await?, &organization.region))
+    }
+
+    /// Makes a custom connector, a draft.
+    pub async fn create_connector(&self, op: &Op, document: Value) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let given = document.get("link_name").is_some_and(|name| !name.is_null());
+        let mut connector = Connector::from_json(document).map_err(Error::invalid)?;
+        let wanted = connector.effective_link_name();
+        for n in 1..1000 {
+            let link_name = names::numbered(&wanted, n);
+            let taken = built_in().get(&link_name).is_some()
+                || self.store().connector(&op.organization, &link_name).await?.is_some();
+            if taken && given {
+                return Err(link_name_taken(&link_name));
+            }
+            if taken {
+                continue;
+            }
+            connector.link_name = Some(link_name.clone());
+            let custom = CustomConnector {
+                organization_id: op.organization.to_string(),
+                link_name: link_name.clone(),
+                name: connector.name.clone(),
+                document: connector.to_json().to_string(),
+                stage: DRAFT.to_owned(),
+                created_by: op.principal.member().unwrap_or_default().to_owned(),
+                created_at: op.now,
+                updated_at: op.now,
+                version: 1,
+            };
+            let mut work = self.begin(permit).await?;
+            match work.insert_connector(&custom).await {
+                Ok(()) => {}
+                // Somebody else was faster by a moment.
+                Err(error) if error.is_unique("connectors_pkey") => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
+            let view = view(&found, &organization.region);
+            work.answer(op, 201, &view).await?;
+            work.commit().await?;
+            return Ok(view);
+        }
+        Err(link_name_taken(&wanted))
+    }
+
+    /// Changes a custom connector: a JSON merge patch (RFC 7396) on its document, with `version` beside it.
+    pub async fn update_connector(
+        &self,
+        op: &Op,
+        link_name: &str,
+        mut patch: Value,
+    ) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let mut custom = self.own_connector(op, link_name).await?;
+        let Some(members) = patch.as_object_mut() else {
+            return Err(Error::new(Code::InvalidJson, "Send a JSON object with the members to change."));
+        };
+        let version = members.remove("version");
+        if version.as_ref().is_some_and(|version| version.as_i64() != Some(custom.version)) {
+            return Err(version_conflict());
+        }
+        if members.get("link_name").is_some_and(|name| name.as_str() != Some(link_name)) {
+            return Err(Error::field("link_name", "permanent", "A link name is permanent."));
+        }
+        let mut document: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
+        merge(&mut document, patch);
+        let connector = Connector::from_json(document).map_err(Error::invalid)?;
+        custom.name.clone_from(&connector.name);
+        custom.document = connector.to_json().to_string();
+        self.save_connector(op, permit, custom, connector, &organization.region).await
+    }
+
+    /// `publish`, `disable` or `enable`. Only published connectors take new connections.
+    pub async fn stage_connector(&self, op: &Op, link_name: &str, step: &str) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let mut custom = self.own_connector(op, link_name).await?;
+        custom.stage = match (step, custom.stage.as_str()) {
+            ("publish", DRAFT | PUBLISHED) | ("enable", DISABLED | PUBLISHED) => PUBLISHED.to_owned(),
+            ("disable", PUBLISHED | DISABLED) => DISABLED.to_owned(),
+            (_, stage) => {
+                return Err(Error::new(
+                    Code::StateConflict,
+                    format!("The connector is {stage}: {step} is not possible now."),
+                ));
+            }
+        };
+        let document: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
+        let connector = Connector::from_json(document).map_err(Error::invalid)?;
+        self.save_connector(op, permit, custom, connector, &organization.region).await
+    }
+
+    async fn save_connector(
+        &self,
+        op: &Op,
+        permit: jackfield_core::Permit,
+        mut custom: CustomConnector,
+        connector: Connector,
+        region: &str,
+    ) -> Result<ConnectorView> {
+        custom.updated_at = op.now;
+        let mut work = self.begin(permit).await?;
+        if !work.update_connector(&custom).await? {
+            return Err(version_conflict());
+        }
+        custom.version += 1;
+        let link_name = custom.link_name.clone();
+        let view = view(&Found { connector: Arc::new(connector), link_name, custom: Some(custom) }, region);
+        work.touch(&op.organization);
+        work.answer(op, 200, &view).await?;
+        work.commit().await?;
+        Ok(view)
+    }
+
+    /// Deletes a custom connector that no connection uses.
+    pub async fn delete_connector(&self, op: &Op, link_name: &str) -> Result<()> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        self.own_connector(op, link_name).await?;
+        if let Some(user) = self.store().connection_of_connector(&op.organization, link_name).await? {
+            return Err(Error::new(
+                Code::ConnectorReferenced,
+                format!(
+                    "The connection {user:?} uses this connector. Delete its connections first, or disable the connector."
+                ),
+            ));
+        }
+        let mut work = self.begin(permit).await?;
+        work.delete_connector(&op.organization, link_name).await?;
+        work.touch(&op.organization);
+        work.commit().await
+    }
+
+    async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
+        if built_in().get(link_name).is_some() {
+            return Err(Error::new(
+                Code::Forbidden,
+                "A built-in connector cannot be changed. Make a custom one from it.",
+            ));
+        }
+        let custom = self.store().connector(&op.organization, link_name).await?;
+        custom.ok_or_else(|| Error::not_found(format_args!("connector {link_name:?}")))
+    }
+}
+
+/// Whether new connections may be made with it.
+pub(crate) fn check_usable(found: &Found, region: &str) -> Result<()> {
+    match found.stage() {
+        PUBLISHED => {}
+        DRAFT => return Err(Error::new(Code::StateConflict, "The connector is a draft. Publish it first.")),
+        _ => return Err(Error::new(Code::StateConflict, "The connector is disabled. Enable it first.")),
+    }
+    if found.connector.available_in(region) {
+        return Ok(());
+    }
+    Err(Error::field(
+        "connector",
+        "not_available",
+        format!(
+            "{} is offered in {} only; the organization's region is {region}.",
+            found.connector.name,
+            found.connector.regions.join(", ")
+        ),
+    ))
+}
+
+pub(crate) fn link_name_taken(link_name: &str) -> Error {
+    Error::new(
+        Code::LinkNameTaken,
+        format!("The link name {link_name:?} is taken. Choose another, or leave it out."),
+    )
+}
+
+/// JSON merge patch (RFC 7396 §2).
+fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(&name);
+            } else {
+                merge(target.entry(name).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_merge_patch_is_the_one_of_the_rfc() {
+        // RFC 7396, appendix A, a selection.
+        for (target, patch, result) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": "foo"}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            let mut merged = target;
+            merge(&mut merged, patch);
+            assert_eq!(merged, result);
+        }
+    }
+}

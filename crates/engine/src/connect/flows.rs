@@ -1,0 +1,580 @@
+//! Flows: one attempt to authorize by OAuth, alive for 90 seconds.
+//!
+//! The start link carries a token that only the starter was given; the first browser that opens it gets the flow's cookie and owns the flow.
+//! The callback is believed only with that cookie and the state (RFC 6749 §10.12; OAuth1: the request token). A valid callback spends the
+//! state by compare-and-swap; everything before that changes nothing.
+
+use std::time::Duration;
+
+use jackfield_core::connector::Auth;
+use jackfield_core::flow::{FlowState, state_at};
+use jackfield_core::id::Prefix;
+use jackfield_core::{Code, Error, Permit, Result, Timestamp};
+use jackfield_oauth::{Callback, TokenError, check_issuer, parse_callback};
+use jackfield_store::{Flow, FlowOutcome};
+use jackfield_vault::{Context, token};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::clock::{self, new_id};
+use crate::connect::Secrets;
+use crate::connect::authorizations::Keep;
+use crate::connect::credential::{open_map, seal_map};
+use crate::connect::exchange::{ExchangeError, Granted};
+use crate::connect::ground::{Attributes, Ground};
+use crate::{Engine, Op};
+
+/// How long whoever exchanges the code may take beyond the flow's life before it counts as dead.
+const GRACE: Duration = Duration::from_secs(60);
+/// The flow's cookie outlives the flow a little: a late callback should be told that it is late.
+const COOKIE_EXTRA: Duration = Duration::from_secs(600);
+
+const STATE: &str = "state";
+const VERIFIER: &str = "verifier";
+const START: &str = "start";
+const REQUEST_TOKEN: &str = "request_token";
+const REQUEST_SECRET: &str = "request_secret";
+const REQUEST_URL: &str = "request_url";
+
+const PERMIT: Permit = Permit::housekeeping("the start of the flow was permitted");
+
+/// A flow, as its starter sees it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FlowView {
+    pub id: String,
+    /// link name of the connection
+    pub connection: String,
+    /// `pending`, `authorized`, `denied`, `expired`, `failed`, `cancelled`
+    pub state: &'static str,
+    /// where a browser goes on; only while the flow is pending
+    pub start_url: Option<String>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// id of the authorization that came of it
+    pub authorization: Option<String>,
+    pub error: Option<FlowError>,
+    /// such as `{"code": "different_account"}`
+    #[schema(value_type = Vec<Object>)]
+    pub warnings: Vec<Value>,
+}
+
+/// Why a flow ended without an authorization.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FlowError {
+    /// `access_denied`, `provider_error`, `issuer_mismatch`, `flow_expired`
+    pub code: String,
+    pub detail: String,
+}
+
+/// What a browser is told at the start link.
+pub struct Opened {
+    /// the service's page
+    pub redirect: String,
+    pub cookie: FlowCookie,
+}
+
+/// The cookie that makes a browser the flow's own.
+pub struct FlowCookie {
+    pub name: String,
+    /// absent where the browser has it already
+    pub value: Option<SecretString>,
+    pub max_age: Duration,
+}
+
+/// How a flow ended, for the page that a person sees.
+pub struct Ended {
+    pub state: FlowState,
+    pub connection: String,
+    pub connector: String,
+    pub account_name: Option<String>,
+    pub error: Option<FlowError>,
+    pub different_account: bool,
+}
+
+/// Name of a flow's cookie.
+pub fn cookie_name(flow: &str) -> String {
+    format!("jackfield_{flow}")
+}
+
+fn context<'a>(flow_organization: &'a str, flow: &'a str) -> Context<'a> {
+    Context { organization: flow_organization, table: "flows", record: flow, field: "secrets" }
+}
+
+fn expired() -> FlowError {
+    FlowError {
+        code: "flow_expired".to_owned(),
+        detail: "The time to authorize was over before the service sent you back. Start again.".to_owned(),
+    }
+}
+
+impl Engine {
+    /// Begins a flow. It is in the store before its link is in the answer: a restart loses no flow.
+    pub(crate) async fn begin_flow(
+        &self,
+        op: &Op,
+        permit: Permit,
+        ground: &Ground,
+        keep: &Keep<'_>,
+    ) -> Result<FlowView> {
+        let id = new_id(Prefix::Flow, op.now);
+        let (state, verifier, start) = (token::random_token(), token::random_token(), token::random_token());
+        let digest = |secret: &SecretString| token::digest(secret.expose_secret().as_bytes()).to_vec();
+        let (state_digest, start_digest) = (digest(&state), digest(&start));
+        let secrets: Secrets =
+            [(STATE.to_owned(), state), (VERIFIER.to_owned(), verifier), (START.to_owned(), start)].into();
+        let flow = Flow {
+            organization_id: op.organization.to_string(),
+            connection: ground.connection.link_name.clone(),
+            member: keep.owner.to_owned(),
+            replaces: keep.replaces.map(str::to_owned),
+            account_name: keep.account_name.map(str::to_owned),
+            environments: keep.environments.to_vec(),
+            scopes: keep.requested.to_vec(),
+            state: FlowState::Pending,
+            start_digest,
+            state_digest,
+            browser_digest: None,
+            secrets: seal_map(self.keyring(), &context(&op.organization, &id), &secrets)?,
+            created_at: op.now,
+            expires_at: op.now.plus(self.settings().flow_ttl),
+            authorization_id: None,
+            error_code: None,
+            error_detail: None,
+            warnings: Vec::new(),
+            id,
+        };
+        let view = self.flow_view(&flow, op.now)?;
+        let mut work = self.begin(permit).await?;
+        work.insert_flow(&flow).await?;
+        work.answer(op, 202, &json!({ "flow": view })).await?;
+        work.commit().await?;
+        Ok(view)
+    }
+
+    fn flow_secrets(&self, flow: &Flow) -> Result<Secrets> {
+        open_map(self.keyring(), &context(&flow.organization_id, &flow.id), &flow.secrets)
+    }
+
+    fn flow_view(&self, flow: &Flow, now: Timestamp) -> Result<FlowView> {
+        let state = state_at(flow.state, flow.expires_at, now, GRACE);
+        let start_url = if state == FlowState::Pending {
+            let secrets = self.flow_secrets(flow)?;
+            secrets.get(START).map(|start| {
+                let token = start.expose_secret();
+                format!("{}/flows/{}/start?token={token}", self.settings().public_url, flow.id)
+            })
+        } else {
+            None
+        };
+        let error = match (state, &flow.error_code) {
+            (FlowState::Expired, None) => Some(expired()),
+            (FlowState::Failed, None) => Some(FlowError {
+                code: "provider_error".to_owned(),
+                detail: "Jackfield was stopped while it exchanged the code. Start again.".to_owned(),
+            }),
+            (_, code) => code.as_ref().map(|code| FlowError {
+                code: code.clone(),
+                detail: flow.error_detail.clone().unwrap_or_default(),
+            }),
+        };
+        Ok(FlowView {
+            id: flow.id.clone(),
+            connection: flow.connection.clone(),
+            state: state.shown(),
+            start_url,
+            created_at: flow.created_at,
+            expires_at: flow.expires_at,
+            authorization: flow.authorization_id.clone(),
+            error,
+            warnings: flow.warnings.clone(),
+        })
+    }
+
+    /// The flow, if the caller started it; nobody else may know it.
+    async fn own_flow(&self, op: &Op, id: &str) -> Result<Flow> {
+        let flow = self.store().flow(id).await?;
+        flow.filter(|f| f.organization_id == *op.organization && op.principal.member() == Some(&f.member))
+            .ok_or_else(|| Error::not_found(format_args!("flow {id:?}")))
+    }
+
+    pub async fn read_flow(&self, op: &Op, id: &str) -> Result<FlowView> {
+        let flow = self.own_flow(op, id).await?;
+        self.flow_view(&flow, op.now)
+    }
+
+    /// Cancels a pending flow. One that is over stays as it is.
+    pub async fn cancel_flow(&self, op: &Op, id: &str) -> Result<FlowView> {
+        let flow = self.own_flow(op, id).await?;
+        let state = state_at(flow.state, flow.expires_at, op.now, GRACE);
+        if !state.may_become(FlowState::Cancelled) {
+            return Err(jackfield_core::flow::advance(state, FlowState::Cancelled)
+                .err()
+                .unwrap_or_else(|| over(state)));
+        }
+        let mut work = self.begin(PERMIT).await?;
+        let step = (FlowState::Pending, FlowState::Cancelled);
+        let ended = work.end_flow(&flow.organization_id, id, step, &FlowOutcome::default(), op.now).await?;
+        work.commit().await?;
+        if !ended {
+            return Err(over(FlowState::Exchanging));
+        }
+        self.read_flow(op, id).await
+    }
+
+    /// A browser opens the start link. The first one owns the flow; opened again there it goes on, elsewhere it is refused.
+    pub async fn open_flow(&self, id: &str, token_given: &str, cookie: Option<&str>) -> Result<Opened> {
+        let now = clock::now();
+        let unknown = || {
+            Error::new(
+                Code::NotFound,
+                "This link is not valid. Ask for a new one where you started to authorize.",
+            )
+        };
+        let mut flow = self.store().flow(id).await?.ok_or_else(unknown)?;
+        if !token::constant_time_eq(&token::digest(token_given.as_bytes()), &flow.start_digest) {
+            return Err(unknown());
+        }
+        match state_at(flow.state, flow.expires_at, now, GRACE) {
+            FlowState::Pending => {}
+            FlowState::Expired => {
+                return Err(Error::new(
+                    Code::FlowExpired,
+                    "The time to authorize is over. Start again where you came from.",
+                ));
+            }
+            state => return Err(over(state)),
+        }
+        let value = self.own_by_browser(&mut flow, cookie).await?;
+        let ground = self.flow_ground(&flow).await?;
+        let secrets = self.flow_secrets(&flow)?;
+        let redirect = match &ground.connector.auth {
+            Auth::OAuth1(_) => self.open_oauth1(&flow, &ground, secrets, now).await,
+            _ => {
+                let secret = |name| secrets.get(name).map_or("", |s| s.expose_secret());
+                self.authorize_url(&ground, secret(STATE), secret(VERIFIER), &flow.scopes, now).await
+            }
+        };
+        match redirect {
+            Ok(redirect) => {
+                let max_age = now.until(flow.expires_at) + COOKIE_EXTRA;
+                Ok(Opened { redirect, cookie: FlowCookie { name: cookie_name(id), value, max_age } })
+            }
+            Err(error) => {
+                let why = provider_error(error);
+                tracing::warn!(flow = id, why = why.detail, "the service could not be asked to authorize");
+                self.end(&flow, (FlowState::Pending, FlowState::Failed), &why, now).await?;
+                Err(Error::new(
+                    Code::StateConflict,
+                    format!("{} Start again where you came from.", why.detail),
+                ))
+            }
+        }
+    }
+
+    /// Makes the first browser the owner, or recognizes it. `None`: it has the cookie already.
+    async fn own_by_browser(&self, flow: &mut Flow, cookie: Option<&str>) -> Result<Option<SecretString>> {
+        let other = || {
+            Error::new(
+                Code::Forbidden,
+                "This link was opened in another browser already. Go on there, or start again.",
+            )
+        };
+        if flow.browser_digest.is_none() {
+            let fresh = token::random_token();
+            let digest = token::digest(fresh.expose_secret().as_bytes());
+            let mut work = self.begin(PERMIT).await?;
+            let claimed = work.claim_flow_for_browser(&flow.organization_id, &flow.id, &digest).await?;
+            work.commit().await?;
+            if claimed {
+                flow.browser_digest = Some(digest.to_vec());
+                return Ok(Some(fresh));
+            }
+            return Err(other());
+        }
+        if is_own_browser(flow, cookie) { Ok(None) } else { Err(other()) }
+    }
+
+    async fn open_oauth1(
+        &self,
+        flow: &Flow,
+        ground: &Ground,
+        mut secrets: Secrets,
+        now: Timestamp,
+    ) -> Result<String, ExchangeError> {
+        if let Some(url) = secrets.get(REQUEST_URL) {
+            return Ok(url.expose_secret().to_owned());
+        }
+        let (request, url) = self.request_token(ground, &flow.scopes, now).await?;
+        let digest = token::digest(request.token.as_bytes());
+        secrets.insert(REQUEST_TOKEN.to_owned(), SecretString::from(request.token));
+        secrets.insert(REQUEST_SECRET.to_owned(), request.secret);
+        secrets.insert(REQUEST_URL.to_owned(), SecretString::from(url.as_str()));
+        let sealed = seal_map(self.keyring(), &context(&flow.organization_id, &flow.id), &secrets)?;
+        let mut work = self.begin(PERMIT).await?;
+        work.set_request_token(&flow.organization_id, &flow.id, &digest, &sealed)
+            .await
+            .map_err(Error::from)?;
+        work.commit().await?;
+        Ok(url)
+    }
+
+    async fn flow_ground(&self, flow: &Flow) -> Result<Ground> {
+        let connection = self.store().connection(&flow.organization_id, &flow.connection).await?;
+        let connection = connection.ok_or_else(|| {
+            Error::new(Code::StateConflict, "The connection was deleted while you were authorizing it.")
+        })?;
+        self.ground(connection).await
+    }
+
+    /// The service sends the browser back. `cookie` gives the value of a cookie by its name.
+    ///
+    /// `Ok` for every flow that ends here, whichever way; `Err` where the callback is not believed and nothing has changed, or comes too
+    /// late.
+    pub async fn callback(&self, query: &str, cookie: impl Fn(&str) -> Option<String>) -> Result<Ended> {
+        let now = clock::now();
+        let callback = parse_callback(query);
+        if callback.fault.is_some() {
+            return Err(Error::new(
+                Code::InvalidRequest,
+                "The service's answer cannot be read. Nothing has changed.",
+            ));
+        }
+        let disbelieved = || {
+            Error::new(
+                Code::InvalidRequest,
+                "This answer belongs to no authorization that was started in this browser. Nothing has changed.",
+            )
+        };
+        let word = callback.state.as_ref().or(callback.oauth_token.as_ref()).or(callback.denied.as_ref());
+        let word = word.ok_or_else(disbelieved)?;
+        let flow =
+            self.store().flow_by_state(&token::digest(word.as_bytes())).await?.ok_or_else(disbelieved)?;
+        if !is_own_browser(&flow, cookie(&cookie_name(&flow.id)).as_deref()) {
+            return Err(disbelieved());
+        }
+        let ground = self.flow_ground(&flow).await?;
+        match state_at(flow.state, flow.expires_at, now, GRACE) {
+            FlowState::Pending => {}
+            FlowState::Expired => {
+                if flow.state == FlowState::Pending {
+                    self.end(&flow, (FlowState::Pending, FlowState::Expired), &expired(), now).await?;
+                }
+                return Err(Error::new(Code::FlowExpired, expired().detail));
+            }
+            state => return Err(over(state)),
+        }
+        if let Some((state, why)) = self.refusal(&ground, &callback)? {
+            if !self.end(&flow, (FlowState::Pending, state), &why, now).await? {
+                return Err(over(FlowState::Exchanging));
+            }
+            return Ok(self.ended(&flow, &ground, state, Some(why)));
+        }
+        // The state is spent here, before the code is: whoever comes second finds it spent.
+        let mut work = self.begin(PERMIT).await?;
+        let claimed = work
+            .move_flow(&flow.organization_id, &flow.id, FlowState::Pending, FlowState::Exchanging)
+            .await?;
+        work.commit().await?;
+        if !claimed {
+            return Err(over(FlowState::Exchanging));
+        }
+        match self.finish(&flow, &ground, &callback).await {
+            Ok(ended) => Ok(ended),
+            Err(why) => {
+                tracing::warn!(
+                    flow = flow.id,
+                    connector = ground.connection.connector,
+                    code = why.code,
+                    why = why.detail,
+                    "flow failed"
+                );
+                self.end(&flow, (FlowState::Exchanging, FlowState::Failed), &why, clock::now()).await?;
+                Ok(self.ended(&flow, &ground, FlowState::Failed, Some(why)))
+            }
+        }
+    }
+
+    /// Whether the callback itself says that nothing comes of it.
+    fn refusal(&self, ground: &Ground, callback: &Callback) -> Result<Option<(FlowState, FlowError)>> {
+        let error = |code: &str, detail: String| FlowError { code: code.to_owned(), detail };
+        let service = &ground.connector.name;
+        if let Auth::OAuth2Code(auth) = &ground.connector.auth
+            && let Some(issuer) = &auth.issuer
+        {
+            let expected = ground.url(issuer, &Attributes::new())?;
+            if check_issuer(Some(&expected), callback.iss.as_deref()).is_err() {
+                let detail = format!(
+                    "The answer does not come from {service}: its issuer is missing or another one. Nothing was sent to it."
+                );
+                return Ok(Some((FlowState::Failed, error("issuer_mismatch", detail))));
+            }
+        }
+        if callback.denied.is_some() || callback.error.as_deref() == Some("access_denied") {
+            let why = callback
+                .error_description
+                .as_deref()
+                .map_or_else(String::new, |text| format!(" {service} says: {text}"));
+            let detail = format!("The request was refused at {service}.{why}");
+            return Ok(Some((FlowState::Denied, error("access_denied", detail))));
+        }
+        if let Some(code) = &callback.error {
+            let why =
+                callback.error_description.as_deref().map_or_else(String::new, |text| format!(" ({text})"));
+            return Ok(Some((
+                FlowState::Failed,
+                error("provider_error", format!("{service} answered {code}{why}.")),
+            )));
+        }
+        if callback.code.is_none() && callback.oauth_token.is_none() {
+            let detail = format!("{service} sent you back without a code.");
+            return Ok(Some((FlowState::Failed, error("provider_error", detail))));
+        }
+        Ok(None)
+    }
+
+    async fn finish(&self, flow: &Flow, ground: &Ground, callback: &Callback) -> Result<Ended, FlowError> {
+        let now = clock::now();
+        let inner = |error: Error| {
+            tracing::error!(flow = flow.id, %error, cause = error.cause.as_ref().map(tracing::field::display), "flow failed inside");
+            FlowError { code: "provider_error".to_owned(), detail: error.detail }
+        };
+        let secrets = self.flow_secrets(flow).map_err(inner)?;
+        let mut kept = Attributes::new();
+        let names: &[String] = match &ground.connector.auth {
+            Auth::OAuth2Code(auth) => &auth.callback_parameters,
+            Auth::OAuth1(auth) => &auth.callback_parameters,
+            _ => &[],
+        };
+        for name in names {
+            if let Some(value) = callback.other(name) {
+                kept.insert(format!("callback.{name}"), value.chars().take(500).collect());
+            }
+        }
+        let exchanged = match (&callback.code, &callback.oauth_token) {
+            (Some(code), _) => {
+                let verifier = match &ground.connector.auth {
+                    Auth::OAuth2Code(auth) if auth.pkce => secrets.get(VERIFIER).map(|v| v.expose_secret()),
+                    _ => None,
+                };
+                self.exchange_code(ground, code, verifier, &kept, now).await
+            }
+            (None, Some(request_token)) => match (secrets.get(REQUEST_SECRET), &callback.oauth_verifier) {
+                (Some(secret), Some(verifier)) => {
+                    self.access_token(ground, request_token, secret, verifier, now).await
+                }
+                _ => {
+                    Err(Error::new(Code::StateConflict, "The service sent you back without a verifier.")
+                        .into())
+                }
+            },
+            (None, None) => Err(Error::new(Code::StateConflict, "There is no code.").into()),
+        };
+        let mut granted: Granted = exchanged.map_err(provider_error)?;
+        granted.attributes.extend(kept);
+        let refused = |error: Error| FlowError { code: "provider_error".to_owned(), detail: error.detail };
+        let attributes = granted.attributes.clone();
+        self.prove(ground, &granted, &attributes).await.map_err(refused)?;
+        let whose = self.identify(ground, &granted, &attributes).await;
+        let keep = Keep {
+            owner: &flow.member,
+            account_name: flow.account_name.as_deref(),
+            environments: &flow.environments,
+            requested: &flow.scopes,
+            replaces: flow.replaces.as_deref(),
+        };
+        let now = clock::now();
+        let mut work = self.begin(PERMIT).await.map_err(inner)?;
+        let kept = self.keep_grant(&mut work, ground, granted, whose, &keep, now).await.map_err(inner)?;
+        let warnings =
+            if kept.different_account { vec![json!({"code": "different_account"})] } else { Vec::new() };
+        let outcome = FlowOutcome {
+            authorization_id: Some(kept.authorization.id.clone()),
+            warnings,
+            ..FlowOutcome::default()
+        };
+        let step = (FlowState::Exchanging, FlowState::Authorized);
+        let ended = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await;
+        if !ended.map_err(|error| inner(error.into()))? {
+            return Err(FlowError {
+                code: "provider_error".to_owned(),
+                detail: "The flow was ended while the code was exchanged. Start again.".to_owned(),
+            });
+        }
+        work.commit().await.map_err(inner)?;
+        tracing::info!(
+            flow = flow.id,
+            authorization = kept.authorization.id,
+            connector = ground.connection.connector,
+            "authorized"
+        );
+        self.revoke_orphans(ground, kept.orphans, now).await;
+        let mut ended = self.ended(flow, ground, FlowState::Authorized, None);
+        ended.account_name = Some(kept.authorization.account_name);
+        ended.different_account = kept.different_account;
+        Ok(ended)
+    }
+
+    fn ended(&self, flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError>) -> Ended {
+        Ended {
+            state,
+            connection: ground.connection.name.clone(),
+            connector: ground.connector.name.clone(),
+            account_name: flow.account_name.clone(),
+            error,
+            different_account: false,
+        }
+    }
+
+    async fn end(
+        &self,
+        flow: &Flow,
+        step: (FlowState, FlowState),
+        why: &FlowError,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let outcome = FlowOutcome {
+            error_code: Some(why.code.clone()),
+            error_detail: Some(why.detail.clone()),
+            ..FlowOutcome::default()
+        };
+        let mut work = self.begin(PERMIT).await?;
+        let ended = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await?;
+        work.commit().await?;
+        Ok(ended)
+    }
+}
+
+fn is_own_browser(flow: &Flow, cookie: Option<&str>) -> bool {
+    match (&flow.browser_digest, cookie) {
+        (Some(digest), Some(cookie)) => token::constant_time_eq(digest, &token::digest(cookie.as_bytes())),
+        _ => false,
+    }
+}
+
+fn over(state: FlowState) -> Error {
+    let detail = match state {
+        FlowState::Authorized => "This was authorized already. You can close this window.",
+        FlowState::Denied => "This was refused already. Start again where you came from.",
+        FlowState::Expired => "The time to authorize is over. Start again where you came from.",
+        FlowState::Cancelled => "This was cancelled. Start again where you came from.",
+        FlowState::Pending | FlowState::Exchanging => "The service's answer is being worked on already.",
+        FlowState::Failed => "This failed already. Start again where you came from.",
+    };
+    Error::new(Code::StateConflict, detail)
+}
+
+/// An exchange that failed, in the words of a flow.
+fn provider_error(error: ExchangeError) -> FlowError {
+    let detail = match error {
+        ExchangeError::Token(TokenError::Refused { code, description, .. }) => {
+            let why = description.map_or_else(String::new, |text| format!(" ({text})"));
+            format!("The service answered {code}{why}.")
+        }
+        ExchangeError::Token(other) => format!("The service's token endpoint failed: {other}."),
+        ExchangeError::Egress(error) => format!("The service's token endpoint failed: {error}."),
+        ExchangeError::Setup(error) => error.detail,
+    };
+    FlowError { code: "provider_error".to_owned(), detail }
+}

@@ -1,0 +1,13 @@
+//! Connectors, connections, flows, authorizations, and how credentials stay fresh.
+
+pub mod authorizations;
+pub mod connections;
+pub mod connectors;
+mod credential;
+pub(crate) mod exchange;
+pub mod flows;
+pub(crate) mod ground;
+mod prove;
+pub(crate) mod refresh;
+
+pub(crate) use credential::{Bounds, Credential, Secrets};

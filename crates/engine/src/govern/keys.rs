@@ -1,0 +1,217 @@
+//! Personal API keys: made, listed, revoked, and recognized on every request.
+
+use std::sync::Arc;
+
+use jackfield_core::id::Prefix;
+use jackfield_core::{Action, Code, Error, Principal, Resource, Result, Timestamp, names, permit};
+use jackfield_store::ApiKey;
+use jackfield_vault::api_key;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::new_id;
+use crate::govern::organizations::PERSONAL;
+use crate::hot::Epochs;
+use crate::page::{Page, PageQuery};
+use crate::work::Work;
+use crate::{Engine, Op};
+
+/// How many characters of a key its hint shows: enough to tell keys apart, too few to guess one.
+const HINT: usize = 8;
+
+/// Who a key is.
+#[derive(Clone)]
+pub struct Caller {
+    pub principal: Principal,
+    pub organization: Arc<str>,
+}
+
+/// What is remembered about a key's digest.
+pub(crate) enum Known {
+    Caller {
+        caller: Caller,
+        expires_at: Option<Timestamp>,
+        epochs: Epochs,
+    },
+    /// A key that once was; nothing brings it back.
+    Revoked,
+    /// Keys are random: one that is unknown now will not be made later.
+    Unknown,
+}
+
+/// A personal key, without the key.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct KeyView {
+    pub id: String,
+    pub name: String,
+    /// its first characters
+    pub hint: String,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A new key: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub struct NewKeyView {
+    #[serde(flatten)]
+    pub view: KeyView,
+    /// `jfp_…`; keep it now
+    pub key: String,
+}
+
+/// What a new key is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// what it is for
+    pub name: String,
+    /// days until it expires; never, when absent
+    pub expires_in_days: Option<u32>,
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            hint: key.hint,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+        }
+    }
+}
+
+/// Makes a key in the caller's transaction.
+pub(crate) async fn insert(
+    work: &mut Work<'_>,
+    organization: &str,
+    member: &str,
+    name: &str,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(SecretString, ApiKey)> {
+    let key = api_key::generate(PERSONAL);
+    let parsed = api_key::parse(key.expose_secret()).map_err(Error::internal)?;
+    let row = ApiKey {
+        organization_id: organization.to_owned(),
+        id: new_id(Prefix::Key, now),
+        member_id: member.to_owned(),
+        name: name.to_owned(),
+        hint: key.expose_secret().chars().take(HINT).collect(),
+        created_at: now,
+        expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    work.insert_key(&row, &parsed.digest).await?;
+    Ok((key, row))
+}
+
+impl Engine {
+    /// Who this key is. Warm, it asks no database; unknown keys are remembered too.
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Caller> {
+        let parsed = api_key::parse(key).map_err(|_| {
+            Error::new(
+                Code::KeyMalformed,
+                "The API key is mistyped or cut off: its checksum is wrong. Copy it again.",
+            )
+        })?;
+        if let Some(known) = self.inner.keys.get(&parsed.digest)
+            && let Some(answer) = recognize(&known, now)
+        {
+            return answer;
+        }
+        let known = Arc::new(self.look_up(&parsed.digest).await?);
+        self.inner.keys.insert(parsed.digest, Arc::clone(&known));
+        // What was loaded this moment is the truth, whatever changes while we say so.
+        recognize_fresh(&known, now)
+    }
+
+    async fn look_up(&self, digest: &[u8]) -> Result<Known> {
+        let node = self.inner.hot.depend(&[]);
+        let Some(key) = self.store().key_by_digest(digest).await? else { return Ok(Known::Unknown) };
+        if key.revoked_at.is_some() {
+            return Ok(Known::Revoked);
+        }
+        let mut epochs = node;
+        epochs.and(self.inner.hot.cell(&key.organization_id));
+        // Once more, now that changes of the organization are noticed.
+        let Some(key) = self.store().key(&key.organization_id, &key.id).await? else {
+            return Ok(Known::Unknown);
+        };
+        if key.revoked_at.is_some() {
+            return Ok(Known::Revoked);
+        }
+        let Some(member) =
+            self.store().member(&key.organization_id, &key.member_id).await?.filter(|m| m.active)
+        else {
+            return Ok(Known::Revoked);
+        };
+        let principal = Principal::Member { id: member.id, role: member.role, key: Some(key.id) };
+        let caller = Caller { principal, organization: key.organization_id.into() };
+        Ok(Known::Caller { caller, expires_at: key.expires_at, epochs })
+    }
+
+    pub async fn list_keys(&self, op: &Op, query: &PageQuery) -> Result<Page<KeyView>> {
+        let member = op.member()?;
+        permit(&op.principal, Action::Read, &Resource::Key { owner: member })?;
+        let limit = query.limit()?;
+        let keys = self.store().keys(&op.organization, member, &query.after()?, limit.rows()).await?;
+        Ok(limit.page(keys, |key| key.id.clone(), KeyView::from))
+    }
+
+    pub async fn create_key(&self, op: &Op, new: NewKey) -> Result<NewKeyView> {
+        let member = op.member()?;
+        let permit = permit(&op.principal, Action::Manage, &Resource::Key { owner: member })?;
+        if let Err(why) = names::display_name(&new.name) {
+            return Err(Error::field("name", "invalid", format!("The name {why}.")));
+        }
+        if new.expires_in_days.is_some_and(|days| !(1..=3650).contains(&days)) {
+            return Err(Error::field(
+                "expires_in_days",
+                "out_of_range",
+                "Say 1 to 3650 days, or leave it out.",
+            ));
+        }
+        let days = |d: u32| op.now.plus(std::time::Duration::from_secs(u64::from(d) * 86_400));
+        let mut work = self.begin(permit).await?;
+        let expires_at = new.expires_in_days.map(days);
+        let (key, row) = insert(&mut work, &op.organization, member, &new.name, expires_at, op.now).await?;
+        let view = NewKeyView { view: row.into(), key: key.expose_secret().to_owned() };
+        work.answer(op, 201, &view).await?;
+        work.commit().await?;
+        Ok(view)
+    }
+
+    pub async fn revoke_key(&self, op: &Op, id: &str) -> Result<()> {
+        let key = self.store().key(&op.organization, id).await?.filter(|k| k.revoked_at.is_none());
+        let key = key.ok_or_else(|| Error::not_found("key"))?;
+        let permit = permit(&op.principal, Action::Manage, &Resource::Key { owner: &key.member_id })?;
+        let mut work = self.begin(permit).await?;
+        work.revoke_key(&op.organization, id, op.now).await?;
+        work.touch(&op.organization);
+        work.commit().await
+    }
+}
+
+/// `None`: what is remembered may no longer be true.
+fn recognize(known: &Known, now: Timestamp) -> Option<Result<Caller>> {
+    match known {
+        Known::Caller { epochs, .. } if !epochs.hold() => None,
+        _ => Some(recognize_fresh(known, now)),
+    }
+}
+
+fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Caller> {
+    match known {
+        Known::Caller { expires_at: Some(at), .. } if *at <= now => {
+            Err(Error::new(Code::KeyExpired, format!("The API key expired at {at}. Make a new one.")))
+        }
+        Known::Caller { caller, .. } => Ok(caller.clone()),
+        Known::Revoked => Err(Error::new(Code::KeyRevoked, "The API key was revoked. Use another one.")),
+        Known::Unknown => Err(Error::new(Code::Unauthenticated, "The API key is not known here.")),
+    }
+}

@@ -1,0 +1,294 @@
+//! Setting up the store, adding organizations, and what an organization may change of itself.
+
+use jackfield_core::id::Prefix;
+use jackfield_core::{
+    Action, Code, Error, FieldError, Permit, Resource, Result, Role, Timestamp, names, permit,
+};
+use jackfield_store::{Member, Organization};
+use jackfield_vault::{api_key, password, token};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::new_id;
+use crate::govern::keys;
+use crate::work::Work;
+use crate::{Engine, Op};
+
+const SET_UP: &str = "set_up";
+const SET_UP_TOKEN: &str = "set_up_token";
+/// Where an organization lives unless it says otherwise.
+const DEFAULT_REGION: &str = "us";
+/// A self-hosted installation has no limits.
+const DEFAULT_PLAN: &str = "unlimited";
+
+/// A new organization and its super admin. The password and the key are shown this once.
+pub struct NewOrganization {
+    pub organization: String,
+    pub email: String,
+    pub password: SecretString,
+    pub key: SecretString,
+}
+
+/// An organization, as its members see it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OrganizationView {
+    pub id: String,
+    pub name: String,
+    /// data centre: decides regional hosts
+    pub region: String,
+    pub plan: String,
+    /// who creates and edits connections: `developers` (and admins) or `admins` only
+    pub connections_managed_by: String,
+    pub created_at: Timestamp,
+    pub version: i64,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Me {
+    pub id: String,
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    pub organization: OrganizationView,
+}
+
+/// What may be changed of an organization.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationPatch {
+    pub name: Option<String>,
+    /// data centre, such as `us`, `eu`, `in`, `au`
+    pub region: Option<String>,
+    /// `developers` or `admins`
+    pub connections_managed_by: Option<String>,
+    /// the version that was read; when it is no longer the present one, nothing is changed
+    pub version: Option<i64>,
+}
+
+fn view(o: Organization) -> OrganizationView {
+    OrganizationView {
+        id: o.id,
+        name: o.name,
+        region: o.region,
+        plan: o.plan,
+        connections_managed_by: o.connections_managed_by,
+        created_at: o.created_at,
+        version: o.version,
+    }
+}
+
+fn check_email(email: &str) -> Result<(), &'static str> {
+    // RFC 5321 leaves the proof to the mail server: one @, something on both sides, nothing that would break a header.
+    let fits = email.len() <= 254
+        && email
+            .split_once('@')
+            .is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'))
+        && !email.chars().any(|c| c.is_whitespace() || c.is_control());
+    if fits { Ok(()) } else { Err("must be an e-mail address such as ada@example.com") }
+}
+
+impl Engine {
+    /// Whether nobody has set this store up yet.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.store().is_empty().await?)
+    }
+
+    /// Makes the first organization of an empty store, and its super admin. Refuses a store that is set up already.
+    pub async fn set_up(
+        &self,
+        organization: &str,
+        email: &str,
+        password: Option<SecretString>,
+        now: Timestamp,
+    ) -> Result<NewOrganization> {
+        let mut work = self.begin(Permit::housekeeping("nobody is there yet who could be asked")).await?;
+        if !work.claim_installation(SET_UP, now.to_string().as_bytes()).await? {
+            return Err(Error::new(
+                Code::StateConflict,
+                "This store is set up already. To add an organization use `jackfield organizations create`.",
+            ));
+        }
+        work.delete_installation(SET_UP_TOKEN).await?;
+        let made = self.add(&mut work, organization, email, password, now).await?;
+        work.commit().await?;
+        Ok(made)
+    }
+
+    /// Adds an organization to a store, also while it is served. The operator decides that, on the machine itself.
+    pub async fn create_organization(
+        &self,
+        organization: &str,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<NewOrganization> {
+        if self.is_empty().await? {
+            return Err(Error::new(
+                Code::StateConflict,
+                "This store is not set up yet. Use `jackfield init` first.",
+            ));
+        }
+        let mut work =
+            self.begin(Permit::housekeeping("the operator adds organizations by the command line")).await?;
+        let made = self.add(&mut work, organization, email, None, now).await?;
+        work.commit().await?;
+        Ok(made)
+    }
+
+    async fn add(
+        &self,
+        work: &mut Work<'_>,
+        organization: &str,
+        email: &str,
+        password: Option<SecretString>,
+        now: Timestamp,
+    ) -> Result<NewOrganization> {
+        let mut wrong = Vec::new();
+        if let Err(why) = names::display_name(organization) {
+            wrong.push(FieldError::new("organization", "invalid", format!("The organization's name {why}.")));
+        }
+        if let Err(why) = check_email(email) {
+            wrong.push(FieldError::new("email", "invalid", format!("The e-mail address {why}.")));
+        }
+        if password.as_ref().is_some_and(|p| p.expose_secret().chars().count() < 10) {
+            wrong.push(FieldError::new(
+                "password",
+                "too_short",
+                "The password must have at least 10 characters.",
+            ));
+        }
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong));
+        }
+        let password = password.unwrap_or_else(password::generate);
+        let hash = password::hash(&password).map_err(Error::internal)?;
+        let made = Organization {
+            id: new_id(Prefix::Organization, now),
+            name: organization.to_owned(),
+            region: DEFAULT_REGION.to_owned(),
+            plan: DEFAULT_PLAN.to_owned(),
+            connections_managed_by: "developers".to_owned(),
+            created_at: now,
+            updated_at: now,
+            version: 1,
+        };
+        let member = Member {
+            organization_id: made.id.clone(),
+            id: new_id(Prefix::Member, now),
+            email: email.to_owned(),
+            name: email.split('@').next().unwrap_or(email).to_owned(),
+            role: Role::SuperAdmin,
+            password: hash,
+            active: true,
+            created_at: now,
+        };
+        work.insert_organization(&made).await?;
+        work.insert_member(&member).await?;
+        let (key, _) = keys::insert(work, &made.id, &member.id, "First key", None, now).await?;
+        Ok(NewOrganization { organization: made.id, email: member.email, password, key })
+    }
+
+    /// A fresh token for the one-time set-up link; the one before is void. `None` when the store is set up.
+    pub async fn set_up_token(&self) -> Result<Option<SecretString>> {
+        if !self.is_empty().await? {
+            return Ok(None);
+        }
+        let fresh = token::random_token();
+        let mut work = self.begin(Permit::housekeeping("the operator starts an empty store")).await?;
+        work.put_installation(SET_UP_TOKEN, &token::digest(fresh.expose_secret().as_bytes())).await?;
+        work.commit().await?;
+        Ok(Some(fresh))
+    }
+
+    /// Whether this is the token of the set-up link.
+    pub async fn check_set_up_token(&self, given: &str) -> Result<()> {
+        let known = self.store().installation(SET_UP_TOKEN).await?;
+        let digest = token::digest(given.as_bytes());
+        if known.is_some_and(|known| token::constant_time_eq(&known, &digest)) {
+            return Ok(());
+        }
+        Err(Error::new(
+            Code::NotFound,
+            "This set-up link is not valid any more. The service prints a fresh one at each start until it is set up.",
+        ))
+    }
+
+    pub async fn me(&self, op: &Op) -> Result<Me> {
+        let id = op.member()?;
+        let member =
+            self.store().member(&op.organization, id).await?.ok_or_else(|| Error::not_found("member"))?;
+        Ok(Me {
+            id: member.id,
+            email: member.email,
+            name: member.name,
+            role: member.role,
+            organization: self.read_organization(op).await?,
+        })
+    }
+
+    pub async fn read_organization(&self, op: &Op) -> Result<OrganizationView> {
+        permit(&op.principal, Action::Read, &Resource::Organization)?;
+        Ok(view(self.own_organization(&op.organization).await?))
+    }
+
+    pub async fn update_organization(&self, op: &Op, patch: OrganizationPatch) -> Result<OrganizationView> {
+        let permit = permit(&op.principal, Action::Manage, &Resource::Organization)?;
+        let mut organization = self.own_organization(&op.organization).await?;
+        if patch.version.is_some_and(|version| version != organization.version) {
+            return Err(version_conflict());
+        }
+        let mut wrong = Vec::new();
+        if let Some(name) = patch.name {
+            if let Err(why) = names::display_name(&name) {
+                wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
+            }
+            organization.name = name;
+        }
+        if let Some(region) = patch.region {
+            if region.is_empty()
+                || region.len() > 16
+                || !region.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+            {
+                wrong.push(FieldError::new(
+                    "region",
+                    "invalid",
+                    "The region is a short word such as us, eu, in or au.",
+                ));
+            }
+            organization.region = region;
+        }
+        if let Some(who) = patch.connections_managed_by {
+            if who != "developers" && who != "admins" {
+                wrong.push(FieldError::new("connections_managed_by", "invalid", "Say developers or admins."));
+            }
+            organization.connections_managed_by = who;
+        }
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong));
+        }
+        organization.updated_at = op.now;
+        let mut work = self.begin(permit).await?;
+        if !work.update_organization(&organization).await? {
+            return Err(version_conflict());
+        }
+        work.touch(&op.organization);
+        work.commit().await?;
+        organization.version += 1;
+        Ok(view(organization))
+    }
+
+    pub(crate) async fn own_organization(&self, id: &str) -> Result<Organization> {
+        self.store().organization(id).await?.ok_or_else(|| Error::not_found("organization"))
+    }
+}
+
+pub(crate) fn version_conflict() -> Error {
+    Error::new(
+        Code::VersionConflict,
+        "It was changed by somebody else since you read it. Read it again and repeat your change.",
+    )
+}
+
+/// The kind of key that people have.
+pub(crate) const PERSONAL: api_key::KeyKind = api_key::KeyKind::Personal;

@@ -1,0 +1,42 @@
+//! What every use case is told about the request it serves.
+
+use std::sync::Arc;
+
+use jackfield_core::{Error, Principal, Result, Timestamp};
+
+/// Who asks, for which organization, when, and under which request id. Logic never reads the clock and never knows HTTP.
+#[derive(Clone)]
+pub struct Op {
+    pub principal: Principal,
+    /// id of the organization, taken from the principal's key
+    pub organization: Arc<str>,
+    pub now: Timestamp,
+    pub request_id: String,
+    /// set where the caller sent an `Idempotency-Key`
+    pub idempotency: Option<Idempotency>,
+}
+
+/// An `Idempotency-Key` and the request it came with.
+#[derive(Clone)]
+pub struct Idempotency {
+    pub key: String,
+    /// SHA-256 of method, path and body
+    pub request_digest: [u8; 32],
+}
+
+impl Op {
+    /// The id of the member who calls. An application is told that this is for people.
+    pub fn member(&self) -> Result<&str> {
+        self.principal.member().ok_or_else(|| {
+            Error::new(
+                jackfield_core::Code::Forbidden,
+                "This is for people: use a personal key, not an application's.",
+            )
+        })
+    }
+
+    /// Under what answers to idempotent requests are kept: the key that was used, else the person.
+    pub(crate) fn caller(&self) -> &str {
+        self.principal.key().or_else(|| self.principal.member()).unwrap_or("")
+    }
+}

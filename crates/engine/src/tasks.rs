@@ -1,0 +1,98 @@
+//! What runs beside the requests: hearing of changes on other nodes, unasked refreshes, records of calls, and forgetting what is old.
+
+use std::time::Duration;
+
+use jackfield_core::{Permit, Result};
+use jackfield_store::{Change, Kind};
+use tokio::time::MissedTickBehavior;
+
+use crate::{Engine, clock, idempotency};
+
+/// How often somebody looks for refreshes that are due.
+const LOOK: Duration = Duration::from_secs(1);
+/// Refreshes that the background has under way at a time.
+const AT_ONCE: i64 = 32;
+/// How often old rows are forgotten.
+const FORGET: Duration = Duration::from_secs(600);
+/// How long records of calls and finished flows are kept.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+impl Engine {
+    /// Runs the background until the process ends. `alone` tells that nobody else can be serving this store: leases of a former process
+    /// are ended, so that what it was refreshing when it died is asked for again at once.
+    pub async fn start_background(&self, alone: bool) -> Result<()> {
+        if alone {
+            let mut work = self.begin(Permit::housekeeping("the holders of all leases are dead")).await?;
+            work.abandon_leases().await?;
+            work.commit().await?;
+        }
+        tokio::spawn(self.clone().write_records());
+        tokio::spawn(self.clone().hear_changes());
+        tokio::spawn(self.clone().keep_fresh());
+        tokio::spawn(self.clone().forget());
+        Ok(())
+    }
+
+    async fn hear_changes(self) {
+        if self.store().kind() == Kind::Sqlite {
+            // One process serves a SQLite file; what others do to it beside (adding an organization) is not cached here.
+            return;
+        }
+        let mut changes = self.store().changes();
+        loop {
+            match changes.next().await {
+                Change::Payload(name) => self.inner.hot.changed(&name),
+                Change::Lost | Change::Restored => self.inner.hot.all_changed(),
+            }
+        }
+    }
+
+    async fn keep_fresh(self) {
+        let mut ticks = tokio::time::interval(LOOK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.refresh_what_is_due().await {
+                tracing::warn!(%error, "the search for due refreshes failed");
+            }
+        }
+    }
+
+    async fn refresh_what_is_due(&self) -> Result<()> {
+        let now = clock::now();
+        // First what may be lost by waiting: tokens that somebody presented and did not live to store the answer.
+        let mut due = self.store().refresh_unsure(now, AT_ONCE).await?;
+        due.extend(self.store().refresh_due(now, AT_ONCE).await?);
+        let mut under_way = Vec::with_capacity(due.len());
+        for (organization, id) in due {
+            if let Some(row) = self.store().authorization(&organization, &id).await? {
+                under_way.push(self.refresh(&organization, &id, row.credential_version));
+            }
+        }
+        for flight in under_way {
+            // A hanging service must not keep the others waiting: it goes on by itself.
+            let _ = tokio::time::timeout(LOOK, flight.wait()).await;
+        }
+        Ok(())
+    }
+
+    async fn forget(self) {
+        let mut ticks = tokio::time::interval(FORGET);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = clock::now();
+            let done: Result<()> = async {
+                let mut work = self.begin(Permit::housekeeping("what is old is forgotten")).await?;
+                work.prune_answers(idempotency::forgotten_before(now)).await?;
+                work.prune_flows(now.minus(KEPT)).await?;
+                work.prune_calls(now.minus(KEPT)).await?;
+                work.commit().await
+            }
+            .await;
+            if let Err(error) = done {
+                tracing::warn!(%error, "old rows could not be forgotten");
+            }
+        }
+    }
+}

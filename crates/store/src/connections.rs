@@ -1,0 +1,175 @@
+//! Connections.
+
+use std::collections::BTreeMap;
+
+use jackfield_core::{Level, Timestamp};
+
+use crate::db::{Row, Tx, Value, statements};
+use crate::{Result, Store, StoreError};
+
+statements! {
+    pub(crate) CONNECTION_INSERT = "insert into connections
+        (organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
+         created_by, created_at, updated_at, version)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
+    pub(crate) CONNECTION_GET = "select * from connections where organization_id = $1 and link_name = $2";
+    pub(crate) CONNECTION_LIST = "select * from connections where organization_id = $1 and link_name > $2
+        and ($3 = '' or level = $3) and ($4 = '' or connector = $4) order by link_name limit $5";
+    pub(crate) CONNECTION_OF_CONNECTOR = "select link_name from connections where organization_id = $1 and connector = $2 limit 1";
+    pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
+        same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, version = version + 1
+        where organization_id = $1 and link_name = $2 and version = $11";
+    pub(crate) CONNECTION_DELETE = "delete from connections where organization_id = $1 and link_name = $2";
+}
+
+/// A named, configured use of a connector.
+#[derive(Clone)]
+pub struct Connection {
+    pub organization_id: String,
+    pub link_name: String,
+    pub id: String,
+    pub name: String,
+    /// link name of the connector
+    pub connector: String,
+    pub level: Level,
+    pub scopes: Vec<String>,
+    /// the parameters that are not secret
+    pub parameters: BTreeMap<String, String>,
+    /// the secret ones: a sealed JSON object
+    pub secrets: Option<Vec<u8>>,
+    pub same_authorization: bool,
+    pub enabled: bool,
+    /// link names of the applications that may use it; `*` is every one
+    pub applications: Vec<String>,
+    pub created_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub version: i64,
+}
+
+impl Connection {
+    fn read(row: &Row) -> Result<Self> {
+        let level = row.text("level")?;
+        Ok(Self {
+            organization_id: row.text("organization_id")?,
+            link_name: row.text("link_name")?,
+            id: row.text("id")?,
+            name: row.text("name")?,
+            connector: row.text("connector")?,
+            level: Level::parse(&level).ok_or_else(|| {
+                StoreError::corrupt("connections", "level", format!("{level:?} is no level"))
+            })?,
+            scopes: row.json("scopes")?,
+            parameters: row.json("parameters")?,
+            secrets: row.opt_bytes("secrets")?,
+            same_authorization: row.flag("same_authorization")?,
+            enabled: row.flag("enabled")?,
+            applications: row.json("applications")?,
+            created_by: row.text("created_by")?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+            version: row.int("version")?,
+        })
+    }
+}
+
+/// JSON as it stands in a column. Lists and maps of text always serialize.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|e| StoreError::corrupt("value", "json", e.to_string()))
+}
+
+impl Store {
+    pub async fn connection(&self, organization: &str, link_name: &str) -> Result<Option<Connection>> {
+        let values = [organization.into(), link_name.into()];
+        self.db.query_opt(&CONNECTION_GET, &values).await?.as_ref().map(Connection::read).transpose()
+    }
+
+    /// By link name after `after`. An empty `connector` means any.
+    pub async fn connections(
+        &self,
+        organization: &str,
+        level: Option<Level>,
+        connector: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Connection>> {
+        let values = [
+            organization.into(),
+            after.into(),
+            level.map_or("", Level::as_str).into(),
+            connector.into(),
+            limit.into(),
+        ];
+        self.db.query(&CONNECTION_LIST, &values).await?.iter().map(Connection::read).collect()
+    }
+
+    /// Some connection of this connector, if there is one.
+    pub async fn connection_of_connector(
+        &self,
+        organization: &str,
+        connector: &str,
+    ) -> Result<Option<String>> {
+        let values = [organization.into(), connector.into()];
+        self.db
+            .query_opt(&CONNECTION_OF_CONNECTOR, &values)
+            .await?
+            .map(|row| row.text("link_name"))
+            .transpose()
+    }
+}
+
+impl Tx {
+    /// The connection as this transaction sees it.
+    pub async fn connection(&mut self, organization: &str, link_name: &str) -> Result<Option<Connection>> {
+        let values = [organization.into(), link_name.into()];
+        self.query_opt(&CONNECTION_GET, &values).await?.as_ref().map(Connection::read).transpose()
+    }
+
+    /// [`StoreError::UniqueViolation`] when the link name is taken.
+    pub async fn insert_connection(&mut self, c: &Connection) -> Result<()> {
+        let (scopes, parameters, applications) =
+            (json(&c.scopes)?, json(&c.parameters)?, json(&c.applications)?);
+        let values: [Value<'_>; 15] = [
+            (&c.organization_id).into(),
+            (&c.link_name).into(),
+            (&c.id).into(),
+            (&c.name).into(),
+            (&c.connector).into(),
+            c.level.as_str().into(),
+            (&scopes).into(),
+            (&parameters).into(),
+            c.secrets.as_deref().into(),
+            c.same_authorization.into(),
+            c.enabled.into(),
+            (&applications).into(),
+            (&c.created_by).into(),
+            c.created_at.into(),
+            c.updated_at.into(),
+        ];
+        self.execute(&CONNECTION_INSERT, &values).await.map(drop)
+    }
+
+    /// `c.version` is the version that was read; false when somebody else was quicker.
+    pub async fn update_connection(&mut self, c: &Connection) -> Result<bool> {
+        let (scopes, parameters, applications) =
+            (json(&c.scopes)?, json(&c.parameters)?, json(&c.applications)?);
+        let values: [Value<'_>; 11] = [
+            (&c.organization_id).into(),
+            (&c.link_name).into(),
+            (&c.name).into(),
+            (&scopes).into(),
+            (&parameters).into(),
+            c.secrets.as_deref().into(),
+            c.same_authorization.into(),
+            c.enabled.into(),
+            (&applications).into(),
+            c.updated_at.into(),
+            c.version.into(),
+        ];
+        Ok(self.execute(&CONNECTION_UPDATE, &values).await? == 1)
+    }
+
+    pub async fn delete_connection(&mut self, organization: &str, link_name: &str) -> Result<bool> {
+        Ok(self.execute(&CONNECTION_DELETE, &[organization.into(), link_name.into()]).await? == 1)
+    }
+}

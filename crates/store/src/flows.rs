@@ -1,0 +1,192 @@
+//! Flows. Whoever moves a flow out of `pending` by compare-and-swap holds the only right to end it.
+
+use jackfield_core::flow::FlowState;
+use jackfield_core::{Environment, Timestamp};
+
+use crate::connections::json;
+use crate::db::{Row, Tx, Value, statements};
+use crate::{Result, Store, StoreError};
+
+statements! {
+    pub(crate) FLOW_INSERT = "insert into flows
+        (organization_id, id, connection, member, replaces, account_name, environments, scopes, state, start_digest, state_digest, secrets,
+         created_at, expires_at, warnings)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, '[]')";
+    pub(crate) FLOW_BY_ID = "select * from flows where id = $1";
+    pub(crate) FLOW_BY_STATE = "select * from flows where state_digest = $1";
+    pub(crate) FLOW_CLAIM_BROWSER = "update flows set browser_digest = $3
+        where organization_id = $1 and id = $2 and browser_digest is null and state = 'pending'";
+    pub(crate) FLOW_REQUEST_TOKEN = "update flows set state_digest = $3, secrets = $4
+        where organization_id = $1 and id = $2 and state = 'pending'";
+    pub(crate) FLOW_MOVE = "update flows set state = $4 where organization_id = $1 and id = $2 and state = $3";
+    pub(crate) FLOW_END = "update flows set state = $4, finished_at = $5, authorization_id = $6, error_code = $7, error_detail = $8,
+        warnings = $9 where organization_id = $1 and id = $2 and state = $3";
+    pub(crate) FLOW_PRUNE = "delete from flows where created_at < $1";
+}
+
+/// One attempt to authorize by OAuth.
+#[derive(Clone)]
+pub struct Flow {
+    pub organization_id: String,
+    pub id: String,
+    /// link name of the connection
+    pub connection: String,
+    /// id of the member who started it
+    pub member: String,
+    /// the authorization that a reauthorization is to replace
+    pub replaces: Option<String>,
+    /// the account name he asked for
+    pub account_name: Option<String>,
+    pub environments: Vec<Environment>,
+    pub scopes: Vec<String>,
+    pub state: FlowState,
+    /// SHA-256 of the token in the start link
+    pub start_digest: Vec<u8>,
+    /// SHA-256 of the OAuth2 state, or of the OAuth1 request token
+    pub state_digest: Vec<u8>,
+    /// SHA-256 of the flow's cookie, once a browser has opened the start link
+    pub browser_digest: Option<Vec<u8>>,
+    /// sealed
+    pub secrets: Vec<u8>,
+    pub created_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub authorization_id: Option<String>,
+    pub error_code: Option<String>,
+    pub error_detail: Option<String>,
+    /// JSON values of the shape `{"code": …}`
+    pub warnings: Vec<serde_json::Value>,
+}
+
+impl Flow {
+    fn read(row: &Row) -> Result<Self> {
+        let state = row.text("state")?;
+        Ok(Self {
+            organization_id: row.text("organization_id")?,
+            id: row.text("id")?,
+            connection: row.text("connection")?,
+            member: row.text("member")?,
+            replaces: row.opt_text("replaces")?,
+            account_name: row.opt_text("account_name")?,
+            environments: row.json("environments")?,
+            scopes: row.json("scopes")?,
+            state: FlowState::parse(&state)
+                .ok_or_else(|| StoreError::corrupt("flows", "state", format!("{state:?} is no state")))?,
+            start_digest: row.bytes("start_digest")?,
+            state_digest: row.bytes("state_digest")?,
+            browser_digest: row.opt_bytes("browser_digest")?,
+            secrets: row.bytes("secrets")?,
+            created_at: row.time("created_at")?,
+            expires_at: row.time("expires_at")?,
+            authorization_id: row.opt_text("authorization_id")?,
+            error_code: row.opt_text("error_code")?,
+            error_detail: row.opt_text("error_detail")?,
+            warnings: row.json("warnings")?,
+        })
+    }
+}
+
+/// How a flow ended.
+#[derive(Clone, Debug, Default)]
+pub struct FlowOutcome {
+    pub authorization_id: Option<String>,
+    pub error_code: Option<String>,
+    pub error_detail: Option<String>,
+    pub warnings: Vec<serde_json::Value>,
+}
+
+impl Store {
+    /// By its id alone: the browser that opens a start link brings nothing else.
+    pub async fn flow(&self, id: &str) -> Result<Option<Flow>> {
+        self.db.query_opt(&FLOW_BY_ID, &[id.into()]).await?.as_ref().map(Flow::read).transpose()
+    }
+
+    pub async fn flow_by_state(&self, digest: &[u8]) -> Result<Option<Flow>> {
+        self.db.query_opt(&FLOW_BY_STATE, &[digest.into()]).await?.as_ref().map(Flow::read).transpose()
+    }
+}
+
+impl Tx {
+    pub async fn insert_flow(&mut self, f: &Flow) -> Result<()> {
+        let (environments, scopes) = (json(&f.environments)?, json(&f.scopes)?);
+        let values: [Value<'_>; 13] = [
+            (&f.organization_id).into(),
+            (&f.id).into(),
+            (&f.connection).into(),
+            (&f.member).into(),
+            f.replaces.as_deref().into(),
+            f.account_name.as_deref().into(),
+            (&environments).into(),
+            (&scopes).into(),
+            f.start_digest.as_slice().into(),
+            f.state_digest.as_slice().into(),
+            f.secrets.as_slice().into(),
+            f.created_at.into(),
+            f.expires_at.into(),
+        ];
+        self.execute(&FLOW_INSERT, &values).await.map(drop)
+    }
+
+    /// The first browser owns the flow. False: another one was first, or the flow is over.
+    pub async fn claim_flow_for_browser(
+        &mut self,
+        organization: &str,
+        id: &str,
+        browser: &[u8],
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), browser.into()];
+        Ok(self.execute(&FLOW_CLAIM_BROWSER, &values).await? == 1)
+    }
+
+    /// OAuth1: the flow is found by its request token from now on.
+    pub async fn set_request_token(
+        &mut self,
+        organization: &str,
+        id: &str,
+        digest: &[u8],
+        secrets: &[u8],
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), digest.into(), secrets.into()];
+        Ok(self.execute(&FLOW_REQUEST_TOKEN, &values).await? == 1)
+    }
+
+    /// False: it is no longer in `from`.
+    pub async fn move_flow(
+        &mut self,
+        organization: &str,
+        id: &str,
+        from: FlowState,
+        to: FlowState,
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), from.as_str().into(), to.as_str().into()];
+        Ok(self.execute(&FLOW_MOVE, &values).await? == 1)
+    }
+
+    /// False: it is no longer in `from`.
+    pub async fn end_flow(
+        &mut self,
+        organization: &str,
+        id: &str,
+        (from, to): (FlowState, FlowState),
+        outcome: &FlowOutcome,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let warnings = json(&outcome.warnings)?;
+        let values: [Value<'_>; 9] = [
+            organization.into(),
+            id.into(),
+            from.as_str().into(),
+            to.as_str().into(),
+            now.into(),
+            outcome.authorization_id.as_deref().into(),
+            outcome.error_code.as_deref().into(),
+            outcome.error_detail.as_deref().into(),
+            (&warnings).into(),
+        ];
+        Ok(self.execute(&FLOW_END, &values).await? == 1)
+    }
+
+    /// Forgets flows made before `before`; tells how many.
+    pub async fn prune_flows(&mut self, before: Timestamp) -> Result<u64> {
+        self.execute(&FLOW_PRUNE, &[before.into()]).await
+    }
+}

@@ -1,0 +1,265 @@
+//! Organizations, their members, the members' keys, and the little that belongs to the installation as a whole.
+
+use jackfield_core::{Role, Timestamp};
+
+use crate::db::{Row, Tx, Value, statements};
+use crate::{Result, Store, StoreError};
+
+statements! {
+    pub(crate) INSTALLATION_GET = "select value from installation where name = $1";
+    pub(crate) INSTALLATION_PUT = "insert into installation (name, value) values ($1, $2)
+        on conflict (name) do update set value = excluded.value";
+    pub(crate) INSTALLATION_DELETE = "delete from installation where name = $1";
+    pub(crate) INSTALLATION_CLAIM = "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing";
+
+    pub(crate) ORGANIZATION_INSERT = "insert into organizations
+        (id, name, region, plan, connections_managed_by, created_at, updated_at, version)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    pub(crate) ORGANIZATION_UPDATE = "update organizations set name = $2, region = $3, connections_managed_by = $4, updated_at = $5,
+        version = version + 1 where id = $1 and version = $6";
+    pub(crate) ORGANIZATION_GET = "select * from organizations where id = $1";
+    pub(crate) ORGANIZATION_ANY = "select id from organizations limit 1";
+
+    pub(crate) MEMBER_INSERT = "insert into members
+        (organization_id, id, email, name, role, password, active, created_at, updated_at, version)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
+    pub(crate) MEMBER_GET = "select * from members where organization_id = $1 and id = $2";
+
+    pub(crate) KEY_INSERT = "insert into api_keys
+        (organization_id, id, digest, member_id, name, hint, created_at, expires_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+    pub(crate) KEY_BY_DIGEST = "select * from api_keys where digest = $1";
+    pub(crate) KEY_GET = "select * from api_keys where organization_id = $1 and id = $2";
+    pub(crate) KEY_LIST = "select * from api_keys where organization_id = $1 and member_id = $2 and id > $3 and revoked_at is null
+        order by id limit $4";
+    pub(crate) KEY_REVOKE = "update api_keys set revoked_at = $3 where organization_id = $1 and id = $2 and revoked_at is null";
+    pub(crate) KEY_USED = "update api_keys set last_used_at = $3 where organization_id = $1 and id = $2
+        and (last_used_at is null or last_used_at < $3)";
+}
+
+/// A tenant.
+#[derive(Clone, Debug)]
+pub struct Organization {
+    pub id: String,
+    pub name: String,
+    /// data centre, decides regional hosts: `us`, `eu`, `in`, `au`…
+    pub region: String,
+    pub plan: String,
+    /// `developers` or `admins` (product N1)
+    pub connections_managed_by: String,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub version: i64,
+}
+
+impl Organization {
+    /// Whether the organization reserves managing connections for admins.
+    pub fn managed_by_admins(&self) -> bool {
+        self.connections_managed_by == "admins"
+    }
+
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            id: row.text("id")?,
+            name: row.text("name")?,
+            region: row.text("region")?,
+            plan: row.text("plan")?,
+            connections_managed_by: row.text("connections_managed_by")?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+            version: row.int("version")?,
+        })
+    }
+}
+
+/// A person in an organization.
+#[derive(Clone)]
+pub struct Member {
+    pub organization_id: String,
+    pub id: String,
+    pub email: String,
+    pub name: String,
+    pub role: Role,
+    /// argon2id, PHC string
+    pub password: String,
+    pub active: bool,
+    pub created_at: Timestamp,
+}
+
+impl Member {
+    fn read(row: &Row) -> Result<Self> {
+        let role = row.text("role")?;
+        Ok(Self {
+            organization_id: row.text("organization_id")?,
+            id: row.text("id")?,
+            email: row.text("email")?,
+            name: row.text("name")?,
+            role: Role::parse(&role)
+                .ok_or_else(|| StoreError::corrupt("members", "role", format!("{role:?} is no role")))?,
+            password: row.text("password")?,
+            active: row.flag("active")?,
+            created_at: row.time("created_at")?,
+        })
+    }
+}
+
+/// A personal key, without the key: that is shown once and kept nowhere.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    pub organization_id: String,
+    pub id: String,
+    pub member_id: String,
+    pub name: String,
+    /// the first characters, by which a person tells his keys apart
+    pub hint: String,
+    pub created_at: Timestamp,
+    pub expires_at: Option<Timestamp>,
+    pub last_used_at: Option<Timestamp>,
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl ApiKey {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self {
+            organization_id: row.text("organization_id")?,
+            id: row.text("id")?,
+            member_id: row.text("member_id")?,
+            name: row.text("name")?,
+            hint: row.text("hint")?,
+            created_at: row.time("created_at")?,
+            expires_at: row.opt_time("expires_at")?,
+            last_used_at: row.opt_time("last_used_at")?,
+            revoked_at: row.opt_time("revoked_at")?,
+        })
+    }
+}
+
+impl Store {
+    pub async fn installation(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.db.query_opt(&INSTALLATION_GET, &[name.into()]).await?.map(|row| row.bytes("value")).transpose()
+    }
+
+    /// Whether nobody has set this store up yet.
+    pub async fn is_empty(&self) -> Result<bool> {
+        Ok(self.db.query_opt(&ORGANIZATION_ANY, &[]).await?.is_none())
+    }
+
+    pub async fn organization(&self, id: &str) -> Result<Option<Organization>> {
+        self.db.query_opt(&ORGANIZATION_GET, &[id.into()]).await?.as_ref().map(Organization::read).transpose()
+    }
+
+    pub async fn member(&self, organization: &str, id: &str) -> Result<Option<Member>> {
+        self.db
+            .query_opt(&MEMBER_GET, &[organization.into(), id.into()])
+            .await?
+            .as_ref()
+            .map(Member::read)
+            .transpose()
+    }
+
+    pub async fn key_by_digest(&self, digest: &[u8]) -> Result<Option<ApiKey>> {
+        self.db.query_opt(&KEY_BY_DIGEST, &[digest.into()]).await?.as_ref().map(ApiKey::read).transpose()
+    }
+
+    pub async fn key(&self, organization: &str, id: &str) -> Result<Option<ApiKey>> {
+        self.db
+            .query_opt(&KEY_GET, &[organization.into(), id.into()])
+            .await?
+            .as_ref()
+            .map(ApiKey::read)
+            .transpose()
+    }
+
+    /// The member's keys that were not revoked, by id after `after`.
+    pub async fn keys(
+        &self,
+        organization: &str,
+        member: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<ApiKey>> {
+        let values = [organization.into(), member.into(), after.into(), limit.into()];
+        self.db.query(&KEY_LIST, &values).await?.iter().map(ApiKey::read).collect()
+    }
+}
+
+impl Tx {
+    pub async fn put_installation(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        self.execute(&INSTALLATION_PUT, &[name.into(), value.into()]).await.map(drop)
+    }
+
+    /// Puts the value only if there is none; tells whether it was put.
+    pub async fn claim_installation(&mut self, name: &str, value: &[u8]) -> Result<bool> {
+        Ok(self.execute(&INSTALLATION_CLAIM, &[name.into(), value.into()]).await? == 1)
+    }
+
+    /// Tells whether it was there.
+    pub async fn delete_installation(&mut self, name: &str) -> Result<bool> {
+        Ok(self.execute(&INSTALLATION_DELETE, &[name.into()]).await? == 1)
+    }
+
+    pub async fn insert_organization(&mut self, o: &Organization) -> Result<()> {
+        let values: [Value<'_>; 8] = [
+            (&o.id).into(),
+            (&o.name).into(),
+            (&o.region).into(),
+            (&o.plan).into(),
+            (&o.connections_managed_by).into(),
+            o.created_at.into(),
+            o.updated_at.into(),
+            o.version.into(),
+        ];
+        self.execute(&ORGANIZATION_INSERT, &values).await.map(drop)
+    }
+
+    /// `o.version` is the version that was read; false when somebody else was quicker.
+    pub async fn update_organization(&mut self, o: &Organization) -> Result<bool> {
+        let values: [Value<'_>; 6] = [
+            (&o.id).into(),
+            (&o.name).into(),
+            (&o.region).into(),
+            (&o.connections_managed_by).into(),
+            o.updated_at.into(),
+            o.version.into(),
+        ];
+        Ok(self.execute(&ORGANIZATION_UPDATE, &values).await? == 1)
+    }
+
+    pub async fn insert_member(&mut self, m: &Member) -> Result<()> {
+        let values: [Value<'_>; 9] = [
+            (&m.organization_id).into(),
+            (&m.id).into(),
+            (&m.email).into(),
+            (&m.name).into(),
+            m.role.as_str().into(),
+            (&m.password).into(),
+            m.active.into(),
+            m.created_at.into(),
+            m.created_at.into(),
+        ];
+        self.execute(&MEMBER_INSERT, &values).await.map(drop)
+    }
+
+    pub async fn insert_key(&mut self, k: &ApiKey, digest: &[u8]) -> Result<()> {
+        let values: [Value<'_>; 8] = [
+            (&k.organization_id).into(),
+            (&k.id).into(),
+            digest.into(),
+            (&k.member_id).into(),
+            (&k.name).into(),
+            (&k.hint).into(),
+            k.created_at.into(),
+            k.expires_at.into(),
+        ];
+        self.execute(&KEY_INSERT, &values).await.map(drop)
+    }
+
+    /// False when there is no such key or it was revoked before.
+    pub async fn revoke_key(&mut self, organization: &str, id: &str, now: Timestamp) -> Result<bool> {
+        Ok(self.execute(&KEY_REVOKE, &[organization.into(), id.into(), now.into()]).await? == 1)
+    }
+
+    pub async fn key_used(&mut self, organization: &str, id: &str, at: Timestamp) -> Result<()> {
+        self.execute(&KEY_USED, &[organization.into(), id.into(), at.into()]).await.map(drop)
+    }
+}

@@ -1,0 +1,6 @@
+//! The tables. A migration that has been released is never edited: a new one follows it.
+
+use crate::migrate::Migration;
+
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, name: "connections", sql: include_str!("../migrations/0001_connections.sql") }];

@@ -1,0 +1,23 @@
+//! The store on both databases, in one binary.
+//!
+//! The plumbing below the public interface is not public: these tests compile it once more as their own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "it is all tests, also outside of functions marked so"
+)]
+
+#[allow(dead_code, reason = "the tests do not call all of it")]
+#[path = "../../src/db/mod.rs"]
+mod db;
+#[allow(dead_code, reason = "the tests do not call all of it")]
+#[path = "../../src/migrate.rs"]
+mod migrate;
+
+mod failures;
+mod migrations;
+mod plumbing;
+mod proxy;
+mod support;

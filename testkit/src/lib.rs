@@ -1,0 +1,4 @@
+pub mod browser;
+pub mod foreign;
+pub mod html;
+pub mod postgres;
