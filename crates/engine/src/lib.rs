@@ -27,12 +27,17 @@ pub use govern::keys::Caller;
 pub use op::{Idempotency, Op};
 pub use page::{Page, PageQuery};
 
+/// SHA-256, for whoever has to recognize a request again.
+pub fn digest(data: &[u8]) -> [u8; 32] {
+    jackfield_vault::token::digest(data)
+}
+
 /// Entries a cache may hold: keys, and ready calls. Bounds memory whatever the number of connections.
 const CACHED: u64 = 20_000;
 /// What is cached is looked at again after this long even if nobody said that it changed.
 const CACHE_LIFE: Duration = Duration::from_secs(300);
 /// Name under which the store keeps the value that proves the key.
-const KEY_CHECK: &str = "key_check";
+pub const KEY_CHECK: &str = "key_check";
 
 /// What the engine is told at start.
 #[derive(Clone, Debug)]

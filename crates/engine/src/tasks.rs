@@ -12,6 +12,8 @@ use crate::{Engine, clock, idempotency};
 const LOOK: Duration = Duration::from_secs(1);
 /// Refreshes that the background has under way at a time.
 const AT_ONCE: i64 = 32;
+/// How long something may be kept in memory while changes on other nodes are not heard.
+const DEAF: Duration = Duration::from_millis(200);
 /// How often old rows are forgotten.
 const FORGET: Duration = Duration::from_secs(600);
 /// How long records of calls and finished flows are kept.
@@ -39,10 +41,26 @@ impl Engine {
             return;
         }
         let mut changes = self.store().changes();
+        let mut heard = false;
         loop {
-            match changes.next().await {
-                Change::Payload(name) => self.inner.hot.changed(&name),
-                Change::Lost | Change::Restored => self.inner.hot.all_changed(),
+            // While nobody tells what changes, nothing is kept for longer than a moment.
+            let change = if heard {
+                Some(changes.next().await)
+            } else {
+                tokio::time::timeout(DEAF, changes.next()).await.ok()
+            };
+            match change {
+                Some(Change::Payload(name)) => self.inner.hot.changed(&name),
+                Some(Change::Lost) => {
+                    tracing::warn!("changes on other nodes are not heard; nothing is kept in memory until they are");
+                    heard = false;
+                    self.inner.hot.all_changed();
+                }
+                Some(Change::Restored) => {
+                    heard = true;
+                    self.inner.hot.all_changed();
+                }
+                None => self.inner.hot.all_changed(),
             }
         }
     }

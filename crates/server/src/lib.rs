@@ -1,1 +1,40 @@
+//! The service's face: REST API, proxy endpoint, and the pages a browser sees while somebody authorizes.
+//!
+//! A request comes in at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
+//! calls one function of the engine and shows its view; it holds no SQL, no crypto and no rule.
 
+mod api;
+mod error;
+mod front;
+mod input;
+mod pages;
+mod routes;
+
+use std::future::Future;
+use std::time::Duration;
+
+use jackfield_engine::Engine;
+use tokio::net::TcpListener;
+
+pub use routes::openapi_json;
+
+/// How long running requests may take to finish once the service is told to stop.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What the server is told at start.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// whether the API can be browsed at `/docs`
+    pub docs: bool,
+}
+
+/// Serves until `shutdown` resolves, then lets running requests finish.
+pub async fn serve(
+    engine: Engine,
+    listener: TcpListener,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let router = routes::router(engine.clone(), &options);
+    front::run(engine, router, listener, shutdown, FAREWELL).await
+}

@@ -118,8 +118,10 @@ create table authorizations (
   primary key (organization_id, id)
 );
 create unique index authorizations_account_name on authorizations (organization_id, connector, account_name);
-create index authorizations_due on authorizations (refresh_at) where refreshable = 1 and status = 'connected';
-create index authorizations_unsure on authorizations (lease_until) where presented > 0;
+create index authorizations_owner on authorizations (organization_id, connector, owner, id);
+-- What the background asks for every second; those it may not touch stand in neither.
+create index authorizations_due on authorizations (refresh_at) where refreshable = 1 and status = 'connected' and presented < 2;
+create index authorizations_unsure on authorizations (next_attempt_at) where presented = 1 and status = 'connected';
 
 -- Which connections an authorization belongs to; the last one to let go has it revoked at the service.
 create table holdings (
@@ -129,7 +131,7 @@ create table holdings (
   created_at bigint not null,
   primary key (organization_id, connection, authorization_id)
 );
-create index holdings_authorization on holdings (organization_id, authorization_id);
+create index holdings_authorization on holdings (organization_id, authorization_id, connection);
 
 -- Which authorization serves; member is '' unless the connection's level is user.
 create table bindings (
@@ -141,7 +143,7 @@ create table bindings (
   created_at bigint not null,
   primary key (organization_id, connection, environment, member)
 );
-create index bindings_authorization on bindings (organization_id, authorization_id);
+create index bindings_authorization on bindings (organization_id, authorization_id, connection);
 
 -- secrets: sealed; state, PKCE verifier, secret of the request token. *_digest: SHA-256 of what the browser must bring.
 create table flows (
@@ -169,7 +171,7 @@ create table flows (
 );
 create index flows_id on flows (id);
 create index flows_state on flows (state_digest);
-create index flows_connection on flows (organization_id, connection, id);
+create index flows_created on flows (created_at);
 
 create table calls (
   organization_id text not null,
@@ -190,6 +192,7 @@ create table calls (
   primary key (organization_id, id)
 );
 create index calls_connection on calls (organization_id, connection, id);
+create index calls_at on calls (at);
 
 -- answer: sealed, since an answer may hold a new key or what a service said. status null: the effect is not known yet.
 create table idempotency (

@@ -15,17 +15,27 @@ use crate::connections::json;
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
+/// What [`Authorization::read`] reads. Columns are named one by one, never `*`: a later migration may add one while nodes of this version
+/// run, and PostgreSQL refuses a prepared statement whose columns have changed.
+macro_rules! columns {
+    () => {
+        "organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
+        credential_version, refreshable, issued_at, expires_at, refresh_at, status, reason, presented, lease_until, next_attempt_at,
+        refresh_error, last_refreshed_at, last_used_at, created_at, version"
+    };
+}
+
 statements! {
     pub(crate) AUTHORIZATION_INSERT = "insert into authorizations
         (organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
          credential_version, refreshable, issued_at, expires_at, refresh_at, status, presented, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14, 'connected', 0, $15, $15, 1)";
-    pub(crate) AUTHORIZATION_GET = "select * from authorizations where organization_id = $1 and id = $2";
-    pub(crate) AUTHORIZATION_OF_CONNECTION = "select a.* from authorizations a
-        join holdings h on h.organization_id = a.organization_id and h.authorization_id = a.id
-        where h.organization_id = $1 and h.connection = $2 and a.id > $3 and ($4 = '' or a.owner = $4) order by a.id limit $5";
-    pub(crate) AUTHORIZATION_OF_OWNER = "select * from authorizations
-        where organization_id = $1 and connector = $2 and owner = $3 order by id";
+    pub(crate) AUTHORIZATION_GET = concat!("select ", columns!(), " from authorizations where organization_id = $1 and id = $2");
+    pub(crate) AUTHORIZATION_OF_CONNECTION = concat!("select ", columns!(), " from
+        (select authorization_id as held from holdings where organization_id = $1 and connection = $2 and authorization_id > $3) h
+        join authorizations on organization_id = $1 and id = held where $4 = '' or owner = $4 order by held limit $5");
+    pub(crate) AUTHORIZATION_OF_OWNER = concat!("select ", columns!(), " from authorizations
+        where organization_id = $1 and connector = $2 and owner = $3 order by id");
     pub(crate) AUTHORIZATION_NAMED = "select id from authorizations
         where organization_id = $1 and connector = $2 and account_name = $3";
     pub(crate) AUTHORIZATION_NAMES = "select account_name from authorizations where organization_id = $1 and connector = $2";
@@ -56,8 +66,9 @@ statements! {
     pub(crate) REFRESH_DUE = "select organization_id, id from authorizations where refreshable = 1 and status = 'connected'
         and refresh_at <= $1 and presented < 2 and (lease_until is null or lease_until < $1)
         and (next_attempt_at is null or next_attempt_at <= $1) order by refresh_at limit $2";
-    pub(crate) REFRESH_UNSURE = "select organization_id, id from authorizations where presented > 0 and presented < 2
-        and status = 'connected' and (lease_until is null or lease_until < $1) and (next_attempt_at is null or next_attempt_at <= $1) limit $2";
+    pub(crate) REFRESH_UNSURE = "select organization_id, id from authorizations where presented = 1
+        and status = 'connected' and (lease_until is null or lease_until < $1) and (next_attempt_at is null or next_attempt_at <= $1)
+        order by coalesce(next_attempt_at, 0), id limit $2";
     pub(crate) LEASES_ABANDON = "update authorizations set lease_holder = null, lease_until = null where lease_until is not null";
 
     pub(crate) HOLDING_PUT = "insert into holdings (organization_id, connection, authorization_id, created_at)
@@ -73,7 +84,8 @@ statements! {
         do update set authorization_id = excluded.authorization_id, created_at = excluded.created_at";
     pub(crate) BINDING_GET = "select authorization_id from bindings
         where organization_id = $1 and connection = $2 and environment = $3 and member = $4";
-    pub(crate) BINDINGS_OF_AUTHORIZATION = "select * from bindings where organization_id = $1 and connection = $2 and authorization_id = $3";
+    pub(crate) BINDINGS_OF_AUTHORIZATION = "select connection, environment, member, authorization_id from bindings
+        where organization_id = $1 and connection = $2 and authorization_id = $3";
     pub(crate) BINDINGS_MOVE = "update bindings set authorization_id = $4
         where organization_id = $1 and connection = $2 and authorization_id = $3";
     pub(crate) BINDINGS_RELEASE = "delete from bindings where organization_id = $1 and connection = $2 and authorization_id = $3";
@@ -560,8 +572,8 @@ impl Tx {
         connection: &str,
         now: Timestamp,
     ) -> Result<()> {
-        // From the weakest to the strongest: what comes later overwrites.
-        for from in [Environment::Development, Environment::Stage, Environment::Production] {
+        // The strongest first: it overwrites the others, and what they have after that is the same or theirs alone.
+        for from in [Environment::Production, Environment::Stage, Environment::Development] {
             for to in Environment::ALL.iter().filter(|to| **to != from) {
                 let values = [
                     organization.into(),

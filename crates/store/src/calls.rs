@@ -10,7 +10,8 @@ statements! {
         (organization_id, id, connection, authorization_id, environment, principal, via, method, host, path, status, error, duration,
          request_id, at)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    pub(crate) CALL_LIST = "select * from calls where organization_id = $1 and connection = $2 and id < $3 order by id desc limit $4";
+    pub(crate) CALL_LIST = "select organization_id, id, connection, authorization_id, environment, principal, via, method, host, path,
+        status, error, duration, request_id, at from calls where organization_id = $1 and connection = $2 and id < $3 order by id desc limit $4";
     pub(crate) CALL_PRUNE = "delete from calls where at < $1";
 }
 

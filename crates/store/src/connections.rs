@@ -7,14 +7,22 @@ use jackfield_core::{Level, Timestamp};
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
+/// What [`Connection::read`] reads.
+macro_rules! columns {
+    () => {
+        "organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
+        created_by, created_at, updated_at, version"
+    };
+}
+
 statements! {
     pub(crate) CONNECTION_INSERT = "insert into connections
         (organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
          created_by, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
-    pub(crate) CONNECTION_GET = "select * from connections where organization_id = $1 and link_name = $2";
-    pub(crate) CONNECTION_LIST = "select * from connections where organization_id = $1 and link_name > $2
-        and ($3 = '' or level = $3) and ($4 = '' or connector = $4) order by link_name limit $5";
+    pub(crate) CONNECTION_GET = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name = $2");
+    pub(crate) CONNECTION_LIST = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name > $2
+        and ($3 = '' or level = $3) and ($4 = '' or connector = $4) order by link_name limit $5");
     pub(crate) CONNECTION_OF_CONNECTOR = "select link_name from connections where organization_id = $1 and connector = $2 limit 1";
     pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
         same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, version = version + 1

@@ -5,12 +5,19 @@ use jackfield_core::Timestamp;
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store};
 
+/// What [`CustomConnector::read`] reads.
+macro_rules! columns {
+    () => {
+        "organization_id, link_name, name, document, stage, created_by, created_at, updated_at, version"
+    };
+}
+
 statements! {
     pub(crate) CONNECTOR_INSERT = "insert into connectors
         (organization_id, link_name, name, document, stage, created_by, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, 1)";
-    pub(crate) CONNECTOR_GET = "select * from connectors where organization_id = $1 and link_name = $2";
-    pub(crate) CONNECTOR_ALL = "select * from connectors where organization_id = $1 order by link_name";
+    pub(crate) CONNECTOR_GET = concat!("select ", columns!(), " from connectors where organization_id = $1 and link_name = $2");
+    pub(crate) CONNECTOR_ALL = concat!("select ", columns!(), " from connectors where organization_id = $1 order by link_name");
     pub(crate) CONNECTOR_UPDATE = "update connectors set name = $3, document = $4, stage = $5, updated_at = $6, version = version + 1
         where organization_id = $1 and link_name = $2 and version = $7";
     pub(crate) CONNECTOR_DELETE = "delete from connectors where organization_id = $1 and link_name = $2";

@@ -7,13 +7,21 @@ use crate::connections::json;
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
+/// What [`Flow::read`] reads.
+macro_rules! columns {
+    () => {
+        "organization_id, id, connection, member, replaces, account_name, environments, scopes, state, start_digest, state_digest,
+        browser_digest, secrets, created_at, expires_at, authorization_id, error_code, error_detail, warnings"
+    };
+}
+
 statements! {
     pub(crate) FLOW_INSERT = "insert into flows
         (organization_id, id, connection, member, replaces, account_name, environments, scopes, state, start_digest, state_digest, secrets,
          created_at, expires_at, warnings)
         values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, '[]')";
-    pub(crate) FLOW_BY_ID = "select * from flows where id = $1";
-    pub(crate) FLOW_BY_STATE = "select * from flows where state_digest = $1";
+    pub(crate) FLOW_BY_ID = concat!("select ", columns!(), " from flows where id = $1");
+    pub(crate) FLOW_BY_STATE = concat!("select ", columns!(), " from flows where state_digest = $1");
     pub(crate) FLOW_CLAIM_BROWSER = "update flows set browser_digest = $3
         where organization_id = $1 and id = $2 and browser_digest is null and state = 'pending'";
     pub(crate) FLOW_REQUEST_TOKEN = "update flows set state_digest = $3, secrets = $4

@@ -6,7 +6,8 @@ use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store};
 
 statements! {
-    pub(crate) IDEMPOTENCY_GET = "select * from idempotency where organization_id = $1 and key_id = $2 and idempotency_key = $3";
+    pub(crate) IDEMPOTENCY_GET = "select organization_id, key_id, idempotency_key, request_digest, status, content_type, answer, created_at
+        from idempotency where organization_id = $1 and key_id = $2 and idempotency_key = $3";
     pub(crate) IDEMPOTENCY_INSERT = "insert into idempotency
         (organization_id, key_id, idempotency_key, request_digest, status, content_type, answer, created_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)";

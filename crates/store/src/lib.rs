@@ -1,7 +1,7 @@
 //! One concrete store on SQLite and PostgreSQL, one SQL text for both.
 //!
 //! It decides nothing: whoever changes something shows a [`Permit`], and all changes of one decision stand in one transaction
-//! ([`Store::begin`] … [`Tx::commit`]). Reads go to a pool of readers. Every statement stands in [`statements`] and is prepared on both
+//! ([`Store::begin`] … [`Tx::commit`]). Reads go to a pool of readers. Every statement stands in a list of its file and is prepared on both
 //! databases by a test; every public method is called on both by the conformance suite.
 //!
 //! Tables lead their keys with `organization_id`. Times are integer microseconds, JSON is opaque text, flags are 0 and 1, secrets are
@@ -41,9 +41,37 @@ pub struct Store {
 impl Store {
     /// Opens (and for SQLite creates) the store and brings its tables up to date. `url` is `sqlite:PATH` or `postgres://…`.
     pub async fn open(url: &str, options: &DbOptions, now: Timestamp) -> Result<Self> {
-        let db = db::Db::open(url, options).await?;
-        migrate::migrate(&db, schema::MIGRATIONS, now).await?;
-        Ok(Self { db })
+        let store = Self { db: db::Db::open(url, options).await? };
+        store.migrate(now).await?;
+        Ok(store)
+    }
+
+    /// Opens the store and leaves its tables as they are. `None`: there is no such SQLite file, and `create` says not to make one.
+    pub async fn connect(url: &str, options: &DbOptions, create: bool) -> Result<Option<Self>> {
+        if !create && db::sqlite_file(url).is_some_and(|path| !path.exists()) {
+            return Ok(None);
+        }
+        Ok(Some(Self { db: db::Db::open(url, options).await? }))
+    }
+
+    /// Whether the database has no tables of ours yet.
+    pub async fn is_new(&self) -> Result<bool> {
+        Ok(!migrate::is_marked(&self.db).await?)
+    }
+
+    /// Whether its tables are the ones this program knows. Fails where the store is ahead of the program.
+    pub async fn is_current(&self) -> Result<bool> {
+        migrate::is_current(&self.db, schema::MIGRATIONS).await
+    }
+
+    /// Brings the tables up to date, which makes those of a new store.
+    pub async fn migrate(&self, now: Timestamp) -> Result<()> {
+        migrate::migrate(&self.db, schema::MIGRATIONS, now).await.map(drop)
+    }
+
+    /// The database's own clock, where it has one: a SQLite file has ours.
+    pub async fn clock(&self) -> Result<Option<Timestamp>> {
+        self.db.clock().await
     }
 
     /// Begins the one transaction of a decided change. Dropped without [`Tx::commit`], it never happened.
@@ -81,10 +109,11 @@ impl Store {
         self.db.close().await;
     }
 
-    /// Every statement of the house, by name: for the test that prepares them on both databases.
+    /// Has the database read every statement of the house without running it: for the test that does so on both databases.
     #[doc(hidden)]
-    pub fn statements() -> impl Iterator<Item = (&'static str, &'static str)> {
-        [
+    pub async fn check_statements(&self) -> Result<()> {
+        for statements in [
+            migrate::ALL,
             organizations::ALL,
             connectors::ALL,
             connections::ALL,
@@ -92,9 +121,9 @@ impl Store {
             flows::ALL,
             calls::ALL,
             idempotency::ALL,
-        ]
-        .into_iter()
-        .flatten()
-        .map(|statement| (statement.name, statement.sql))
+        ] {
+            self.db.check(statements).await?;
+        }
+        Ok(())
     }
 }

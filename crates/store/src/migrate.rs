@@ -42,7 +42,7 @@ const TABLE_EXISTS_POSTGRES: Statement = Statement {
 pub async fn migrate(db: &Db, migrations: &[Migration], now: Timestamp) -> Result<usize> {
     in_order(migrations)?;
     // Without the lock first: most starts find nothing to do.
-    if is_marked(db).await? && next(&db.query(&SELECT_MIGRATIONS, &[]).await?, migrations)?.is_none() {
+    if is_current(db, migrations).await? {
         return Ok(0);
     }
     let mut count = 0;
@@ -60,7 +60,11 @@ pub async fn migrate(db: &Db, migrations: &[Migration], now: Timestamp) -> Resul
 }
 
 async fn apply(mut tx: Tx, migration: &Migration, now: Timestamp) -> Result<()> {
-    tx.script(migration.name, migration.sql).await.map_err(|error| match error {
+    let run = async {
+        tx.script(migration.name, migration.sql).await?;
+        tx.sort_by_bytes().await
+    };
+    run.await.map_err(|error| match error {
         StoreError::Unavailable { .. } | StoreError::Busy { .. } => error,
         error => refuse(migration.version, format!("it failed and was taken back: {error}")),
     })?;
@@ -70,8 +74,13 @@ async fn apply(mut tx: Tx, migration: &Migration, now: Timestamp) -> Result<()> 
     tx.commit().await
 }
 
+/// Whether nothing is missing.
+pub async fn is_current(db: &Db, migrations: &[Migration]) -> Result<bool> {
+    Ok(is_marked(db).await? && next(&db.query(&SELECT_MIGRATIONS, &[]).await?, migrations)?.is_none())
+}
+
 /// Whether the database has a table of migrations.
-async fn is_marked(db: &Db) -> Result<bool> {
+pub async fn is_marked(db: &Db) -> Result<bool> {
     let exists = match db.kind() {
         Kind::Sqlite => TABLE_EXISTS_SQLITE,
         Kind::Postgres => TABLE_EXISTS_POSTGRES,

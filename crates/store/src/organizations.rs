@@ -5,6 +5,13 @@ use jackfield_core::{Role, Timestamp};
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
+/// What [`ApiKey::read`] reads.
+macro_rules! key_columns {
+    () => {
+        "organization_id, id, member_id, name, hint, created_at, expires_at, last_used_at, revoked_at"
+    };
+}
+
 statements! {
     pub(crate) INSTALLATION_GET = "select value from installation where name = $1";
     pub(crate) INSTALLATION_PUT = "insert into installation (name, value) values ($1, $2)
@@ -17,21 +24,23 @@ statements! {
         values ($1, $2, $3, $4, $5, $6, $7, $8)";
     pub(crate) ORGANIZATION_UPDATE = "update organizations set name = $2, region = $3, connections_managed_by = $4, updated_at = $5,
         version = version + 1 where id = $1 and version = $6";
-    pub(crate) ORGANIZATION_GET = "select * from organizations where id = $1";
+    pub(crate) ORGANIZATION_GET = "select id, name, region, plan, connections_managed_by, created_at, updated_at, version
+        from organizations where id = $1";
     pub(crate) ORGANIZATION_ANY = "select id from organizations limit 1";
 
     pub(crate) MEMBER_INSERT = "insert into members
         (organization_id, id, email, name, role, password, active, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
-    pub(crate) MEMBER_GET = "select * from members where organization_id = $1 and id = $2";
+    pub(crate) MEMBER_GET = "select organization_id, id, email, name, role, password, active, created_at from members
+        where organization_id = $1 and id = $2";
 
     pub(crate) KEY_INSERT = "insert into api_keys
         (organization_id, id, digest, member_id, name, hint, created_at, expires_at)
         values ($1, $2, $3, $4, $5, $6, $7, $8)";
-    pub(crate) KEY_BY_DIGEST = "select * from api_keys where digest = $1";
-    pub(crate) KEY_GET = "select * from api_keys where organization_id = $1 and id = $2";
-    pub(crate) KEY_LIST = "select * from api_keys where organization_id = $1 and member_id = $2 and id > $3 and revoked_at is null
-        order by id limit $4";
+    pub(crate) KEY_BY_DIGEST = concat!("select ", key_columns!(), " from api_keys where digest = $1");
+    pub(crate) KEY_GET = concat!("select ", key_columns!(), " from api_keys where organization_id = $1 and id = $2");
+    pub(crate) KEY_LIST = concat!("select ", key_columns!(), " from api_keys
+        where organization_id = $1 and member_id = $2 and id > $3 and revoked_at is null order by id limit $4");
     pub(crate) KEY_REVOKE = "update api_keys set revoked_at = $3 where organization_id = $1 and id = $2 and revoked_at is null";
     pub(crate) KEY_USED = "update api_keys set last_used_at = $3 where organization_id = $1 and id = $2
         and (last_used_at is null or last_used_at < $3)";

@@ -167,4 +167,33 @@ mod tests {
             assert_eq!(read, **connector);
         }
     }
+
+    #[test]
+    fn the_examples_of_the_guide_are_right() {
+        let guide = include_str!("../../../../docs/connectors.md");
+        let examples: Vec<&str> =
+            guide.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert_eq!(examples.len(), 2);
+        for example in examples {
+            assert!(Connector::from_toml(example).is_ok(), "{:?}", Connector::from_toml(example));
+        }
+        // Every member of the schema is explained.
+        let mut names = BTreeSet::new();
+        member_names(&super::super::schema(), &mut names);
+        let missing: Vec<_> = names.iter().filter(|name| !guide.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "docs/connectors.md does not explain {missing:?}");
+    }
+
+    fn member_names(schema: &serde_json::Value, names: &mut BTreeSet<String>) {
+        match schema {
+            serde_json::Value::Object(members) => {
+                if let Some(serde_json::Value::Object(properties)) = members.get("properties") {
+                    names.extend(properties.keys().cloned());
+                }
+                members.values().for_each(|value| member_names(value, names));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| member_names(item, names)),
+            _ => {}
+        }
+    }
 }

@@ -440,6 +440,7 @@ impl SetupStep {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "documents in tests read best by value")]
 mod tests {
     use std::collections::BTreeMap;
 

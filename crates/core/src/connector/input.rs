@@ -349,6 +349,7 @@ impl Rule<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "documents in tests read best by value")]
 mod tests {
     use serde_json::json;
 

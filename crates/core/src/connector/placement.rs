@@ -83,6 +83,7 @@ pub fn placements(connector: &Connector) -> Vec<Placement> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "documents in tests read best by value")]
 mod tests {
     use serde_json::json;
 

@@ -989,6 +989,7 @@ fn header_name(name: &str) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value, reason = "documents in tests read best by value")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -1006,12 +1007,11 @@ mod tests {
             },
         });
         for (pointer, value) in changes.as_object().unwrap() {
-            match document.pointer_mut(pointer) {
-                Some(place) => *place = value.clone(),
-                None => {
-                    let (parent, key) = pointer.rsplit_once('/').unwrap();
-                    document.pointer_mut(parent).unwrap()[key] = value.clone();
-                }
+            if let Some(place) = document.pointer_mut(pointer) {
+                *place = value.clone();
+            } else {
+                let (parent, key) = pointer.rsplit_once('/').unwrap();
+                document.pointer_mut(parent).unwrap()[key] = value.clone();
             }
         }
         document

@@ -86,9 +86,9 @@ impl Injection {
             body: Vec::new(),
             oauth1: None,
             default_headers: Vec::new(),
-            default_query: ground.known_pairs(&ground.connector.query, attributes),
+            default_query: ground.pairs(&ground.connector.query, attributes, None)?,
         };
-        for (name, value) in ground.known_pairs(&ground.connector.headers, attributes) {
+        for (name, value) in ground.pairs(&ground.connector.headers, attributes, None)? {
             injection.default_headers.push((header_name(&name)?, header_value(&name, &value, false)?));
         }
         for placement in placements(&ground.connector) {
@@ -321,11 +321,6 @@ impl Injection {
             object.insert(name.clone(), value.expose_secret().into());
         }
         serde_json::to_vec(&object).map_err(Error::internal)
-    }
-
-    /// The root of the API.
-    pub fn base_url(&self) -> &str {
-        &self.base_url
     }
 }
 

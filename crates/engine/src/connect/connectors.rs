@@ -60,9 +60,9 @@ pub struct ConnectorView {
     #[serde(flatten)]
     pub card: ConnectorCard,
     /// everything that is asked when a connection is made, the organization's own OAuth client included
-    pub asked_for_connection: Vec<jackfield_core::connector::Parameter>,
+    pub asked_for_connection: Vec<connector::Parameter>,
     /// everything that is asked when somebody authorizes
-    pub asked_for_authorization: Vec<jackfield_core::connector::CredentialField>,
+    pub asked_for_authorization: Vec<connector::CredentialField>,
     /// of a custom connector: give it back with a change, so that nobody's change is overwritten
     pub version: Option<i64>,
     pub created_at: Option<Timestamp>,

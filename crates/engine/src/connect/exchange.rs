@@ -225,17 +225,6 @@ impl Endpoint {
     }
 }
 
-/// The token endpoint of a scheme that has one.
-pub(crate) fn token_endpoint(auth: &Auth) -> Option<&connector::TokenEndpoint> {
-    match auth {
-        Auth::OAuth2Code(code) => Some(&code.token),
-        Auth::OAuth2ClientCredentials(credentials) => Some(&credentials.token),
-        Auth::OAuth2DeviceCode(device) => Some(&device.token),
-        Auth::JwtBearer(jwt) => Some(&jwt.token),
-        Auth::OAuth1(_) | Auth::ApiKey(_) | Auth::Basic(_) | Auth::None(_) => None,
-    }
-}
-
 /// When a call may ask for a refresh: in the last fifth of the token's life, and at most two minutes before it expires.
 pub(crate) fn refresh_from(issued_at: Timestamp, expires_at: Timestamp) -> Timestamp {
     expires_at.minus((issued_at.until(expires_at) / 5).min(EARLIEST))
@@ -396,7 +385,7 @@ impl Engine {
         let Credential::OAuth2 { refresh_token: Some(refresh), .. } = credential else {
             return self.own_token(ground, attributes, now, time).await;
         };
-        let Some(token) = token_endpoint(&ground.connector.auth) else { return Err(changed().into()) };
+        let Some(token) = ground.connector.auth.token_endpoint() else { return Err(changed().into()) };
         let client = OwnClient::of(ground, token)?;
         let url = token.refresh_url.as_ref().unwrap_or(&token.token_url);
         let endpoint = Endpoint::of(ground, token, url, &token.refresh_parameters, attributes, None)?;
@@ -421,7 +410,7 @@ impl Engine {
         attributes: &Attributes,
         now: Timestamp,
     ) -> Result<bool, ExchangeError> {
-        let Some(token) = token_endpoint(&ground.connector.auth) else { return Ok(false) };
+        let Some(token) = ground.connector.auth.token_endpoint() else { return Ok(false) };
         let (Some(url), Credential::OAuth2 { access_token, refresh_token }) = (&token.revoke_url, credential)
         else {
             return Ok(false);
@@ -536,11 +525,7 @@ impl Engine {
         let answer = self.egress().exchange(request, ANSWER_LIMIT, Instant::now() + EXCHANGE_TIME).await?;
         let token = oauth1::parse_request_token(&answer, now.seconds())?;
         let page = ground.url(&auth.authorize_url, &none)?;
-        let parameters: Vec<(String, String)> = auth
-            .authorize_parameters
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), ground.text(value, &none, scope).ok()?)))
-            .collect();
+        let parameters = ground.pairs(&auth.authorize_parameters, &none, scope)?;
         let url = oauth1::authorize_url(&page, &token.token, &parameters)?;
         Ok((token, url))
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jackfield_core::connector::{Connector, Template, Values, effective_parameters, target};
+use jackfield_core::connector::{Connector, Template, TemplateError, Values, effective_parameters, target};
 use jackfield_core::{Code, Error, Result};
 use jackfield_store::Connection;
 use jackfield_vault::Context;
@@ -14,7 +14,6 @@ use zeroize::Zeroize;
 use crate::Engine;
 use crate::connect::Bounds;
 use crate::connect::credential::{Secrets, open_map};
-use crate::connect::exchange::token_endpoint;
 
 /// Attribute under which the account's own URL is kept, where the token answer says it.
 pub(crate) const INSTANCE_URL: &str = "token.instance_url";
@@ -121,7 +120,7 @@ impl Ground {
         parsed.text(|name| values.get(name)).map_err(|why| self.misfit(template, &why))
     }
 
-    /// Renders parameters of a request.
+    /// Renders parameters of a request; those whose value is not known are left out.
     pub fn pairs(
         &self,
         templates: &BTreeMap<String, String>,
@@ -176,7 +175,7 @@ impl Ground {
 
     /// Scheme and host of every endpoint that sees a refresh token.
     fn endpoints(&self, attributes: &Attributes) -> Result<Vec<String>> {
-        let Some(token) = token_endpoint(&self.connector.auth) else { return Ok(Vec::new()) };
+        let Some(token) = self.connector.auth.token_endpoint() else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for template in [Some(&token.token_url), token.refresh_url.as_ref(), token.revoke_url.as_ref()]
             .into_iter()

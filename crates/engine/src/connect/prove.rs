@@ -77,18 +77,9 @@ impl Engine {
             IdentitySource::Call => self.ask_identity(ground, granted, attributes, identity).await,
         };
         let Some(answer) = answer else { return Whose::default() };
-        let text = |pointer: &Option<String>| {
-            let value = answer.pointer(pointer.as_deref()?)?;
-            let text = match value {
-                Value::String(text) => text.clone(),
-                Value::Number(number) => number.to_string(),
-                _ => return None,
-            };
-            let clean: String = text.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect();
-            let clean = clean.trim().to_owned();
-            if clean.is_empty() { None } else { Some(clean) }
-        };
-        Whose { name: text(&identity.name), subject: text(&identity.subject) }
+        let (name, subject) = identity.read(&answer, &ground.values(attributes, None));
+        let short = |text: String| text.chars().take(NAME_MAX).collect();
+        Whose { name: name.map(short), subject: subject.map(short) }
     }
 
     async fn ask_identity(

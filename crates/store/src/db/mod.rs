@@ -7,6 +7,7 @@
 //! | writers | one at a time (`begin immediate`), readers beside it (WAL) | as many as the pool has connections |
 //! | isolation | a snapshot, and nobody writes beside it | read committed |
 //! | `for update skip locked` | left out: there is one writer | as it stands |
+//! | text sorts | by its bytes | by its bytes too, whatever the database's language: a migration sees to it |
 //! | nobody answers | cannot be | every wait has an end, and gives [`StoreError::Unavailable`] |
 
 mod changes;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use jackfield_core::Timestamp;
 use sqlx::{Connection, PgPool, SqlitePool};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,15 +64,35 @@ macro_rules! statements {
             $crate::db::Statement { name: stringify!($name), sql: $sql };)+
 
         /// Every statement of this file.
-        #[allow(dead_code, reason = "only tests prepare the statements of some files")]
+        #[allow(dead_code, reason = "the statements of some tests are not prepared")]
         pub(crate) const ALL: &[&$crate::db::Statement] = &[$(&$name),+];
     };
 }
 pub(crate) use statements;
 
 const PING: Statement = Statement { name: "PING", sql: "select 1 as one" };
+/// PostgreSQL's, in microseconds.
+const CLOCK: Statement =
+    Statement { name: "CLOCK", sql: "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as at" };
 /// PostgreSQL's, delivered when the transaction commits.
 const NOTIFY: Statement = Statement { name: "NOTIFY", sql: "select pg_notify('jackfield', $1)" };
+/// PostgreSQL's: text sorts by its bytes, as it does on SQLite, whatever language the database was made for. Only columns that this
+/// transaction made are touched, be there tables of others beside ours.
+const SORT_BY_BYTES: &str = r#"do $$
+declare
+  change text;
+begin
+  for change in
+    select format('alter table %s ', a.attrelid::regclass)
+      || string_agg(format('alter column %I type text collate "C"', a.attname), ', ' order by a.attnum)
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+    where c.relkind = 'r' and a.attnum > 0 and not a.attisdropped and a.atttypid = 'text'::regtype
+      and a.attcollation <> '"C"'::regcollation and a.xmin = pg_current_xact_id()::xid
+    group by a.attrelid
+  loop
+    execute change;
+  end loop;
+end $$"#;
 /// PostgreSQL's, held until the transaction ends.
 const LOCK_MIGRATIONS: Statement =
     Statement { name: "LOCK_MIGRATIONS", sql: "select pg_advisory_xact_lock($1)" };
@@ -134,8 +156,8 @@ impl fmt::Debug for Db {
 impl Db {
     /// Opens `sqlite:PATH`, `sqlite:///PATH` (made when it is not there) or `postgres://…`, `postgresql://…`.
     pub async fn open(url: &str, options: &DbOptions) -> Result<Self> {
-        let backend = if let Some(path) = url.strip_prefix("sqlite:") {
-            open_sqlite(path.strip_prefix("//").unwrap_or(path), options).await?
+        let backend = if let Some(path) = sqlite_file(url) {
+            open_sqlite(path, options).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             open_postgres(url, options).await?
         } else {
@@ -166,6 +188,17 @@ impl Db {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.query(&PING, &[]).await.map(|_| ())
+    }
+
+    /// The database's own clock; a SQLite file has none.
+    pub async fn clock(&self) -> Result<Option<Timestamp>> {
+        match self.kind() {
+            Kind::Sqlite => Ok(None),
+            Kind::Postgres => {
+                let row = self.query_opt(&CLOCK, &[]).await?;
+                row.map(|row| row.int("at").map(Timestamp::from_micros)).transpose()
+            }
+        }
     }
 
     /// Every row of a statement that reads, outside of any transaction.
@@ -215,7 +248,6 @@ impl Db {
     }
 
     /// Has the database read each statement without running it.
-    #[allow(dead_code, reason = "tests prepare every statement; the program does not")]
     pub async fn check(&self, statements: &[&Statement]) -> Result<()> {
         for statement in statements {
             self.reader(statement).await?.prepare(&self.0, statement).await?;
@@ -337,6 +369,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Has the text in the columns that this transaction made sort by its bytes.
+    pub(crate) async fn sort_by_bytes(&mut self) -> Result<()> {
+        match self.lease.kind() {
+            Kind::Sqlite => Ok(()),
+            Kind::Postgres => self.script("SORT_BY_BYTES", SORT_BY_BYTES).await,
+        }
+    }
+
     /// Tells the other nodes, if and when this transaction commits. At most some 7900 bytes.
     pub async fn notify(&mut self, payload: &str) -> Result<()> {
         match self.lease.kind() {
@@ -376,12 +416,18 @@ fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-async fn open_sqlite(path: &str, options: &DbOptions) -> Result<Backend> {
+/// The file of a `sqlite:` address.
+pub(crate) fn sqlite_file(url: &str) -> Option<&Path> {
+    url.strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
+}
+
+async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Backend> {
+    let text = path.to_string_lossy();
     // To SQLite a leading `file:` or `:` would mean something else than a path.
-    if path.is_empty() || path.starts_with(':') || path.starts_with("file:") || path.contains('?') {
+    if text.is_empty() || text.starts_with(':') || text.starts_with("file:") || text.contains('?') {
         return Err(StoreError::Address("sqlite: is followed by the path of a file".to_owned()));
     }
-    let path = PathBuf::from(path);
+    let path = path.to_owned();
     create_privately(&path).map_err(|e| {
         let why = format!("{} cannot be opened: {e}", path.display());
         StoreError::Unavailable { statement: "OPEN", why }

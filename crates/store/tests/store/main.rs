@@ -1,6 +1,7 @@
 //! The store on both databases, in one binary.
 //!
-//! The plumbing below the public interface is not public: these tests compile it once more as their own.
+//! The plumbing below the public interface is not public: its tests compile it once more as their own. [`conformance`] is about the public
+//! interface and uses nothing else.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod db;
 #[path = "../../src/migrate.rs"]
 mod migrate;
 
+mod conformance;
 mod failures;
 mod migrations;
 mod plumbing;

@@ -42,6 +42,17 @@ pub fn postgres() -> Empty {
     Empty { url: Postgres::shared().unwrap().database().unwrap(), _folder: None }
 }
 
+/// A PostgreSQL whose text does not sort by its bytes unless it is told to.
+pub fn dictionary() -> Empty {
+    let empty = postgres();
+    let name = empty.url.rsplit('/').next().unwrap();
+    let server = Postgres::shared().unwrap();
+    server.sql("postgres", &format!("drop database {name}")).unwrap();
+    let create = format!("create database {name} template template0 locale_provider icu icu_locale 'en-US'");
+    server.sql("postgres", &create).unwrap();
+    empty
+}
+
 pub async fn open(url: &str) -> Db {
     Db::open(url, &DbOptions::default()).await.unwrap()
 }

@@ -1,0 +1,78 @@
+//! `/v1/connectors`
+
+use axum::extract::State;
+use axum::response::Response;
+use jackfield_core::connector::Connector;
+use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
+use jackfield_engine::{Engine, Page};
+use serde_json::Value;
+
+use crate::error::Problem;
+use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
+
+/// Connectors, built in and custom
+#[utoipa::path(get, path = "/v1/connectors", tag = "connectors", params(ConnectorQuery),
+    responses((status = 200, body = Page<ConnectorCard>), (status = "default", body = Problem)))]
+pub(crate) async fn list(State(engine): State<Engine>, Query(query): Query<ConnectorQuery>, asked: Asked) -> Response {
+    reply(&asked.op, 200, engine.list_connectors(&asked.op, &query).await)
+}
+
+/// Make a custom connector
+///
+/// It is a draft until it is published.
+#[utoipa::path(post, path = "/v1/connectors", tag = "connectors", request_body = Connector,
+    responses((status = 201, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn create(State(engine): State<Engine>, asked: AskedWith<Value>) -> Response {
+    let AskedWith { op, body } = asked;
+    once(&engine, &op, || async { Ok(json(201, &engine.create_connector(&op, body).await?)) }).await
+}
+
+/// A connector with its document
+#[utoipa::path(get, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn read(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    reply(&asked.op, 200, engine.read_connector(&asked.op, &link).await)
+}
+
+/// Change a custom connector
+///
+/// A JSON merge patch (RFC 7396) on its document, with `version` beside it.
+#[utoipa::path(patch, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
+    request_body = Object,
+    responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn update(State(engine): State<Engine>, Path(link): Path<String>, asked: AskedWith<Value>) -> Response {
+    reply(&asked.op, 200, engine.update_connector(&asked.op, &link, asked.body).await)
+}
+
+/// Delete a custom connector that no connection uses
+#[utoipa::path(delete, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub(crate) async fn delete(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    done(&asked.op, engine.delete_connector(&asked.op, &link).await)
+}
+
+/// Publish a draft
+#[utoipa::path(post, path = "/v1/connectors/{link_name}/publish", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn publish(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    stage(&engine, &link, "publish", asked).await
+}
+
+/// Disable: it takes no new connections; those it has go on
+#[utoipa::path(post, path = "/v1/connectors/{link_name}/disable", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn disable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    stage(&engine, &link, "disable", asked).await
+}
+
+/// Enable again
+#[utoipa::path(post, path = "/v1/connectors/{link_name}/enable", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn enable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    stage(&engine, &link, "enable", asked).await
+}
+
+async fn stage(engine: &Engine, link: &str, step: &str, asked: Asked) -> Response {
+    let op = &asked.op;
+    once(engine, op, || async { Ok(json(200, &engine.stage_connector(op, link, step).await?)) }).await
+}

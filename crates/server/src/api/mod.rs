@@ -1,0 +1,8 @@
+//! The REST API: a file a resource, a handler a route.
+
+pub(crate) mod authorizations;
+pub(crate) mod calls;
+pub(crate) mod connections;
+pub(crate) mod connectors;
+pub(crate) mod flows;
+pub(crate) mod organization;

@@ -1,0 +1,180 @@
+//! Where requests come in: the proxy is answered here, before the router and its layers; everything else goes to the router.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use jackfield_core::id::Prefix;
+use jackfield_core::{Code, Error, Result};
+use jackfield_engine::call::proxy::{Proxied, ProxyBody};
+use jackfield_engine::{Caller, Engine, clock};
+use tokio::net::TcpListener;
+use tower_service::Service as _;
+
+use crate::error::Failure;
+
+const PROXY: &str = "/v1/proxy/";
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// The id of a request: in every answer, every problem document, every line of the log.
+#[derive(Clone)]
+pub(crate) struct RequestId(pub String);
+
+/// What goes out.
+pub(crate) enum FrontBody {
+    Router(Body),
+    Proxy(ProxyBody),
+}
+
+impl HttpBody for FrontBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Router(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Proxy(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Router(body) => body.is_end_stream(),
+            Self::Proxy(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Router(body) => body.size_hint(),
+            Self::Proxy(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Accepts connections until `shutdown`, then waits at most `farewell` for running requests.
+pub(crate) async fn run(
+    engine: Engine,
+    router: Router,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    farewell: Duration,
+) -> std::io::Result<()> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    server.http2().timer(TokioTimer::new());
+    let graceful = GracefulShutdown::new();
+    tokio::pin!(shutdown);
+    loop {
+        let (stream, _peer) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, or the peer was gone already: the next one may fare better.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            },
+        };
+        let _ = stream.set_nodelay(true);
+        let (engine, router) = (engine.clone(), router.clone());
+        let service = service_fn(move |request| answer(engine.clone(), router.clone(), request));
+        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke off");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(farewell, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests did not finish in time and were broken off");
+    }
+    engine.flush_records().await;
+    Ok(())
+}
+
+async fn answer(
+    engine: Engine,
+    mut router: Router,
+    mut request: Request<Incoming>,
+) -> std::result::Result<Response<FrontBody>, Infallible> {
+    let started = Instant::now();
+    let request_id = clock::new_id(Prefix::Request, clock::now());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let mut response = if path.starts_with(PROXY) {
+        match proxy(&engine, &request_id, request).await {
+            Ok(response) => response.map(FrontBody::Proxy),
+            Err(error) => Failure { error, request_id: request_id.clone() }.into_response().map(FrontBody::Router),
+        }
+    } else {
+        request.extensions_mut().insert(RequestId(request_id.clone()));
+        match router.call(request.map(Body::new)).await {
+            Ok(response) => response.map(FrontBody::Router),
+            Err(never) => match never {},
+        }
+    };
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    tracing::debug!(
+        request_id,
+        %method,
+        path,
+        status = response.status().as_u16(),
+        micros = started.elapsed().as_micros(),
+        "request answered"
+    );
+    Ok(response)
+}
+
+async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) -> Result<Response<ProxyBody>> {
+    let caller = authenticate(engine, request.headers()).await?;
+    let path = request.uri().path().strip_prefix(PROXY).unwrap_or("");
+    let (connection, rest) = path.split_once('/').unwrap_or((path, ""));
+    if connection.is_empty() {
+        return Err(crate::error::nothing_here(PROXY));
+    }
+    // Always a path: an absolute URL here is a segment like any other.
+    let rest = match request.uri().query() {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    };
+    engine.proxy(&caller, request_id, Proxied { connection: connection.to_owned(), rest, request }).await
+}
+
+/// Who is calling, by the `Authorization` header.
+pub(crate) async fn authenticate(engine: &Engine, headers: &http::HeaderMap) -> Result<Caller> {
+    let header = headers
+        .get(AUTHORIZATION)
+        .ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"))?;
+    let key = header
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, key)| key.trim())
+        .ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"))?;
+    engine.authenticate(key, clock::now()).await
+}

@@ -1,0 +1,332 @@
+//! Reading requests: who asks, what, and under which `Idempotency-Key`; and running the one engine function behind a route.
+
+use std::future::Future;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jackfield_core::{Code, Error, FieldError, Result};
+use jackfield_engine::idempotency::{KEY_MAX, Replay};
+use jackfield_engine::{Caller, Engine, Idempotency, Op, clock, digest};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Failure;
+use crate::front::{RequestId, authenticate};
+
+/// Largest body of the API, in bytes. Invoke has its own limit.
+const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// A request of somebody who is known, without a body.
+pub(crate) struct Asked {
+    pub op: Op,
+}
+
+/// A request of somebody who is known, with a JSON body. An empty body stands for `{}`.
+pub(crate) struct AskedWith<T> {
+    pub op: Op,
+    pub body: T,
+}
+
+/// The same for invoke, whose bodies may be larger.
+pub(crate) struct AskedLarge<T> {
+    pub op: Op,
+    pub body: T,
+}
+
+/// A query string.
+pub(crate) struct Query<T>(pub T);
+
+/// Parts of the path.
+pub(crate) struct Path<T>(pub T);
+
+pub(crate) fn request_id(parts: &Parts) -> String {
+    parts.extensions.get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+}
+
+async fn op(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Op> {
+    let caller = authenticate(engine, &parts.headers).await?;
+    Ok(op_of(caller, parts, idempotency(parts, body)?))
+}
+
+fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {
+    Op {
+        principal: caller.principal,
+        organization: caller.organization,
+        now: clock::now(),
+        request_id: request_id(parts),
+        idempotency,
+    }
+}
+
+/// The key counts on POST: what else there is repeats harmlessly by itself (RFC 9110 §9.2.2).
+fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>> {
+    let Some(value) = parts.headers.get("idempotency-key").filter(|_| parts.method == http::Method::POST) else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().filter(|key| (1..=KEY_MAX).contains(&key.len())).ok_or_else(|| {
+        Error::new(Code::InvalidRequest, "Idempotency-Key: send 1 to 255 visible ASCII characters.")
+    })?;
+    let mut whole = Vec::with_capacity(body.len() + 256);
+    for part in [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or("")] {
+        whole.extend_from_slice(part.as_bytes());
+        whole.push(b'\n');
+    }
+    whole.extend_from_slice(body);
+    Ok(Some(Idempotency { key: key.to_owned(), request_digest: digest(&whole) }))
+}
+
+impl FromRequest<Engine> for Asked {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let known = async {
+            // First who, then what: strangers are told nothing about their input.
+            let caller = authenticate(engine, &parts.headers).await?;
+            let bytes = read(body, BODY_LIMIT).await?;
+            if !bytes.is_empty() && !bytes.iter().all(u8::is_ascii_whitespace) {
+                let _: Nothing = parse(&parts.headers, &bytes)?;
+            }
+            Ok(op_of(caller, &parts, idempotency(&parts, &bytes)?))
+        }
+        .await;
+        known.map(|op| Self { op }).map_err(|error| Failure { error, request_id: request_id(&parts) })
+    }
+}
+
+/// The body of a request that needs none.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn with_body<T: DeserializeOwned>(request: Request, engine: &Engine, limit: usize) -> Result<(Op, T), Failure> {
+    let (parts, body) = request.into_parts();
+    let known = async {
+        let caller = authenticate(engine, &parts.headers).await?;
+        let bytes = read(body, limit).await?;
+        let parsed = parse(&parts.headers, &bytes)?;
+        Ok((op_of(caller, &parts, idempotency(&parts, &bytes)?), parsed))
+    }
+    .await;
+    known.map_err(|error| Failure { error, request_id: request_id(&parts) })
+}
+
+impl<T: DeserializeOwned> FromRequest<Engine> for AskedWith<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Failure> {
+        with_body(request, engine, BODY_LIMIT).await.map(|(op, body)| Self { op, body })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Engine> for AskedLarge<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Failure> {
+        let limit = engine.settings().request_limit;
+        with_body(request, engine, limit).await.map(|(op, body)| Self { op, body })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Failure> {
+        // A stranger is told that he is one before he is told what is wrong with his query.
+        let known = match op(engine, parts, b"").await {
+            Err(error) => Err(error),
+            Ok(_) => axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
+                let why = error.body_text();
+                let why = why.strip_prefix("Failed to deserialize query string: ").unwrap_or(&why).to_owned();
+                Error::new(Code::InvalidRequest, format!("The query cannot be read: {why}."))
+            }),
+        };
+        known.map(|axum::extract::Query(query)| Self(query)).map_err(|error| Failure { error, request_id: request_id(parts) })
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Path<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Failure> {
+        axum::extract::Path::<T>::from_request_parts(parts, engine).await.map(|axum::extract::Path(path)| Self(path)).map_err(
+            |_| Failure {
+                error: Error::new(Code::InvalidRequest, "The path cannot be read: it is not UTF-8."),
+                request_id: request_id(parts),
+            },
+        )
+    }
+}
+
+async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes> {
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes.")))
+        }
+        Err(_) => Err(Error::new(Code::InvalidRequest, "The body broke off.")),
+    }
+}
+
+/// Reads JSON and names what is wrong with it by its dotted path.
+fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
+    if let Some(kind) = headers.get(CONTENT_TYPE)
+        && !bytes.is_empty()
+    {
+        let kind = kind.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        if kind != "application/json" && !kind.ends_with("+json") {
+            return Err(Error::new(
+                Code::UnsupportedMediaType,
+                format!("The body's content type is {kind:?}. Send JSON with Content-Type: application/json."),
+            ));
+        }
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| Error::new(Code::InvalidJson, "The body is not UTF-8."))?;
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    let mut json = serde_json::Deserializer::from_str(text);
+    let parsed = serde_path_to_error::deserialize::<_, T>(&mut json).map_err(|error| {
+        let inner = error.inner();
+        if inner.is_syntax() || inner.is_eof() {
+            return Error::new(Code::InvalidJson, format!("The body is not valid JSON: {inner}."));
+        }
+        wrong_field(error.path().to_string(), &inner.to_string())
+    })?;
+    json.end().map_err(|error| Error::new(Code::InvalidJson, format!("The body is not valid JSON: {error}.")))?;
+    if text.contains("\\u0000") || text.contains('\0') {
+        return Err(Error::new(Code::InvalidJson, "The body holds the character U+0000, which nothing here can hold."));
+    }
+    Ok(parsed)
+}
+
+fn wrong_field(path: String, message: &str) -> Error {
+    // serde says " at line 1 column 2"; the path says it better.
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let quoted = message.split('`').nth(1).unwrap_or("");
+    let path = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
+    let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    if message.starts_with("unknown field") {
+        // serde_path_to_error names the unknown member itself already.
+        let field = if path == quoted || path.ends_with(&format!(".{quoted}")) { path.clone() } else { under(quoted) };
+        return Error::invalid(vec![FieldError::new(
+            field,
+            "unknown",
+            format!("There is no such field{}.", message.split_once(", ").map_or_else(String::new, |(_, rest)| format!("; {rest}"))),
+        )]);
+    }
+    if message.starts_with("missing field") {
+        return Error::invalid(vec![FieldError::new(under(quoted), "required", "This field is required.")]);
+    }
+    let field = if path.is_empty() { "body".to_owned() } else { path };
+    Error::invalid(vec![FieldError::new(field, "invalid", format!("{message}."))])
+}
+
+/// Answers with a view, or with what went wrong.
+pub(crate) fn reply<T: Serialize>(op: &Op, status: u16, result: Result<T>) -> Response {
+    match result {
+        Ok(view) => json(status, &view),
+        Err(error) => Failure { error, request_id: op.request_id.clone() }.into_response(),
+    }
+}
+
+/// Answers 204, or what went wrong.
+pub(crate) fn done(op: &Op, result: Result<()>) -> Response {
+    match result {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => Failure { error, request_id: op.request_id.clone() }.into_response(),
+    }
+}
+
+pub(crate) fn json(status: u16, view: &impl Serialize) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let body = serde_json::to_vec(view).unwrap_or_default();
+    bytes(status, "application/json", body.into())
+}
+
+fn bytes(status: StatusCode, kind: &str, body: Bytes) -> Response {
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_TYPE);
+    if let Ok(kind) = HeaderValue::from_str(kind)
+        && !kind.is_empty()
+    {
+        headers.insert(CONTENT_TYPE, kind);
+    }
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Runs what a POST asks for, once an `Idempotency-Key`: the same request gets the first answer again. `act` records its answer in the
+/// transaction of its effect, so that whoever comes at the same time fails there and finds the first answer here.
+pub(crate) async fn once<F, R>(engine: &Engine, op: &Op, act: F) -> Response
+where
+    F: FnOnce() -> R,
+    R: Future<Output = Result<Response>>,
+{
+    let failure = |error| Failure { error, request_id: op.request_id.clone() }.into_response();
+    match engine.replay(op).await {
+        Err(error) => return failure(error),
+        Ok(Some(replay)) => return again(replay),
+        Ok(None) => {}
+    }
+    match act().await {
+        Ok(response) => response,
+        Err(error) if op.idempotency.is_some() => match engine.replay(op).await {
+            Ok(Some(replay)) => again(replay),
+            Err(other) if error.code == Code::RequestInProgress => failure(other),
+            _ => failure(error),
+        },
+        Err(error) => failure(error),
+    }
+}
+
+fn again(replay: Replay) -> Response {
+    let status = StatusCode::from_u16(replay.status).unwrap_or(StatusCode::OK);
+    let mut response = bytes(status, &replay.content_type, replay.body.into());
+    response.headers_mut().insert("idempotent-replay", HeaderValue::from_static("true"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jackfield_engine::connect::connections::NewConnection;
+    use serde_json::Value;
+
+    fn wrong(text: &str) -> (Code, String, String) {
+        let Err(error) = parse::<NewConnection>(&HeaderMap::new(), text.as_bytes()) else { panic!("accepted {text}") };
+        let first = error.fields.first().map(|f| (f.field.clone(), f.code.clone())).unwrap_or_default();
+        (error.code, first.0, first.1)
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_named() {
+        let is = |code, field: &str, rule: &str| (code, field.to_owned(), rule.to_owned());
+        assert_eq!(wrong("{"), is(Code::InvalidJson, "", ""));
+        assert_eq!(wrong("{} x"), is(Code::InvalidInput, "connector", "required"));
+        assert_eq!(wrong(r#"{"connector":"a","name":"b","nmae":1}"#), is(Code::InvalidInput, "nmae", "unknown"));
+        assert_eq!(wrong(r#"{"connector":"a"}"#), is(Code::InvalidInput, "name", "required"));
+        assert_eq!(wrong(r#"{"connector":"a","name":7}"#), is(Code::InvalidInput, "name", "invalid"));
+        assert_eq!(
+            wrong(r#"{"connector":"a","name":"b","scopes":["x",1]}"#),
+            is(Code::InvalidInput, "scopes.1", "invalid")
+        );
+        assert_eq!(wrong(r#"{"connector":"a","name":"b","level":"owner"}"#).1, "level");
+        assert_eq!(wrong("[]").1, "body");
+        assert_eq!(wrong("{\"connector\":\"a\",\"name\":\"b\"} x").0, Code::InvalidJson);
+        assert_eq!(wrong("{\"connector\":\"a\",\"name\":\"b\\u0000\"}").0, Code::InvalidJson);
+    }
+
+    #[test]
+    fn other_content_types_are_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let Err(error) = parse::<Value>(&headers, b"{}") else { panic!("accepted") };
+        assert_eq!(error.code, Code::UnsupportedMediaType);
+        assert!(parse::<Value>(&HeaderMap::new(), b"").is_ok());
+    }
+}

@@ -1,0 +1,257 @@
+//! The pages a browser sees: the start and the end of a flow, and the set-up of an empty store. They work without JavaScript and load
+//! nothing from elsewhere.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, RawQuery, Request, State};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use jackfield_core::flow::FlowState;
+use jackfield_core::{Code, Error};
+use jackfield_engine::connect::flows::{Ended, cookie_name};
+use jackfield_engine::{Engine, clock};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::front::RequestId;
+
+const STYLE: &str = include_str!("../assets/page.css");
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+pub(crate) fn routes() -> Router<Engine> {
+    Router::new()
+        .route("/", get(home))
+        .route("/flows/{id}/start", get(start))
+        .route("/oauth/callback", get(callback))
+        .route("/setup", get(set_up_form).post(set_up))
+        .route("/assets/page.css", get(style))
+}
+
+/// How a page looks at its news.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tone {
+    Good,
+    Neutral,
+    Bad,
+}
+
+impl Tone {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Neutral => "neutral",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+/// One piece of news.
+#[derive(Template)]
+#[template(path = "notice.html")]
+struct Notice {
+    tone: Tone,
+    title: String,
+    lines: Vec<String>,
+    /// shown small, to be named when asking for help
+    request_id: String,
+}
+
+#[derive(Template)]
+#[template(path = "setup.html")]
+struct SetUp {
+    token: String,
+    organization: String,
+    email: String,
+    wrong: Vec<String>,
+}
+
+#[derive(Template)]
+#[template(path = "setup_done.html")]
+struct SetUpDone {
+    organization: String,
+    email: String,
+    password: Option<String>,
+    key: String,
+    url: String,
+}
+
+fn page(status: StatusCode, template: &impl Template) -> Response {
+    let Ok(html) = template.render() else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.\n").into_response();
+    };
+    guarded((status, Html(html)).into_response())
+}
+
+/// What protects every page: nothing is kept, no address leaks, nothing foreign runs.
+fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("content-security-policy", HeaderValue::from_static(POLICY));
+    response
+}
+
+fn trouble(error: &Error, request_id: String) -> Response {
+    let title = match error.code {
+        Code::FlowExpired => "The time is over",
+        Code::Forbidden => "Open in another browser",
+        Code::NotFound => "This link is not valid",
+        code if code.status() >= 500 => "Something failed here",
+        _ => "This did not work",
+    };
+    let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    if let Some(cause) = &error.cause {
+        tracing::error!(request_id, code = error.code.as_str(), %cause, "a page failed");
+    }
+    page(status, &Notice { tone: Tone::Bad, title: title.to_owned(), lines: vec![error.detail.clone()], request_id })
+}
+
+fn id_of(request: &Request) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+}
+
+/// The value of a cookie.
+fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+async fn home() -> Response {
+    page(
+        StatusCode::OK,
+        &Notice {
+            tone: Tone::Neutral,
+            title: "Jackfield runs here".to_owned(),
+            lines: vec!["The API is described at /docs. The command line tool is jackfield.".to_owned()],
+            request_id: String::new(),
+        },
+    )
+}
+
+async fn style() -> Response {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")], STYLE).into_response()
+}
+
+async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
+    let request_id = id_of(&request);
+    let query = request.uri().query().unwrap_or("");
+    let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned());
+    let own = cookie(request.headers(), &cookie_name(&id));
+    match engine.open_flow(&id, &token.unwrap_or_default(), own.as_deref()).await {
+        Ok(opened) => {
+            let Ok(location) = HeaderValue::from_str(&opened.redirect) else {
+                return trouble(&Error::internal("the service's address cannot be sent"), request_id);
+            };
+            let mut response = guarded(StatusCode::SEE_OTHER.into_response());
+            response.headers_mut().insert(LOCATION, location);
+            if let Some(value) = &opened.cookie.value {
+                let secure = if engine.settings().public_url.starts_with("https://") { "; Secure" } else { "" };
+                let line = format!(
+                    "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
+                    opened.cookie.name,
+                    value.expose_secret(),
+                    opened.cookie.max_age.as_secs()
+                );
+                if let Ok(mut line) = HeaderValue::from_str(&line) {
+                    line.set_sensitive(true);
+                    response.headers_mut().insert(SET_COOKIE, line);
+                }
+            }
+            response
+        }
+        Err(error) => trouble(&error, request_id),
+    }
+}
+
+async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, request: Request) -> Response {
+    let request_id = id_of(&request);
+    let headers = request.headers();
+    match engine.callback(&query.unwrap_or_default(), |name| cookie(headers, name)).await {
+        Ok(ended) => end(&ended, request_id),
+        Err(error) => trouble(&error, request_id),
+    }
+}
+
+fn end(ended: &Ended, request_id: String) -> Response {
+    let why = ended.error.as_ref().map_or_else(String::new, |error| error.detail.clone());
+    let (status, notice) = match ended.state {
+        FlowState::Authorized => {
+            let account = ended.account_name.as_deref().unwrap_or("your account");
+            let mut lines = vec![format!("{} now uses {} as this account. You can close this window.", ended.connection, ended.connector)];
+            if ended.different_account {
+                lines.push(format!(
+                    "It is another person at {} than before. If that was not meant, authorize again with the right account.",
+                    ended.connector
+                ));
+            }
+            (StatusCode::OK, Notice { tone: Tone::Good, title: format!("Connected as {account}"), lines, request_id: String::new() })
+        }
+        FlowState::Denied => {
+            let lines = vec![why, "Nothing was connected. You can close this window, or start again where you came from.".to_owned()];
+            let title = format!("{} was not connected", ended.connection);
+            (StatusCode::OK, Notice { tone: Tone::Neutral, title, lines, request_id: String::new() })
+        }
+        _ => {
+            let lines = vec![why, "Nothing was connected. Start again where you came from.".to_owned()];
+            let title = format!("{} could not be connected", ended.connection);
+            (StatusCode::BAD_REQUEST, Notice { tone: Tone::Bad, title, lines, request_id })
+        }
+    };
+    page(status, &notice)
+}
+
+fn field(form: &[u8], name: &str) -> String {
+    form_urlencoded::parse(form).find(|(found, _)| found == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+async fn set_up_form(State(engine): State<Engine>, request: Request) -> Response {
+    let token = field(request.uri().query().unwrap_or("").as_bytes(), "token");
+    match engine.check_set_up_token(&token).await {
+        Ok(()) => {
+            let form = SetUp { token, organization: String::new(), email: String::new(), wrong: Vec::new() };
+            page(StatusCode::OK, &form)
+        }
+        Err(error) => trouble(&error, id_of(&request)),
+    }
+}
+
+/// The token in the form is what another site cannot know: it stands for the defence against forged requests.
+async fn set_up(State(engine): State<Engine>, request: Request) -> Response {
+    let request_id = id_of(&request);
+    let Ok(form) = axum::body::to_bytes(request.into_body(), 64 * 1024).await else {
+        let error = Error::new(Code::RequestTooLarge, "The form is too large.");
+        return trouble(&error, request_id);
+    };
+    let token = field(&form, "token");
+    if let Err(error) = engine.check_set_up_token(&token).await {
+        return trouble(&error, request_id);
+    }
+    let (organization, email, password) = (field(&form, "organization"), field(&form, "email"), field(&form, "password"));
+    let own = (!password.is_empty()).then(|| SecretString::from(password.as_str()));
+    let chosen = own.is_some();
+    match engine.set_up(&organization, &email, own, clock::now()).await {
+        Ok(made) => page(
+            StatusCode::OK,
+            &SetUpDone {
+                organization,
+                email: made.email,
+                password: (!chosen).then(|| made.password.expose_secret().to_owned()),
+                key: made.key.expose_secret().to_owned(),
+                url: engine.settings().public_url.clone(),
+            },
+        ),
+        Err(error) if error.code == Code::InvalidInput => {
+            let wrong = error.fields.into_iter().map(|field| field.message).collect();
+            page(StatusCode::UNPROCESSABLE_ENTITY, &SetUp { token, organization, email, wrong })
+        }
+        Err(error) => trouble(&error, request_id),
+    }
+}

@@ -1,0 +1,171 @@
+//! Every route of the service, and the description of the API that is made from them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use jackfield_core::{Code, Error};
+use jackfield_engine::Engine;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::{Failure, nothing_here};
+use crate::front::RequestId;
+use crate::{ServerOptions, api, pages};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Jackfield",
+        description = "Connections to cloud services, and calls through them, without anybody holding a credential. \
+            Errors are problem documents (RFC 9457) with a stable `code`. `Idempotency-Key` is honoured on every POST. \
+            Any HTTP client can also call a service at `/v1/proxy/{link_name}/{path}`."
+    ),
+    modifiers(&Key),
+    security(("key" = [])),
+    tags(
+        (name = "connectors", description = "descriptions of services"),
+        (name = "connections", description = "named, configured uses of connectors"),
+        (name = "authorizations", description = "what services granted to people"),
+        (name = "flows", description = "attempts to authorize by OAuth"),
+        (name = "calls", description = "calls through connections"),
+        (name = "me", description = "the caller and his keys"),
+        (name = "organization", description = "the tenant"),
+    )
+)]
+struct Description;
+
+/// The API key, as OpenAPI says it.
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let key = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("a personal key `jfp_…` or an application key `jfa_…`"))
+            .build();
+        openapi.components.get_or_insert_default().add_security_scheme("key", SecurityScheme::Http(key));
+    }
+}
+
+fn described() -> OpenApiRouter<Engine> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(api::organization::read, api::organization::update))
+        .routes(routes!(api::organization::me))
+        .routes(routes!(api::organization::list_keys, api::organization::create_key))
+        .routes(routes!(api::organization::revoke_key))
+        .routes(routes!(api::connectors::list, api::connectors::create))
+        .routes(routes!(api::connectors::read, api::connectors::update, api::connectors::delete))
+        .routes(routes!(api::connectors::publish))
+        .routes(routes!(api::connectors::disable))
+        .routes(routes!(api::connectors::enable))
+        .routes(routes!(api::connections::list, api::connections::create))
+        .routes(routes!(api::connections::read, api::connections::update, api::connections::delete))
+        .routes(routes!(api::connections::enable))
+        .routes(routes!(api::connections::disable))
+        .routes(routes!(api::connections::reusable))
+        .routes(routes!(api::connections::switch))
+        .routes(routes!(api::authorizations::list, api::authorizations::create))
+        .routes(routes!(api::authorizations::read, api::authorizations::update, api::authorizations::revoke))
+        .routes(routes!(api::authorizations::reauthorize))
+        .routes(routes!(api::flows::read, api::flows::cancel))
+        .routes(routes!(api::calls::invoke))
+        .routes(routes!(api::calls::list))
+}
+
+/// The description of the API: OpenAPI 3.1, JSON.
+pub fn openapi_json() -> String {
+    described().into_openapi().to_pretty_json().unwrap_or_default()
+}
+
+/// Everything but the proxy.
+pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
+    let (api, description) = described().split_for_parts();
+    let document: Arc<str> = description.to_json().unwrap_or_default().into();
+    let mut router = api
+        .route("/openapi.json", get(move || openapi(Arc::clone(&document))))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .merge(pages::routes())
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(engine);
+    if options.docs {
+        let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
+        router = router.merge(docs);
+    }
+    router.layer(middleware::from_fn(guard))
+}
+
+/// Headers that every answer carries unless it has its own.
+async fn guard(request: Request, next: Next) -> Response {
+    let docs = request.uri().path().starts_with("/docs");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if !headers.contains_key("referrer-policy") {
+        headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    }
+    if !headers.contains_key("content-security-policy") {
+        headers.insert(
+            "content-security-policy",
+            HeaderValue::from_static(if docs {
+                "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+            } else {
+                "default-src 'none'; frame-ancestors 'none'"
+            }),
+        );
+    }
+    response
+}
+
+async fn openapi(document: Arc<str>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document.to_string()).into_response()
+}
+
+async fn ready(State(engine): State<Engine>) -> Response {
+    match engine.ping().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n").into_response()
+        }
+    }
+}
+
+/// Prometheus' text format.
+async fn metrics(State(engine): State<Engine>) -> Response {
+    let body = format!(
+        "# HELP jackfield_database_statements_total Statements sent to the database.\n\
+         # TYPE jackfield_database_statements_total counter\n\
+         jackfield_database_statements_total {}\n\
+         # HELP jackfield_call_records_dropped_total Records of calls that did not fit into the queue or could not be written.\n\
+         # TYPE jackfield_call_records_dropped_total counter\n\
+         jackfield_call_records_dropped_total {}\n",
+        engine.statements_run(),
+        engine.dropped_records(),
+    );
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response()
+}
+
+fn id_of(request: &Request) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+}
+
+async fn unknown_path(request: Request) -> Response {
+    let error = nothing_here(request.uri().path());
+    Failure { error, request_id: id_of(&request) }.into_response()
+}
+
+async fn unknown_method(request: Request) -> Response {
+    let error = Error::new(Code::MethodNotAllowed, format!("{} is not possible here.", request.method()));
+    Failure { error, request_id: id_of(&request) }.into_response()
+}
