@@ -129,7 +129,7 @@ impl fmt::Display for Code {
 }
 
 /// One wrong part of the input: where, which rule, and how to mend it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Dotted path from the root of the input: `auth.token_url`, `parameters.client_id`, `scopes.2`.
     pub field: String,

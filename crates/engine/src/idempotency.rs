@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use crate::Engine;
 use crate::op::{Idempotency, Op};
 
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const KEPT: Duration = Duration::from_hours(24);
 
 /// Longest key, in bytes.
 pub const KEY_MAX: usize = 255;

@@ -28,6 +28,7 @@ pub use op::{Idempotency, Op};
 pub use page::{Page, PageQuery};
 
 /// SHA-256, for whoever has to recognize a request again.
+#[must_use]
 pub fn digest(data: &[u8]) -> [u8; 32] {
     jackfield_vault::token::digest(data)
 }
@@ -35,7 +36,7 @@ pub fn digest(data: &[u8]) -> [u8; 32] {
 /// Entries a cache may hold: keys, and ready calls. Bounds memory whatever the number of connections.
 const CACHED: u64 = 20_000;
 /// What is cached is looked at again after this long even if nobody said that it changed.
-const CACHE_LIFE: Duration = Duration::from_secs(300);
+const CACHE_LIFE: Duration = Duration::from_mins(5);
 /// Name under which the store keeps the value that proves the key.
 pub const KEY_CHECK: &str = "key_check";
 
@@ -72,6 +73,7 @@ struct Inner {
 
 impl Engine {
     /// Takes a store whose tables are up to date and the key that belongs to it ([`Engine::check_key`]).
+    #[must_use]
     pub fn new(store: Store, keyring: Keyring, egress: Egress, settings: Settings) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -91,31 +93,32 @@ impl Engine {
     /// Whether this key is the one the store was sealed with. A store that has none yet takes it.
     pub async fn check_key(store: &Store, keyring: &Keyring) -> Result<(), KeyMismatch> {
         let known = store.installation(KEY_CHECK).await.map_err(|e| KeyMismatch::Store(e.into()))?;
-        let known = match known {
-            Some(known) => known,
-            None => {
-                let permit = Permit::housekeeping("a new store takes its key");
-                let mut tx = store.begin(permit).await.map_err(|e| KeyMismatch::Store(e.into()))?;
-                tx.claim_installation(KEY_CHECK, &keyring.check_value())
-                    .await
-                    .map_err(|e| KeyMismatch::Store(e.into()))?;
-                tx.commit().await.map_err(|e| KeyMismatch::Store(e.into()))?;
-                // Another node may have been faster, with another key.
-                store
-                    .installation(KEY_CHECK)
-                    .await
-                    .map_err(|e| KeyMismatch::Store(e.into()))?
-                    .ok_or_else(|| KeyMismatch::Store(Error::internal("the key check was not stored")))?
-            }
+        let known = if let Some(known) = known {
+            known
+        } else {
+            let permit = Permit::housekeeping("a new store takes its key");
+            let mut tx = store.begin(permit).await.map_err(|e| KeyMismatch::Store(e.into()))?;
+            tx.claim_installation(KEY_CHECK, &keyring.check_value())
+                .await
+                .map_err(|e| KeyMismatch::Store(e.into()))?;
+            tx.commit().await.map_err(|e| KeyMismatch::Store(e.into()))?;
+            // Another node may have been faster, with another key.
+            store
+                .installation(KEY_CHECK)
+                .await
+                .map_err(|e| KeyMismatch::Store(e.into()))?
+                .ok_or_else(|| KeyMismatch::Store(Error::internal("the key check was not stored")))?
         };
         keyring.verify_check(&known).map_err(|_| KeyMismatch::Foreign)
     }
 
+    #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.inner.settings
     }
 
     /// How many statements this process has sent to the database.
+    #[must_use]
     pub fn statements_run(&self) -> u64 {
         self.inner.store.statements_run()
     }

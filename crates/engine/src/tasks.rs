@@ -15,9 +15,9 @@ const AT_ONCE: i64 = 32;
 /// How long something may be kept in memory while changes on other nodes are not heard.
 const DEAF: Duration = Duration::from_millis(200);
 /// How often old rows are forgotten.
-const FORGET: Duration = Duration::from_secs(600);
+const FORGET: Duration = Duration::from_mins(10);
 /// How long records of calls and finished flows are kept.
-const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const KEPT: Duration = Duration::from_hours(720);
 
 impl Engine {
     /// Runs the background until the process ends. `alone` tells that nobody else can be serving this store: leases of a former process
@@ -52,7 +52,9 @@ impl Engine {
             match change {
                 Some(Change::Payload(name)) => self.inner.hot.changed(&name),
                 Some(Change::Lost) => {
-                    tracing::warn!("changes on other nodes are not heard; nothing is kept in memory until they are");
+                    tracing::warn!(
+                        "changes on other nodes are not heard; nothing is kept in memory until they are"
+                    );
                     heard = false;
                     self.inner.hot.all_changed();
                 }

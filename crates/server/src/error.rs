@@ -28,27 +28,11 @@ pub(crate) struct Problem {
     request_id: String,
     /// each wrong part of the input
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Field>,
+    errors: Vec<FieldError>,
     /// more members, by code: `references`, `current`
     #[serde(flatten)]
     #[schema(value_type = Object)]
     extensions: Map<String, Value>,
-}
-
-/// One wrong part of the input.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Field {
-    /// dotted path from the root of the input
-    field: String,
-    /// stable word for the rule
-    code: String,
-    message: String,
-}
-
-impl From<FieldError> for Field {
-    fn from(error: FieldError) -> Self {
-        Self { field: error.field, code: error.code, message: error.message }
-    }
 }
 
 /// An error on its way to the caller.
@@ -77,7 +61,7 @@ impl IntoResponse for Failure {
             detail: error.detail,
             code: code.as_str(),
             request_id,
-            errors: error.fields.into_iter().map(Field::from).collect(),
+            errors: error.fields,
             extensions: error.extensions.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         };
         let body = serde_json::to_vec(&problem).unwrap_or_else(|_| b"{}".to_vec());

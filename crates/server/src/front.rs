@@ -126,7 +126,9 @@ async fn answer(
     let mut response = if path.starts_with(PROXY) {
         match proxy(&engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
-            Err(error) => Failure { error, request_id: request_id.clone() }.into_response().map(FrontBody::Router),
+            Err(error) => {
+                Failure { error, request_id: request_id.clone() }.into_response().map(FrontBody::Router)
+            }
         }
     } else {
         request.extensions_mut().insert(RequestId(request_id.clone()));

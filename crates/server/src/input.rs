@@ -65,7 +65,8 @@ fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op 
 
 /// The key counts on POST: what else there is repeats harmlessly by itself (RFC 9110 §9.2.2).
 fn idempotency(parts: &Parts, body: &[u8]) -> Result<Option<Idempotency>> {
-    let Some(value) = parts.headers.get("idempotency-key").filter(|_| parts.method == http::Method::POST) else {
+    let Some(value) = parts.headers.get("idempotency-key").filter(|_| parts.method == http::Method::POST)
+    else {
         return Ok(None);
     };
     let key = value.to_str().ok().filter(|key| (1..=KEY_MAX).contains(&key.len())).ok_or_else(|| {
@@ -104,7 +105,11 @@ impl FromRequest<Engine> for Asked {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-async fn with_body<T: DeserializeOwned>(request: Request, engine: &Engine, limit: usize) -> Result<(Op, T), Failure> {
+async fn with_body<T: DeserializeOwned>(
+    request: Request,
+    engine: &Engine,
+    limit: usize,
+) -> Result<(Op, T), Failure> {
     let (parts, body) = request.into_parts();
     let known = async {
         let caller = authenticate(engine, &parts.headers).await?;
@@ -146,7 +151,9 @@ impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
                 Error::new(Code::InvalidRequest, format!("The query cannot be read: {why}."))
             }),
         };
-        known.map(|axum::extract::Query(query)| Self(query)).map_err(|error| Failure { error, request_id: request_id(parts) })
+        known
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|error| Failure { error, request_id: request_id(parts) })
     }
 }
 
@@ -154,12 +161,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Path<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Failure> {
-        axum::extract::Path::<T>::from_request_parts(parts, engine).await.map(|axum::extract::Path(path)| Self(path)).map_err(
-            |_| Failure {
+        axum::extract::Path::<T>::from_request_parts(parts, engine)
+            .await
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|_| Failure {
                 error: Error::new(Code::InvalidRequest, "The path cannot be read: it is not UTF-8."),
                 request_id: request_id(parts),
-            },
-        )
+            })
     }
 }
 
@@ -182,11 +190,14 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
         if kind != "application/json" && !kind.ends_with("+json") {
             return Err(Error::new(
                 Code::UnsupportedMediaType,
-                format!("The body's content type is {kind:?}. Send JSON with Content-Type: application/json."),
+                format!(
+                    "The body's content type is {kind:?}. Send JSON with Content-Type: application/json."
+                ),
             ));
         }
     }
-    let text = std::str::from_utf8(bytes).map_err(|_| Error::new(Code::InvalidJson, "The body is not UTF-8."))?;
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Error::new(Code::InvalidJson, "The body is not UTF-8."))?;
     let text = if text.trim().is_empty() { "{}" } else { text };
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize::<_, T>(&mut json).map_err(|error| {
@@ -194,16 +205,20 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
         if inner.is_syntax() || inner.is_eof() {
             return Error::new(Code::InvalidJson, format!("The body is not valid JSON: {inner}."));
         }
-        wrong_field(error.path().to_string(), &inner.to_string())
+        wrong_field(&error.path().to_string(), &inner.to_string())
     })?;
-    json.end().map_err(|error| Error::new(Code::InvalidJson, format!("The body is not valid JSON: {error}.")))?;
+    json.end()
+        .map_err(|error| Error::new(Code::InvalidJson, format!("The body is not valid JSON: {error}.")))?;
     if text.contains("\\u0000") || text.contains('\0') {
-        return Err(Error::new(Code::InvalidJson, "The body holds the character U+0000, which nothing here can hold."));
+        return Err(Error::new(
+            Code::InvalidJson,
+            "The body holds the character U+0000, which nothing here can hold.",
+        ));
     }
     Ok(parsed)
 }
 
-fn wrong_field(path: String, message: &str) -> Error {
+fn wrong_field(path: &str, message: &str) -> Error {
     // serde says " at line 1 column 2"; the path says it better.
     let message = message.split(" at line ").next().unwrap_or(message);
     let quoted = message.split('`').nth(1).unwrap_or("");
@@ -211,11 +226,18 @@ fn wrong_field(path: String, message: &str) -> Error {
     let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     if message.starts_with("unknown field") {
         // serde_path_to_error names the unknown member itself already.
-        let field = if path == quoted || path.ends_with(&format!(".{quoted}")) { path.clone() } else { under(quoted) };
+        let field = if path == quoted || path.ends_with(&format!(".{quoted}")) {
+            path.clone()
+        } else {
+            under(quoted)
+        };
         return Error::invalid(vec![FieldError::new(
             field,
             "unknown",
-            format!("There is no such field{}.", message.split_once(", ").map_or_else(String::new, |(_, rest)| format!("; {rest}"))),
+            format!(
+                "There is no such field{}.",
+                message.split_once(", ").map_or_else(String::new, |(_, rest)| format!("; {rest}"))
+            ),
         )]);
     }
     if message.starts_with("missing field") {
@@ -298,7 +320,9 @@ mod tests {
     use serde_json::Value;
 
     fn wrong(text: &str) -> (Code, String, String) {
-        let Err(error) = parse::<NewConnection>(&HeaderMap::new(), text.as_bytes()) else { panic!("accepted {text}") };
+        let Err(error) = parse::<NewConnection>(&HeaderMap::new(), text.as_bytes()) else {
+            panic!("accepted {text}")
+        };
         let first = error.fields.first().map(|f| (f.field.clone(), f.code.clone())).unwrap_or_default();
         (error.code, first.0, first.1)
     }
@@ -308,7 +332,10 @@ mod tests {
         let is = |code, field: &str, rule: &str| (code, field.to_owned(), rule.to_owned());
         assert_eq!(wrong("{"), is(Code::InvalidJson, "", ""));
         assert_eq!(wrong("{} x"), is(Code::InvalidInput, "connector", "required"));
-        assert_eq!(wrong(r#"{"connector":"a","name":"b","nmae":1}"#), is(Code::InvalidInput, "nmae", "unknown"));
+        assert_eq!(
+            wrong(r#"{"connector":"a","name":"b","nmae":1}"#),
+            is(Code::InvalidInput, "nmae", "unknown")
+        );
         assert_eq!(wrong(r#"{"connector":"a"}"#), is(Code::InvalidInput, "name", "required"));
         assert_eq!(wrong(r#"{"connector":"a","name":7}"#), is(Code::InvalidInput, "name", "invalid"));
         assert_eq!(

@@ -17,8 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::front::RequestId;
 
 const STYLE: &str = include_str!("../assets/page.css");
-const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Engine> {
     Router::new()
@@ -105,7 +104,10 @@ fn trouble(error: &Error, request_id: String) -> Response {
     if let Some(cause) = &error.cause {
         tracing::error!(request_id, code = error.code.as_str(), %cause, "a page failed");
     }
-    page(status, &Notice { tone: Tone::Bad, title: title.to_owned(), lines: vec![error.detail.clone()], request_id })
+    page(
+        status,
+        &Notice { tone: Tone::Bad, title: title.to_owned(), lines: vec![error.detail.clone()], request_id },
+    )
 }
 
 fn id_of(request: &Request) -> String {
@@ -137,13 +139,16 @@ async fn home() -> Response {
 }
 
 async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")], STYLE).into_response()
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")], STYLE)
+        .into_response()
 }
 
 async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
     let request_id = id_of(&request);
     let query = request.uri().query().unwrap_or("");
-    let token = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned());
+    let token = form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "token")
+        .map(|(_, value)| value.into_owned());
     let own = cookie(request.headers(), &cookie_name(&id));
     match engine.open_flow(&id, &token.unwrap_or_default(), own.as_deref()).await {
         Ok(opened) => {
@@ -153,7 +158,8 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
             let mut response = guarded(StatusCode::SEE_OTHER.into_response());
             response.headers_mut().insert(LOCATION, location);
             if let Some(value) = &opened.cookie.value {
-                let secure = if engine.settings().public_url.starts_with("https://") { "; Secure" } else { "" };
+                let secure =
+                    if engine.settings().public_url.starts_with("https://") { "; Secure" } else { "" };
                 let line = format!(
                     "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
                     opened.cookie.name,
@@ -185,17 +191,32 @@ fn end(ended: &Ended, request_id: String) -> Response {
     let (status, notice) = match ended.state {
         FlowState::Authorized => {
             let account = ended.account_name.as_deref().unwrap_or("your account");
-            let mut lines = vec![format!("{} now uses {} as this account. You can close this window.", ended.connection, ended.connector)];
+            let mut lines = vec![format!(
+                "{} now uses {} as this account. You can close this window.",
+                ended.connection, ended.connector
+            )];
             if ended.different_account {
                 lines.push(format!(
                     "It is another person at {} than before. If that was not meant, authorize again with the right account.",
                     ended.connector
                 ));
             }
-            (StatusCode::OK, Notice { tone: Tone::Good, title: format!("Connected as {account}"), lines, request_id: String::new() })
+            (
+                StatusCode::OK,
+                Notice {
+                    tone: Tone::Good,
+                    title: format!("Connected as {account}"),
+                    lines,
+                    request_id: String::new(),
+                },
+            )
         }
         FlowState::Denied => {
-            let lines = vec![why, "Nothing was connected. You can close this window, or start again where you came from.".to_owned()];
+            let lines = vec![
+                why,
+                "Nothing was connected. You can close this window, or start again where you came from."
+                    .to_owned(),
+            ];
             let title = format!("{} was not connected", ended.connection);
             (StatusCode::OK, Notice { tone: Tone::Neutral, title, lines, request_id: String::new() })
         }
@@ -209,7 +230,10 @@ fn end(ended: &Ended, request_id: String) -> Response {
 }
 
 fn field(form: &[u8], name: &str) -> String {
-    form_urlencoded::parse(form).find(|(found, _)| found == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    form_urlencoded::parse(form)
+        .find(|(found, _)| found == name)
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 async fn set_up_form(State(engine): State<Engine>, request: Request) -> Response {
@@ -234,7 +258,8 @@ async fn set_up(State(engine): State<Engine>, request: Request) -> Response {
     if let Err(error) = engine.check_set_up_token(&token).await {
         return trouble(&error, request_id);
     }
-    let (organization, email, password) = (field(&form, "organization"), field(&form, "email"), field(&form, "password"));
+    let (organization, email, password) =
+        (field(&form, "organization"), field(&form, "email"), field(&form, "password"));
     let own = (!password.is_empty()).then(|| SecretString::from(password.as_str()));
     let chosen = own.is_some();
     match engine.set_up(&organization, &email, own, clock::now()).await {

@@ -90,7 +90,7 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
     let (api, description) = described().split_for_parts();
     let document: Arc<str> = description.to_json().unwrap_or_default().into();
     let mut router = api
-        .route("/openapi.json", get(move || openapi(Arc::clone(&document))))
+        .route("/openapi.json", get(move || std::future::ready(openapi(&document))))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -99,7 +99,8 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
         .method_not_allowed_fallback(unknown_method)
         .with_state(engine);
     if options.docs {
-        let docs = utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json"));
+        let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
+            .config(utoipa_swagger_ui::Config::from("/openapi.json"));
         router = router.merge(docs);
     }
     router.layer(middleware::from_fn(guard))
@@ -127,8 +128,8 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-async fn openapi(document: Arc<str>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], document.to_string()).into_response()
+fn openapi(document: &str) -> Response {
+    ([(CONTENT_TYPE, "application/json")], document.to_owned()).into_response()
 }
 
 async fn ready(State(engine): State<Engine>) -> Response {

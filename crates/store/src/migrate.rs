@@ -49,6 +49,8 @@ pub async fn migrate(db: &Db, migrations: &[Migration], now: Timestamp) -> Resul
     loop {
         let mut tx = db.begin_migration().await?;
         tx.script("CREATE_SCHEMA_MIGRATIONS", CREATE_TABLE).await?;
+        // Before anybody reads it: a statement that was prepared before its columns change is refused.
+        tx.sort_by_bytes().await?;
         let Some(migration) = next(&tx.query(&SELECT_MIGRATIONS, &[]).await?, migrations)? else {
             tx.commit().await?;
             return Ok(count);

@@ -492,7 +492,7 @@ impl Engine {
         trace: &mut Trace,
     ) -> Result<Invoked, Failed> {
         let (ready, environment) = self.fresh(caller, address, deadline).await?;
-        trace.call.environment = environment.as_str().to_owned();
+        environment.as_str().clone_into(&mut trace.call.environment);
         let callable = ready.callable()?;
         let first = callable.injection.target(&asked.url, &checked.query)?;
         trace.towards(callable, &first);

@@ -117,7 +117,8 @@ impl Engine {
                 .get(http::header::CONTENT_TYPE)
                 .is_some_and(|v| is_type(v, "application/x-www-form-urlencoded"));
         let must = callable.injection.needs_body() || form;
-        if !must && !(callable.refreshable && size.is_some_and(|size| size <= KEPT_BODY)) {
+        let may_repeat = callable.refreshable && size.is_some_and(|size| size <= KEPT_BODY);
+        if !must && !may_repeat {
             return Ok(Payload::Stream(body));
         }
         let limit = self.settings().request_limit;

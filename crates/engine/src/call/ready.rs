@@ -50,7 +50,7 @@ pub(crate) struct Callable {
     pub refreshable: bool,
     expires_at: Option<Timestamp>,
     refresh_from: Option<Timestamp>,
-    broken: Option<Option<String>>,
+    broken: Option<String>,
 }
 
 /// Where a call goes and for whom.
@@ -146,13 +146,13 @@ impl Engine {
         // The connection's level says whose binding it is, and only the connection knows its level: look under both places.
         let member = to.acting_for.or(caller.principal.member()).unwrap_or("");
         let place = format!("{}\n{}\n{environment}\n{member}", caller.organization, to.connection);
-        let ready = match self.inner.ready.get(&place).filter(|ready| ready.epochs.hold()) {
-            Some(ready) => ready,
-            None => {
-                let ready = Arc::new(self.make_ready(caller, to, environment).await?);
-                self.inner.ready.insert(place, Arc::clone(&ready));
-                ready
-            }
+        let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
+        let ready = if let Some(ready) = known {
+            ready
+        } else {
+            let ready = Arc::new(self.make_ready(caller, to, environment).await?);
+            self.inner.ready.insert(place, Arc::clone(&ready));
+            ready
         };
         let connection = &ready.connection;
         permit(
@@ -215,7 +215,8 @@ impl Engine {
             refreshable: row.refreshable,
             expires_at: row.expires_at,
             refresh_from: row.expires_at.map(|at| refresh_from(row.issued_at, at)),
-            broken: (row.status != ConnectionStatus::Connected).then_some(row.reason),
+            broken: (row.status != ConnectionStatus::Connected)
+                .then(|| row.reason.unwrap_or_else(|| "it was refused".to_owned())),
             organization: row.organization_id,
             version: row.credential_version,
             authorization: row.id,
@@ -232,7 +233,7 @@ impl Engine {
         let (ready, environment) = self.ready(caller, to).await?;
         let callable = ready.callable()?;
         if let Some(reason) = &callable.broken {
-            return Err(reauthorization_required(reason.as_deref()));
+            return Err(reauthorization_required(reason));
         }
         let now = clock::now();
         let expired = callable.expires_at.is_some_and(|at| at <= now);
@@ -260,7 +261,7 @@ impl Engine {
         }
         let (ready, environment) = self.ready(caller, to).await?;
         if let Some(reason) = &ready.callable()?.broken {
-            return Err(reauthorization_required(reason.as_deref()));
+            return Err(reauthorization_required(reason));
         }
         Ok((ready, environment))
     }

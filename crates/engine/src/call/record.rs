@@ -51,6 +51,7 @@ impl Recorder {
 
 impl Engine {
     /// How many records of calls did not fit into the queue since the start.
+    #[must_use]
     pub fn dropped_records(&self) -> u64 {
         self.inner.records.dropped.load(Ordering::Relaxed)
     }

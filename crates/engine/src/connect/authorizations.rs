@@ -216,10 +216,9 @@ impl Engine {
                     "Connectors of type oauth2_device_code can be described, but not authorized yet.",
                 ));
             }
-            Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_) => self
-                .own_token(&ground, &Attributes::new(), op.now, EXCHANGE_TIME)
-                .await
-                .map_err(|error| rejected(error))?,
+            Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_) => {
+                self.own_token(&ground, &Attributes::new(), op.now, EXCHANGE_TIME).await.map_err(rejected)?
+            }
             Auth::ApiKey(_) | Auth::Basic(_) => {
                 let fields =
                     fields.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect();
@@ -232,7 +231,7 @@ impl Engine {
         let mut work = self.begin(permit).await?;
         let kept = self.keep_grant(&mut work, &ground, granted, whose, &keep, op.now).await?;
         let done = Done {
-            authorization: self.view_in(&ground.connection, &kept.authorization, keep.environments.to_vec()),
+            authorization: view_in(&ground.connection, &kept.authorization, keep.environments.to_vec()),
         };
         work.answer(op, 201, &done).await?;
         work.commit().await?;
@@ -353,7 +352,7 @@ impl Engine {
             };
             match outcome {
                 Ok(at_service) => {
-                    tracing::info!(authorization = orphan.id, at_service, "authorization revoked")
+                    tracing::info!(authorization = orphan.id, at_service, "authorization revoked");
                 }
                 Err(why) => {
                     tracing::warn!(
@@ -388,7 +387,7 @@ impl Engine {
         for environment in environments {
             work.bind(&op.organization, &connection.link_name, *environment, member, &row.id, op.now).await?;
         }
-        let done = Done { authorization: self.view_in(connection, &row, environments.to_vec()) };
+        let done = Done { authorization: view_in(connection, &row, environments.to_vec()) };
         work.touch(&op.organization);
         work.answer(op, 201, &done).await?;
         work.commit().await?;
@@ -401,9 +400,7 @@ impl Engine {
         let resource = self.connection_resource(op, &connection).await?;
         permit(&op.principal, Action::Authorize, &resource.as_resource())?;
         let rows = self.reusable_rows(op, &connection).await?;
-        Ok(ReusableList {
-            items: rows.iter().map(|row| self.view_in(&connection, row, Vec::new())).collect(),
-        })
+        Ok(ReusableList { items: rows.iter().map(|row| view_in(&connection, row, Vec::new())).collect() })
     }
 
     async fn reusable_rows(&self, op: &Op, connection: &Connection) -> Result<Vec<Authorization>> {
@@ -593,39 +590,33 @@ impl Engine {
     ) -> Result<AuthorizationView> {
         let bound =
             self.store().bindings_of(&connection.organization_id, &connection.link_name, &row.id).await?;
-        Ok(self.view_in(connection, row, bound.into_iter().map(|binding| binding.environment).collect()))
+        Ok(view_in(connection, row, bound.into_iter().map(|binding| binding.environment).collect()))
     }
+}
 
-    fn view_in(
-        &self,
-        connection: &Connection,
-        row: &Authorization,
-        mut environments: Vec<Environment>,
-    ) -> AuthorizationView {
-        environments.sort_unstable();
-        environments.dedup();
-        let scopes = row.scopes.as_ref().unwrap_or(&row.requested_scopes);
-        AuthorizationView {
-            id: row.id.clone(),
-            account_name: row.account_name.clone(),
-            connector: row.connector.clone(),
-            owner: row.owner.clone(),
-            environments,
-            scopes: scopes.clone(),
-            missing_scopes: connection
-                .scopes
-                .iter()
-                .filter(|scope| !scopes.contains(scope))
-                .cloned()
-                .collect(),
-            status: row.status,
-            reason: row.reason.clone().or_else(|| row.refresh_error.clone()),
-            created_at: row.created_at,
-            expires_at: row.expires_at,
-            last_used_at: row.last_used_at,
-            last_refreshed_at: row.last_refreshed_at,
-            attributes: row.attributes.clone(),
-        }
+fn view_in(
+    connection: &Connection,
+    row: &Authorization,
+    mut environments: Vec<Environment>,
+) -> AuthorizationView {
+    environments.sort_unstable();
+    environments.dedup();
+    let scopes = row.scopes.as_ref().unwrap_or(&row.requested_scopes);
+    AuthorizationView {
+        id: row.id.clone(),
+        account_name: row.account_name.clone(),
+        connector: row.connector.clone(),
+        owner: row.owner.clone(),
+        environments,
+        scopes: scopes.clone(),
+        missing_scopes: connection.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect(),
+        status: row.status,
+        reason: row.reason.clone().or_else(|| row.refresh_error.clone()),
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        last_used_at: row.last_used_at,
+        last_refreshed_at: row.last_refreshed_at,
+        attributes: row.attributes.clone(),
     }
 }
 
@@ -709,9 +700,12 @@ fn free_name(wanted: Option<&str>, service: &str, taken: &[String]) -> String {
         Some(name) if free(name) => name.to_owned(),
         Some(name) => {
             let base: String = name.chars().take(names::DISPLAY_NAME_MAX - 8).collect();
-            (2..).map(|n| format!("{base} ({n})")).find(|name| free(name)).unwrap_or(base)
+            (2..u32::MAX).map(|n| format!("{base} ({n})")).find(|name| free(name)).unwrap_or(base)
         }
-        None => (1..).map(|n| format!("{service} account {n}")).find(|name| free(name)).unwrap_or_default(),
+        None => (1..u32::MAX)
+            .map(|n| format!("{service} account {n}"))
+            .find(|name| free(name))
+            .unwrap_or_default(),
     }
 }
 

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::clock::new_id;
 use crate::connect::Secrets;
-use crate::connect::connectors::{ConnectorCard, Found, check_usable, link_name_taken};
+use crate::connect::connectors::{ConnectorCard, Found, card, check_usable, link_name_taken};
 use crate::connect::credential::seal_map;
 use crate::connect::ground::secrets_context;
 use crate::govern::organizations::version_conflict;
@@ -235,7 +235,7 @@ impl Engine {
                 Err(error) if error.is_unique("connections_pkey") => return Err(link_name_taken(wanted)),
                 Err(error) => return Err(error.into()),
             }
-            let view = self.view(&connection, &found, &organization.region, &secret, Statuses::NONE);
+            let view = view(&connection, &found, &organization.region, &secret, Statuses::NONE);
             work.answer(op, 201, &view).await?;
             // A caller may have asked for this name before, and been told that it is not there.
             work.touch(&op.organization);
@@ -274,7 +274,7 @@ impl Engine {
             let status = statuses.get(&row.link_name).copied().unwrap_or(Statuses::NONE);
             let found = self.find_connector(&op.organization, &row.connector).await?;
             let secrets = self.open_secrets(&row)?;
-            views.push(self.view(&row, &found, &organization.region, &secrets, status));
+            views.push(view(&row, &found, &organization.region, &secrets, status));
         }
         Ok(limit.page(views, |view| view.link_name.clone(), |view| view))
     }
@@ -297,7 +297,7 @@ impl Engine {
         {
             statuses.set(environment, status);
         }
-        Ok(self.view(connection, &found, &organization.region, &secrets, statuses))
+        Ok(view(connection, &found, &organization.region, &secrets, statuses))
     }
 
     pub async fn update_connection(
@@ -450,37 +450,6 @@ impl Engine {
         }
         seal_map(self.keyring(), &secrets_context(organization, connection), secret).map(Some)
     }
-
-    fn view(
-        &self,
-        connection: &Connection,
-        found: &Found,
-        region: &str,
-        secrets: &Secrets,
-        status: Statuses,
-    ) -> ConnectionView {
-        let mut parameters: Map<String, Value> =
-            connection.parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-        for name in secrets.keys() {
-            parameters.insert(name.clone(), json!({"set": true}));
-        }
-        ConnectionView {
-            link_name: connection.link_name.clone(),
-            name: connection.name.clone(),
-            connector: self.connector_card(found, region),
-            level: connection.level,
-            scopes: connection.scopes.clone(),
-            parameters,
-            same_authorization: connection.same_authorization,
-            enabled: connection.enabled,
-            applications: connection.applications.clone(),
-            status,
-            created_by: connection.created_by.clone(),
-            created_at: connection.created_at,
-            updated_at: connection.updated_at,
-            version: connection.version,
-        }
-    }
 }
 
 fn check_applications(applications: &[String]) -> Vec<FieldError> {
@@ -511,4 +480,34 @@ fn check_private_key(secret: &BTreeMap<String, String>, public: &BTreeMap<String
     };
     jackfield_oauth::check_private_key(&SecretString::from(pem.as_str()), algorithm)
         .map_err(|why| Error::field("parameters.private_key", "invalid", why.to_string()))
+}
+
+fn view(
+    connection: &Connection,
+    found: &Found,
+    region: &str,
+    secrets: &Secrets,
+    status: Statuses,
+) -> ConnectionView {
+    let mut parameters: Map<String, Value> =
+        connection.parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    for name in secrets.keys() {
+        parameters.insert(name.clone(), json!({"set": true}));
+    }
+    ConnectionView {
+        link_name: connection.link_name.clone(),
+        name: connection.name.clone(),
+        connector: card(found, region),
+        level: connection.level,
+        scopes: connection.scopes.clone(),
+        parameters,
+        same_authorization: connection.same_authorization,
+        enabled: connection.enabled,
+        applications: connection.applications.clone(),
+        status,
+        created_by: connection.created_by.clone(),
+        created_at: connection.created_at,
+        updated_at: connection.updated_at,
+        version: connection.version,
+    }
 }

@@ -89,7 +89,7 @@ pub struct ConnectorQuery {
     pub cursor: Option<String>,
 }
 
-fn card(found: &Found, region: &str) -> ConnectorCard {
+pub(crate) fn card(found: &Found, region: &str) -> ConnectorCard {
     let connector = &found.connector;
     ConnectorCard {
         link_name: found.link_name.clone(),
@@ -149,10 +149,6 @@ impl Engine {
             Some(custom) => of_custom(custom),
             None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
         }
-    }
-
-    pub(crate) fn connector_card(&self, found: &Found, region: &str) -> ConnectorCard {
-        card(found, region)
     }
 
     pub async fn list_connectors(&self, op: &Op, query: &ConnectorQuery) -> Result<Page<ConnectorCard>> {

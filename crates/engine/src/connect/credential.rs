@@ -12,9 +12,9 @@ use zeroize::Zeroizing;
 
 /// The secret material of an authorization.
 pub(crate) enum Credential {
-    /// OAuth2 tokens; `id_token` is not kept
+    /// `OAuth2` tokens; `id_token` is not kept
     OAuth2 { access_token: SecretString, refresh_token: Option<SecretString> },
-    /// OAuth1 token and its secret
+    /// `OAuth1` token and its secret
     OAuth1 { token: SecretString, secret: SecretString },
     /// what a person typed: the fields of an API key, or `username` and `password`
     Fields(BTreeMap<String, SecretString>),

@@ -22,7 +22,7 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 /// How long a token endpoint may take. Shorter than a flow and than a call: whoever waits wants to be told.
 pub(crate) const EXCHANGE_TIME: Duration = Duration::from_secs(10);
 /// No token is refreshed earlier than this before it expires when a call asks.
-const EARLIEST: Duration = Duration::from_secs(120);
+const EARLIEST: Duration = Duration::from_mins(2);
 
 /// What an exchange brought.
 pub(crate) struct Granted {
@@ -257,35 +257,7 @@ impl Engine {
         })
     }
 
-    fn granted(
-        &self,
-        ground: &Ground,
-        endpoint: &connector::TokenEndpoint,
-        answer: oauth2::TokenAnswer,
-        now: Timestamp,
-    ) -> Granted {
-        let life = answer.expires_in.or(endpoint.expires_in.map(u64::from));
-        let mut attributes = Attributes::new();
-        if let Some(url) = endpoint.base_url_from.as_deref().and_then(|pointer| answer.text_at(pointer)) {
-            attributes.insert(INSTANCE_URL.to_owned(), url);
-        }
-        let again = matches!(ground.connector.auth, Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_));
-        Granted {
-            refreshable: again || answer.refresh_token.is_some(),
-            issued_at: now,
-            expires_at: life.map(|seconds| now.plus(Duration::from_secs(seconds))),
-            scopes: answer.scopes,
-            attributes,
-            credential: Credential::OAuth2 {
-                access_token: answer.access_token,
-                refresh_token: answer.refresh_token,
-            },
-            answer: Some(answer.raw),
-            id_token: answer.id_token,
-        }
-    }
-
-    /// OAuth2 authorization code: the code for tokens (RFC 6749 §4.1.3).
+    /// `OAuth2` authorization code: the code for tokens (RFC 6749 §4.1.3).
     pub(crate) async fn exchange_code(
         &self,
         ground: &Ground,
@@ -311,7 +283,7 @@ impl Engine {
             &moment,
         )?;
         let answer = self.token_answer(ground, &auth.token, request, &[code], now, EXCHANGE_TIME).await?;
-        Ok(self.granted(ground, &auth.token, answer, now))
+        Ok(granted(ground, &auth.token, answer, now))
     }
 
     /// A token by the client's own right (RFC 6749 §4.4), or by an assertion (RFC 7523 §2.1). No person is needed, the first time and
@@ -369,7 +341,7 @@ impl Engine {
             _ => return Err(changed().into()),
         };
         let answer = self.token_answer(ground, token, request, &[], now, time).await?;
-        Ok(self.granted(ground, token, answer, now))
+        Ok(granted(ground, token, answer, now))
     }
 
     /// The next token: by the refresh token (RFC 6749 §6) where there is one, else by the client's own right. A refresh token that the
@@ -394,7 +366,7 @@ impl Engine {
         let request =
             oauth2::refresh_request(&client.as_client(), &endpoint.as_endpoint(), refresh, None, &moment)?;
         let answer = self.token_answer(ground, token, request, &[refresh], now, time).await?;
-        let mut granted = self.granted(ground, token, answer, now);
+        let mut granted = granted(ground, token, answer, now);
         if let Credential::OAuth2 { refresh_token: none @ None, .. } = &mut granted.credential {
             *none = Some(refresh.clone());
             granted.refreshable = true;
@@ -502,7 +474,7 @@ impl Engine {
         Ok(oauth2::authorize_url_for_request_uri(&authorize_url, &client.as_client(), &answer.request_uri)?)
     }
 
-    /// OAuth1: a request token (RFC 5849 §2.1), and the URL to authorize it (§2.2).
+    /// `OAuth1`: a request token (RFC 5849 §2.1), and the URL to authorize it (§2.2).
     pub(crate) async fn request_token(
         &self,
         ground: &Ground,
@@ -530,7 +502,7 @@ impl Engine {
         Ok((token, url))
     }
 
-    /// OAuth1: the authorized request token for an access token (RFC 5849 §2.3).
+    /// `OAuth1`: the authorized request token for an access token (RFC 5849 §2.3).
     pub(crate) async fn access_token(
         &self,
         ground: &Ground,
@@ -566,13 +538,14 @@ impl Engine {
         })
     }
 
-    /// The one redirect URI of OAuth2 and OAuth1.
+    /// The one redirect URI of `OAuth2` and `OAuth1`.
+    #[must_use]
     pub fn redirect_uri(&self) -> String {
         format!("{}/oauth/callback", self.settings().public_url)
     }
 }
 
-/// What an OAuth1 connection signs with.
+/// What an `OAuth1` connection signs with.
 pub(crate) struct Signer {
     method: oauth1::SignatureMethod,
     key: String,
@@ -629,6 +602,33 @@ fn changed() -> Error {
         Code::StateConflict,
         "The connector's way to sign in has changed in the meantime. Authorize again.",
     )
+}
+
+fn granted(
+    ground: &Ground,
+    endpoint: &connector::TokenEndpoint,
+    answer: oauth2::TokenAnswer,
+    now: Timestamp,
+) -> Granted {
+    let life = answer.expires_in.or(endpoint.expires_in.map(u64::from));
+    let mut attributes = Attributes::new();
+    if let Some(url) = endpoint.base_url_from.as_deref().and_then(|pointer| answer.text_at(pointer)) {
+        attributes.insert(INSTANCE_URL.to_owned(), url);
+    }
+    let again = matches!(ground.connector.auth, Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_));
+    Granted {
+        refreshable: again || answer.refresh_token.is_some(),
+        issued_at: now,
+        expires_at: life.map(|seconds| now.plus(Duration::from_secs(seconds))),
+        scopes: answer.scopes,
+        attributes,
+        credential: Credential::OAuth2 {
+            access_token: answer.access_token,
+            refresh_token: answer.refresh_token,
+        },
+        answer: Some(answer.raw),
+        id_token: answer.id_token,
+    }
 }
 
 #[cfg(test)]

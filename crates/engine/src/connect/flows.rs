@@ -1,7 +1,7 @@
 //! Flows: one attempt to authorize by OAuth, alive for 90 seconds.
 //!
 //! The start link carries a token that only the starter was given; the first browser that opens it gets the flow's cookie and owns the flow.
-//! The callback is believed only with that cookie and the state (RFC 6749 §10.12; OAuth1: the request token). A valid callback spends the
+//! The callback is believed only with that cookie and the state (RFC 6749 §10.12; `OAuth1`: the request token). A valid callback spends the
 //! state by compare-and-swap; everything before that changes nothing.
 
 use std::time::Duration;
@@ -27,9 +27,9 @@ use crate::connect::ground::{Attributes, Ground};
 use crate::{Engine, Op};
 
 /// How long whoever exchanges the code may take beyond the flow's life before it counts as dead.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 /// The flow's cookie outlives the flow a little: a late callback should be told that it is late.
-const COOKIE_EXTRA: Duration = Duration::from_secs(600);
+const COOKIE_EXTRA: Duration = Duration::from_mins(10);
 
 const STATE: &str = "state";
 const VERIFIER: &str = "verifier";
@@ -94,6 +94,7 @@ pub struct Ended {
 }
 
 /// Name of a flow's cookie.
+#[must_use]
 pub fn cookie_name(flow: &str) -> String {
     format!("jackfield_{flow}")
 }
@@ -249,12 +250,11 @@ impl Engine {
         let value = self.own_by_browser(&mut flow, cookie).await?;
         let ground = self.flow_ground(&flow).await?;
         let secrets = self.flow_secrets(&flow)?;
-        let redirect = match &ground.connector.auth {
-            Auth::OAuth1(_) => self.open_oauth1(&flow, &ground, secrets, now).await,
-            _ => {
-                let secret = |name| secrets.get(name).map_or("", |s| s.expose_secret());
-                self.authorize_url(&ground, secret(STATE), secret(VERIFIER), &flow.scopes, now).await
-            }
+        let redirect = if let Auth::OAuth1(_) = &ground.connector.auth {
+            self.open_oauth1(&flow, &ground, secrets, now).await
+        } else {
+            let secret = |name| secrets.get(name).map_or("", |s| s.expose_secret());
+            self.authorize_url(&ground, secret(STATE), secret(VERIFIER), &flow.scopes, now).await
         };
         match redirect {
             Ok(redirect) => {
@@ -365,11 +365,11 @@ impl Engine {
             }
             state => return Err(over(state)),
         }
-        if let Some((state, why)) = self.refusal(&ground, &callback)? {
+        if let Some((state, why)) = refusal(&ground, &callback)? {
             if !self.end(&flow, (FlowState::Pending, state), &why, now).await? {
                 return Err(over(FlowState::Exchanging));
             }
-            return Ok(self.ended(&flow, &ground, state, Some(why)));
+            return Ok(ended(&flow, &ground, state, Some(why)));
         }
         // The state is spent here, before the code is: whoever comes second finds it spent.
         let mut work = self.begin(PERMIT).await?;
@@ -391,47 +391,9 @@ impl Engine {
                     "flow failed"
                 );
                 self.end(&flow, (FlowState::Exchanging, FlowState::Failed), &why, clock::now()).await?;
-                Ok(self.ended(&flow, &ground, FlowState::Failed, Some(why)))
+                Ok(ended(&flow, &ground, FlowState::Failed, Some(why)))
             }
         }
-    }
-
-    /// Whether the callback itself says that nothing comes of it.
-    fn refusal(&self, ground: &Ground, callback: &Callback) -> Result<Option<(FlowState, FlowError)>> {
-        let error = |code: &str, detail: String| FlowError { code: code.to_owned(), detail };
-        let service = &ground.connector.name;
-        if let Auth::OAuth2Code(auth) = &ground.connector.auth
-            && let Some(issuer) = &auth.issuer
-        {
-            let expected = ground.url(issuer, &Attributes::new())?;
-            if check_issuer(Some(&expected), callback.iss.as_deref()).is_err() {
-                let detail = format!(
-                    "The answer does not come from {service}: its issuer is missing or another one. Nothing was sent to it."
-                );
-                return Ok(Some((FlowState::Failed, error("issuer_mismatch", detail))));
-            }
-        }
-        if callback.denied.is_some() || callback.error.as_deref() == Some("access_denied") {
-            let why = callback
-                .error_description
-                .as_deref()
-                .map_or_else(String::new, |text| format!(" {service} says: {text}"));
-            let detail = format!("The request was refused at {service}.{why}");
-            return Ok(Some((FlowState::Denied, error("access_denied", detail))));
-        }
-        if let Some(code) = &callback.error {
-            let why =
-                callback.error_description.as_deref().map_or_else(String::new, |text| format!(" ({text})"));
-            return Ok(Some((
-                FlowState::Failed,
-                error("provider_error", format!("{service} answered {code}{why}.")),
-            )));
-        }
-        if callback.code.is_none() && callback.oauth_token.is_none() {
-            let detail = format!("{service} sent you back without a code.");
-            return Ok(Some((FlowState::Failed, error("provider_error", detail))));
-        }
-        Ok(None)
     }
 
     async fn finish(&self, flow: &Flow, ground: &Ground, callback: &Callback) -> Result<Ended, FlowError> {
@@ -455,7 +417,9 @@ impl Engine {
         let exchanged = match (&callback.code, &callback.oauth_token) {
             (Some(code), _) => {
                 let verifier = match &ground.connector.auth {
-                    Auth::OAuth2Code(auth) if auth.pkce => secrets.get(VERIFIER).map(|v| v.expose_secret()),
+                    Auth::OAuth2Code(auth) if auth.pkce => {
+                        secrets.get(VERIFIER).map(ExposeSecret::expose_secret)
+                    }
                     _ => None,
                 };
                 self.exchange_code(ground, code, verifier, &kept, now).await
@@ -495,8 +459,8 @@ impl Engine {
             ..FlowOutcome::default()
         };
         let step = (FlowState::Exchanging, FlowState::Authorized);
-        let ended = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await;
-        if !ended.map_err(|error| inner(error.into()))? {
+        let moved = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await;
+        if !moved.map_err(|error| inner(error.into()))? {
             return Err(FlowError {
                 code: "provider_error".to_owned(),
                 detail: "The flow was ended while the code was exchanged. Start again.".to_owned(),
@@ -510,21 +474,10 @@ impl Engine {
             "authorized"
         );
         self.revoke_orphans(ground, kept.orphans, now).await;
-        let mut ended = self.ended(flow, ground, FlowState::Authorized, None);
+        let mut ended = ended(flow, ground, FlowState::Authorized, None);
         ended.account_name = Some(kept.authorization.account_name);
         ended.different_account = kept.different_account;
         Ok(ended)
-    }
-
-    fn ended(&self, flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError>) -> Ended {
-        Ended {
-            state,
-            connection: ground.connection.name.clone(),
-            connector: ground.connector.name.clone(),
-            account_name: flow.account_name.clone(),
-            error,
-            different_account: false,
-        }
     }
 
     async fn end(
@@ -577,4 +530,52 @@ fn provider_error(error: ExchangeError) -> FlowError {
         ExchangeError::Setup(error) => error.detail,
     };
     FlowError { code: "provider_error".to_owned(), detail }
+}
+
+/// Whether the callback itself says that nothing comes of it.
+fn refusal(ground: &Ground, callback: &Callback) -> Result<Option<(FlowState, FlowError)>> {
+    let error = |code: &str, detail: String| FlowError { code: code.to_owned(), detail };
+    let service = &ground.connector.name;
+    if let Auth::OAuth2Code(auth) = &ground.connector.auth
+        && let Some(issuer) = &auth.issuer
+    {
+        let expected = ground.url(issuer, &Attributes::new())?;
+        if check_issuer(Some(&expected), callback.iss.as_deref()).is_err() {
+            let detail = format!(
+                "The answer does not come from {service}: its issuer is missing or another one. Nothing was sent to it."
+            );
+            return Ok(Some((FlowState::Failed, error("issuer_mismatch", detail))));
+        }
+    }
+    if callback.denied.is_some() || callback.error.as_deref() == Some("access_denied") {
+        let why = callback
+            .error_description
+            .as_deref()
+            .map_or_else(String::new, |text| format!(" {service} says: {text}"));
+        let detail = format!("The request was refused at {service}.{why}");
+        return Ok(Some((FlowState::Denied, error("access_denied", detail))));
+    }
+    if let Some(code) = &callback.error {
+        let why = callback.error_description.as_deref().map_or_else(String::new, |text| format!(" ({text})"));
+        return Ok(Some((
+            FlowState::Failed,
+            error("provider_error", format!("{service} answered {code}{why}.")),
+        )));
+    }
+    if callback.code.is_none() && callback.oauth_token.is_none() {
+        let detail = format!("{service} sent you back without a code.");
+        return Ok(Some((FlowState::Failed, error("provider_error", detail))));
+    }
+    Ok(None)
+}
+
+fn ended(flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError>) -> Ended {
+    Ended {
+        state,
+        connection: ground.connection.name.clone(),
+        connector: ground.connector.name.clone(),
+        account_name: flow.account_name.clone(),
+        error,
+        different_account: false,
+    }
 }

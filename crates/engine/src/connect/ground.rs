@@ -127,22 +127,17 @@ impl Ground {
         attributes: &Attributes,
         scopes: Option<&str>,
     ) -> Result<Vec<(String, String)>> {
-        templates
-            .iter()
-            .map(|(name, value)| Ok((name.clone(), self.text(value, attributes, scopes)?)))
-            .collect()
-    }
-
-    /// Renders those whose values are all known; the others are left out.
-    pub fn known_pairs(
-        &self,
-        templates: &BTreeMap<String, String>,
-        attributes: &Attributes,
-    ) -> Vec<(String, String)> {
-        templates
-            .iter()
-            .filter_map(|(name, value)| Some((name.clone(), self.text(value, attributes, None).ok()?)))
-            .collect()
+        let values = self.values(attributes, scopes);
+        let mut pairs = Vec::with_capacity(templates.len());
+        for (name, value) in templates {
+            let template = Template::parse(value).map_err(|why| self.misfit(value, &why))?;
+            match template.text(|name| values.get(name)) {
+                Ok(text) => pairs.push((name.clone(), text)),
+                Err(TemplateError::Missing(_)) => {}
+                Err(why) => return Err(self.misfit(value, &why)),
+            }
+        }
+        Ok(pairs)
     }
 
     /// The root of the API for this authorization.

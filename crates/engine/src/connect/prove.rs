@@ -162,7 +162,7 @@ fn rendered(ground: &Ground, template: &str, attributes: &Attributes) -> Result<
         .map_err(|why| Error::field("parameters", "unresolved", format!("{why}.")))
 }
 
-/// The claims of an ID token. It came from the token endpoint itself, over TLS: its signature need not be checked (OpenID Connect Core
+/// The claims of an ID token. It came from the token endpoint itself, over TLS: its signature need not be checked (`OpenID` Connect Core
 /// §3.1.3.7, 6).
 fn claims(token: &str) -> Option<Value> {
     use base64::Engine as _;

@@ -35,7 +35,7 @@ use crate::connect::{Bounds, Credential, exchange};
 const LEASE: Duration = Duration::from_secs(5);
 const RENEW: Duration = Duration::from_secs(2);
 /// How long the second presentation of a refresh token may take. There is no third, so it is waited for longer than anybody who calls.
-const LAST_EXCHANGE_TIME: Duration = Duration::from_secs(60);
+const LAST_EXCHANGE_TIME: Duration = Duration::from_mins(1);
 /// How often whoever waits for another node looks whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
 /// Pause after a fault, unless the service says another one.
@@ -45,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// How long storing a received token is tried before it is given up.
 const STORE_TRIES: u32 = 60;
 /// Tokens that live shorter are refreshed when a call asks for it, never by the background.
-const BACKGROUND_LIFE: Duration = Duration::from_secs(60);
+const BACKGROUND_LIFE: Duration = Duration::from_mins(1);
 
 const PERMIT: Permit = Permit::housekeeping("whoever authorized the connection permitted to keep it fresh");
 
@@ -65,7 +65,7 @@ impl Outcome {
     pub fn into_result(self) -> Result<()> {
         match self {
             Self::Fresh => Ok(()),
-            Self::Broken(reason) => Err(reauthorization_required(Some(&reason))),
+            Self::Broken(reason) => Err(reauthorization_required(&reason)),
             Self::Failed { code, detail, retry_after } => {
                 Err(Error { retry_after, ..Error::new(code, detail) })
             }
@@ -81,11 +81,10 @@ impl From<Error> for Outcome {
 }
 
 /// The error for a connection whose authorization the service no longer accepts.
-pub(crate) fn reauthorization_required(reason: Option<&str>) -> Error {
-    let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+pub(crate) fn reauthorization_required(reason: &str) -> Error {
     Error::new(
         Code::ReauthorizationRequired,
-        format!("The service no longer accepts the authorization{why}. Reauthorize the connection."),
+        format!("The service no longer accepts the authorization ({reason}). Reauthorize the connection."),
     )
 }
 

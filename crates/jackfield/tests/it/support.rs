@@ -68,7 +68,9 @@ impl Home {
     }
 
     pub fn database_url(&self) -> String {
-        self.database.clone().unwrap_or_else(|| format!("sqlite:{}", self.path().join("jackfield.db").display()))
+        self.database
+            .clone()
+            .unwrap_or_else(|| format!("sqlite:{}", self.path().join("jackfield.db").display()))
     }
 
     /// The binary with this home's settings and no others.
@@ -112,8 +114,14 @@ impl Home {
 
     /// `jackfield serve`, ready to answer.
     pub fn serve(&self, key: &str) -> Server {
-        let mut child =
-            self.command().arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command()
+            .arg("serve")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Mutex::new(String::new()));
         let mut url = String::new();
@@ -177,7 +185,9 @@ impl Server {
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}{path}", self.url);
-        self.http.request(method.parse().unwrap(), url).header("authorization", format!("Bearer {}", self.key))
+        self.http
+            .request(method.parse().unwrap(), url)
+            .header("authorization", format!("Bearer {}", self.key))
     }
 
     /// Sends JSON with the founder's key.

@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use jackfield_engine::connect::authorizations::{AuthorizationView, ReusableList, Switch};
-use jackfield_engine::connect::connections::{ConnectionPatch, ConnectionQuery, ConnectionView, NewConnection};
+use jackfield_engine::connect::connections::{
+    ConnectionPatch, ConnectionQuery, ConnectionView, NewConnection,
+};
 use jackfield_engine::{Engine, Page};
 
 use crate::error::Problem;
@@ -14,7 +16,11 @@ use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
 /// A user sees those of level user.
 #[utoipa::path(get, path = "/v1/connections", tag = "connections", params(ConnectionQuery),
     responses((status = 200, body = Page<ConnectionView>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(engine): State<Engine>, Query(query): Query<ConnectionQuery>, asked: Asked) -> Response {
+pub(crate) async fn list(
+    State(engine): State<Engine>,
+    Query(query): Query<ConnectionQuery>,
+    asked: Asked,
+) -> Response {
     reply(&asked.op, 200, engine.list_connections(&asked.op, &query).await)
 }
 
@@ -64,7 +70,11 @@ pub(crate) async fn enable(State(engine): State<Engine>, Path(link): Path<String
 /// Disable a connection: calls through it are refused from the moment this answers
 #[utoipa::path(post, path = "/v1/connections/{link_name}/disable", tag = "connections", params(("link_name" = String, Path)),
     responses((status = 200, body = ConnectionView), (status = "default", body = Problem)))]
-pub(crate) async fn disable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+pub(crate) async fn disable(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
     set_enabled(&engine, &link, false, asked).await
 }
 
@@ -76,7 +86,11 @@ async fn set_enabled(engine: &Engine, link: &str, enabled: bool, asked: Asked) -
 /// The caller's authorizations that this connection could use without authorizing again
 #[utoipa::path(get, path = "/v1/connections/{link_name}/reusable", tag = "connections", params(("link_name" = String, Path)),
     responses((status = 200, body = ReusableList), (status = "default", body = Problem)))]
-pub(crate) async fn reusable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+pub(crate) async fn reusable(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
     reply(&asked.op, 200, engine.reusable(&asked.op, &link).await)
 }
 

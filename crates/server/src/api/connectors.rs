@@ -13,7 +13,11 @@ use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
 /// Connectors, built in and custom
 #[utoipa::path(get, path = "/v1/connectors", tag = "connectors", params(ConnectorQuery),
     responses((status = 200, body = Page<ConnectorCard>), (status = "default", body = Problem)))]
-pub(crate) async fn list(State(engine): State<Engine>, Query(query): Query<ConnectorQuery>, asked: Asked) -> Response {
+pub(crate) async fn list(
+    State(engine): State<Engine>,
+    Query(query): Query<ConnectorQuery>,
+    asked: Asked,
+) -> Response {
     reply(&asked.op, 200, engine.list_connectors(&asked.op, &query).await)
 }
 
@@ -40,7 +44,11 @@ pub(crate) async fn read(State(engine): State<Engine>, Path(link): Path<String>,
 #[utoipa::path(patch, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
     request_body = Object,
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
-pub(crate) async fn update(State(engine): State<Engine>, Path(link): Path<String>, asked: AskedWith<Value>) -> Response {
+pub(crate) async fn update(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: AskedWith<Value>,
+) -> Response {
     reply(&asked.op, 200, engine.update_connector(&asked.op, &link, asked.body).await)
 }
 
@@ -54,14 +62,22 @@ pub(crate) async fn delete(State(engine): State<Engine>, Path(link): Path<String
 /// Publish a draft
 #[utoipa::path(post, path = "/v1/connectors/{link_name}/publish", tag = "connectors", params(("link_name" = String, Path)),
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
-pub(crate) async fn publish(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+pub(crate) async fn publish(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
     stage(&engine, &link, "publish", asked).await
 }
 
 /// Disable: it takes no new connections; those it has go on
 #[utoipa::path(post, path = "/v1/connectors/{link_name}/disable", tag = "connectors", params(("link_name" = String, Path)),
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
-pub(crate) async fn disable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+pub(crate) async fn disable(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
     stage(&engine, &link, "disable", asked).await
 }
 

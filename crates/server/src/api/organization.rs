@@ -35,7 +35,11 @@ pub(crate) async fn me(State(engine): State<Engine>, asked: Asked) -> Response {
 /// One's own API keys
 #[utoipa::path(get, path = "/v1/me/keys", tag = "me", params(PageQuery),
     responses((status = 200, body = Page<KeyView>), (status = "default", body = Problem)))]
-pub(crate) async fn list_keys(State(engine): State<Engine>, Query(query): Query<PageQuery>, asked: Asked) -> Response {
+pub(crate) async fn list_keys(
+    State(engine): State<Engine>,
+    Query(query): Query<PageQuery>,
+    asked: Asked,
+) -> Response {
     reply(&asked.op, 200, engine.list_keys(&asked.op, &query).await)
 }
 
@@ -52,6 +56,10 @@ pub(crate) async fn create_key(State(engine): State<Engine>, asked: AskedWith<Ne
 /// Revoke an API key
 #[utoipa::path(delete, path = "/v1/me/keys/{id}", tag = "me", params(("id" = String, Path)),
     responses((status = 204), (status = "default", body = Problem)))]
-pub(crate) async fn revoke_key(State(engine): State<Engine>, Path(id): Path<String>, asked: Asked) -> Response {
+pub(crate) async fn revoke_key(
+    State(engine): State<Engine>,
+    Path(id): Path<String>,
+    asked: Asked,
+) -> Response {
     done(&asked.op, engine.revoke_key(&asked.op, &id).await)
 }

@@ -25,9 +25,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jackfield_core::Timestamp;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use jackfield_core::Timestamp;
 use sqlx::{Connection, PgPool, SqlitePool};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -72,8 +72,10 @@ pub(crate) use statements;
 
 const PING: Statement = Statement { name: "PING", sql: "select 1 as one" };
 /// PostgreSQL's, in microseconds.
-const CLOCK: Statement =
-    Statement { name: "CLOCK", sql: "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as at" };
+const CLOCK: Statement = Statement {
+    name: "CLOCK",
+    sql: "select (extract(epoch from clock_timestamp()) * 1000000)::bigint as at",
+};
 /// PostgreSQL's, delivered when the transaction commits.
 const NOTIFY: Statement = Statement { name: "NOTIFY", sql: "select pg_notify('jackfield', $1)" };
 /// PostgreSQL's: text sorts by its bytes, as it does on SQLite, whatever language the database was made for. Only columns that this

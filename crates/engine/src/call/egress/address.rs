@@ -32,7 +32,7 @@ pub(super) const INSIDE_V4: &[(Ipv4Net, &str)] = &[
     (v4(240, 0, 0, 0, 4), "a reserved address"), // broadcast among them
 ];
 
-/// IPv6 is the other way round: only 2000::/3 is handed out for use on the internet.
+/// IPv6 is the other way round: only `2000::/3` is handed out for use on the internet.
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 0, 3);
 
 /// … and these parts of it are not public.
@@ -42,7 +42,7 @@ pub(super) const INSIDE_GLOBAL_V6: &[(Ipv6Net, &str)] = &[
     (v6(0x3fff, 0, 0, 20), "a documentation address"),
 ];
 
-/// Names for the best-known parts outside 2000::/3; the rest is "reserved".
+/// Names for the best-known parts outside `2000::/3`; the rest is "reserved".
 pub(super) const OUTSIDE_GLOBAL_V6: &[(Ipv6Net, &str)] = &[
     (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), "the unspecified address"),
     (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), "a loopback address"),

@@ -89,6 +89,7 @@ pub enum Refusal {
 
 impl EgressError {
     /// False only if it is certain that not one byte of the request reached the service.
+    #[must_use]
     pub fn request_was_sent(&self) -> bool {
         match self {
             Self::Timeout { sent } => *sent,

@@ -41,9 +41,13 @@ fn connection(organization: &str, link_name: &str, connector: &str, level: Level
 }
 
 fn same(a: &Connection, b: &Connection) {
-    let text = |c: &Connection| [&c.organization_id, &c.link_name, &c.id, &c.name, &c.connector].map(String::clone);
+    let text =
+        |c: &Connection| [&c.organization_id, &c.link_name, &c.id, &c.name, &c.connector].map(String::clone);
     assert_eq!(text(a), text(b));
-    assert_eq!((a.level, &a.scopes, &a.parameters, &a.secrets), (b.level, &b.scopes, &b.parameters, &b.secrets));
+    assert_eq!(
+        (a.level, &a.scopes, &a.parameters, &a.secrets),
+        (b.level, &b.scopes, &b.parameters, &b.secrets)
+    );
     assert_eq!((a.same_authorization, a.enabled), (b.same_authorization, b.enabled));
     assert_eq!((&a.applications, &a.created_by), (&b.applications, &b.created_by));
     assert_eq!((a.created_at, a.updated_at, a.version), (b.created_at, b.updated_at, b.version));

@@ -46,8 +46,11 @@ fn same(a: &Flow, b: &Flow) {
 #[tokio::test(flavor = "multi_thread")]
 async fn flows() {
     on_both(async |store| {
-        let second =
-            Flow { replaces: Some("auth_1".to_owned()), account_name: Some("Ann".to_owned()), ..flow("f2", 2) };
+        let second = Flow {
+            replaces: Some("auth_1".to_owned()),
+            account_name: Some("Ann".to_owned()),
+            ..flow("f2", 2)
+        };
         change(&store, async |tx| {
             tx.insert_flow(&flow("f1", 1)).await?;
             tx.insert_flow(&second).await?;
@@ -76,7 +79,8 @@ async fn flows() {
 
         // OAuth1: found by the token of the request from then on.
         let token = async |organization: &str, id: &str| {
-            change(&store, async |tx| tx.set_request_token(organization, id, &[77; 32], b"sealed").await).await
+            change(&store, async |tx| tx.set_request_token(organization, id, &[77; 32], b"sealed").await)
+                .await
         };
         assert!(!token(OTHER, "f2").await);
         assert!(token(ORG, "f2").await);

@@ -129,7 +129,8 @@ async fn members_and_keys() {
             tx.insert_key(&key(OTHER, "key_1", "mem_1"), &digest(20)).await
         })
         .await;
-        let error = failing(&store, async |tx| tx.insert_key(&key(ORG, "key_1", "x"), &digest(30)).await).await;
+        let error =
+            failing(&store, async |tx| tx.insert_key(&key(ORG, "key_1", "x"), &digest(30)).await).await;
         assert!(error.is_unique("api_keys_pkey"), "{error:?}");
 
         let read = store.key_by_digest(&digest(1)).await.unwrap().unwrap();
@@ -161,8 +162,10 @@ async fn members_and_keys() {
 
         // Its use goes forward only.
         let used = async |organization: &str, at| {
-            change(&store, async |tx: &mut Tx| -> Result<()> { tx.key_used(organization, "key_3", at).await })
-                .await;
+            change(&store, async |tx: &mut Tx| -> Result<()> {
+                tx.key_used(organization, "key_3", at).await
+            })
+            .await;
             store.key(ORG, "key_3").await.unwrap().unwrap().last_used_at
         };
         assert_eq!(used(OTHER, at(1)).await, None);

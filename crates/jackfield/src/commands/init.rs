@@ -1,0 +1,81 @@
+//! `jackfield init` and `jackfield organizations create`: organizations made on the machine itself.
+
+use clap::Args;
+use jackfield_engine::govern::organizations::NewOrganization;
+use jackfield_engine::{Egress, EgressOptions, Engine, clock};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::failure::{Failure, Result};
+use crate::open::{self, Purpose};
+use crate::say;
+use crate::settings::{Flags, Settings};
+
+#[derive(Args)]
+pub struct Init {
+    /// Name of the organization
+    #[arg(long, value_name = "NAME")]
+    organization: String,
+    /// E-mail address of its super admin
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Flags,
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// Name of the organization
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// E-mail address of its super admin
+    #[arg(long, value_name = "ADDRESS")]
+    email: String,
+    /// Answer in JSON, for programs
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    settings: Flags,
+}
+
+pub async fn init(args: Init) -> Result<()> {
+    let settings = Settings::load(&args.settings)?;
+    let (engine, url) = open(&settings, Purpose::SetUp).await?;
+    let made = engine.set_up(&args.organization, &args.email, None, clock::now()).await?;
+    show(&made, &args.organization, &url, args.json)
+}
+
+pub async fn create(args: Create) -> Result<()> {
+    let settings = Settings::load(&args.settings)?;
+    let (engine, url) = open(&settings, Purpose::Use).await?;
+    let made = engine.create_organization(&args.name, &args.email, clock::now()).await?;
+    show(&made, &args.name, &url, args.json)
+}
+
+async fn open(settings: &Settings, purpose: Purpose) -> Result<(Engine, String)> {
+    let opened = open::open(settings, purpose).await?;
+    let url = settings.public_url(settings.listen);
+    // Nothing is called: the rules about addresses need not be known.
+    let egress = Egress::new(EgressOptions::default()).map_err(|e| Failure::new(e.to_string()))?;
+    Ok((Engine::new(opened.store, opened.keyring, egress, settings.engine(url.clone())), url))
+}
+
+/// The only time that password and key are shown.
+fn show(made: &NewOrganization, name: &str, url: &str, as_json: bool) -> Result<()> {
+    let (password, key) = (made.password.expose_secret(), made.key.expose_secret());
+    if as_json {
+        return say::line(
+            json!({"email": made.email, "password": password, "key": key, "url": url}).to_string(),
+        );
+    }
+    say::line(format!("{} is set up. Keep these now; they are not shown again.\n", say::visible(name)))?;
+    say::facts([
+        ("E-mail", made.email.clone()),
+        ("Password", password.to_owned()),
+        ("API key", key.to_owned()),
+        ("Address", url.to_owned()),
+    ])
+}
