@@ -11,7 +11,7 @@ use crate::{Engine, clock, idempotency};
 /// How often somebody looks for refreshes that are due.
 const LOOK: Duration = Duration::from_secs(1);
 /// Refreshes that the background has under way at a time.
-const AT_ONCE: i64 = 32;
+const AT_ONCE: i64 = 128;
 /// How long something may be kept in memory while changes on other nodes are not heard.
 const DEAF: Duration = Duration::from_millis(200);
 /// How often old rows are forgotten.
@@ -72,28 +72,36 @@ impl Engine {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = self.refresh_what_is_due().await {
-                tracing::warn!(%error, "the search for due refreshes failed");
+            // Many that fall due together are worked off without pause.
+            loop {
+                match self.refresh_what_is_due().await {
+                    Ok(more) if more => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "the search for due refreshes failed");
+                        break;
+                    }
+                }
             }
         }
     }
 
-    async fn refresh_what_is_due(&self) -> Result<()> {
+    /// Tells whether there may be more.
+    async fn refresh_what_is_due(&self) -> Result<bool> {
         let now = clock::now();
         // First what may be lost by waiting: tokens that somebody presented and did not live to store the answer.
         let mut due = self.store().refresh_unsure(now, AT_ONCE).await?;
         due.extend(self.store().refresh_due(now, AT_ONCE).await?);
         let mut under_way = Vec::with_capacity(due.len());
+        let more = due.len() >= usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
         for (organization, id) in due {
             if let Some(row) = self.store().authorization(&organization, &id).await? {
-                under_way.push(self.refresh(&organization, &id, row.credential_version));
+                under_way.push(self.refresh(&organization, &id, row.credential_version).wait());
             }
         }
-        for flight in under_way {
-            // A hanging service must not keep the others waiting: it goes on by itself.
-            let _ = tokio::time::timeout(LOOK, flight.wait()).await;
-        }
-        Ok(())
+        // A hanging service must not keep the others waiting: its refresh goes on by itself.
+        let _ = tokio::time::timeout(LOOK, futures_util::future::join_all(under_way)).await;
+        Ok(more)
     }
 
     async fn forget(self) {

@@ -69,10 +69,14 @@ pub async fn known_key(store: Option<&Store>) -> Result<Option<Vec<u8>>> {
 pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Opened> {
     let loaded = load_key(settings).await?;
     let (url, options) = (&settings.database_url, settings.database());
-    let store = Store::connect(url, &options, false).await?;
+    let found = Store::look(url, &options).await?;
+    let known = known_key(found.as_ref()).await;
+    if let Some(found) = found {
+        found.close().await;
+    }
 
     let mut made = false;
-    let keyring = match (known_key(store.as_ref()).await?, loaded) {
+    let keyring = match (known?, loaded) {
         (Some(known), Some(keyring)) => {
             keyring.verify_check(&known).map_err(|_| foreign(settings))?;
             keyring
@@ -90,12 +94,7 @@ pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Opened> {
         }
     };
 
-    let store = match store {
-        Some(store) => store,
-        None => Store::connect(url, &options, true)
-            .await?
-            .ok_or_else(|| Failure::new("The store was not made."))?,
-    };
+    let store = Store::connect(url, &options).await?;
     let lock = if purpose == Purpose::Serve { Some(lock(&store).await?) } else { None };
     if !store.is_current().await? {
         // Nobody's tables are changed under him. PostgreSQL sees to it that one node migrates at a time.

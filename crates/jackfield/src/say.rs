@@ -2,7 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{Cell, Table, TableComponent, presets};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, LineStyle, Table};
 use serde_json::Value;
 
 use crate::failure::{Failure, Result};
@@ -49,9 +50,7 @@ pub fn json(value: &Value) -> Result<()> {
 /// A table for people.
 pub fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<()> {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_style(TableComponent::HeaderLines, '-');
-    table.set_style(TableComponent::MiddleHeaderIntersections, '-');
+    table.load_style(NOTHING.header_separator(LineStyle::none().fill('-').junction('-')));
     table.set_header(heads.iter().map(Cell::new));
     for row in rows {
         table.add_row(row.iter().map(|text| Cell::new(visible(text))));

@@ -21,8 +21,10 @@ use crate::failure::{Failure, Result};
 
 /// One setting.
 pub struct Setting {
-    /// as in `jackfield.toml`; `JACKFIELD_` and capitals make the variable, `--` and hyphens the flag
+    /// as in `jackfield.toml`; `JACKFIELD_` and capitals make the variable
     pub name: &'static str,
+    /// the name with hyphens
+    flag: &'static str,
     /// what stands for the value in help
     value: &'static str,
     /// what it is unless told
@@ -50,16 +52,13 @@ impl Setting {
     pub fn variable(&self) -> String {
         format!("JACKFIELD_{}", self.name.to_uppercase())
     }
-
-    fn flag(&self) -> String {
-        self.name.replace('_', "-")
-    }
 }
 
 /// Every setting, in the order of the reference.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "listen",
+        flag: "listen",
         value: "ADDRESS:PORT",
         default: "127.0.0.1:8484",
         example: "127.0.0.1:8484",
@@ -69,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "public_url",
+        flag: "public-url",
         value: "URL",
         default: "http:// and the address it listens on",
         example: "https://jackfield.example.com",
@@ -78,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "data_dir",
+        flag: "data-dir",
         value: "FOLDER",
         default: "./jackfield-data",
         example: "/var/lib/jackfield",
@@ -87,6 +88,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "database_url",
+        flag: "database-url",
         value: "URL",
         default: "sqlite: and jackfield.db in the data folder",
         example: "sqlite:/var/lib/jackfield/jackfield.db or postgres://user:password@host/database",
@@ -97,6 +99,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "database_connections",
+        flag: "database-connections",
         value: "NUMBER",
         default: "10",
         example: "10",
@@ -106,6 +109,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "key_provider",
+        flag: "key-provider",
         value: "PROVIDER",
         default: "environment when JACKFIELD_KEY is set, command when JACKFIELD_KEY_COMMAND is, else file",
         example: "file",
@@ -115,6 +119,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "key_file",
+        flag: "key-file",
         value: "FILE",
         default: "key in the data folder",
         example: "/var/lib/jackfield/key",
@@ -124,6 +129,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "key",
+        flag: "key",
         value: "KEY",
         default: "none",
         example: "the output of `openssl rand -base64 32`",
@@ -133,6 +139,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "key_command",
+        flag: "key-command",
         value: "COMMAND",
         default: "none",
         example: "vault kv get -field=key secret/jackfield",
@@ -142,6 +149,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "egress_allow",
+        flag: "egress-allow",
         value: "NETWORKS",
         default: "none",
         example: "10.20.0.0/16,192.168.1.20",
@@ -151,6 +159,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "egress_roots",
+        flag: "egress-roots",
         value: "FILE",
         default: "none",
         example: "/etc/jackfield/roots.pem",
@@ -160,6 +169,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "flow_ttl",
+        flag: "flow-ttl",
         value: "SECONDS",
         default: "90",
         example: "90",
@@ -169,6 +179,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "request_limit",
+        flag: "request-limit",
         value: "BYTES",
         default: "16m",
         example: "16m",
@@ -178,6 +189,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "response_limit",
+        flag: "response-limit",
         value: "BYTES",
         default: "16m",
         example: "16m",
@@ -187,6 +199,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "log",
+        flag: "log",
         value: "FILTER",
         default: "info",
         example: "info, or info,jackfield_engine=debug",
@@ -196,6 +209,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "log_format",
+        flag: "log-format",
         value: "FORMAT",
         default: "text",
         example: "json",
@@ -286,7 +300,7 @@ impl Args for Flags {
                 return command;
             }
             let help = format!("{} [{}; {}]", setting.about, setting.variable(), setting.default);
-            let flag = Arg::new(setting.name).long(setting.flag()).value_name(setting.value);
+            let flag = Arg::new(setting.name).long(setting.flag).value_name(setting.value);
             command.arg(flag.help(help).help_heading("Settings"))
         })
     }
@@ -423,7 +437,7 @@ struct Layers<'a> {
 impl Layers<'_> {
     fn get(&self, setting: &Setting) -> Result<Option<Given>> {
         if let Some(text) = self.flags.get(setting.name) {
-            return Ok(Some(Given { text: text.clone(), place: format!("--{}", setting.flag()) }));
+            return Ok(Some(Given { text: text.clone(), place: format!("--{}", setting.flag) }));
         }
         let place = setting.variable();
         if let Some(text) = (self.environment)(&place) {
@@ -690,7 +704,7 @@ pub fn reference() -> String {
         page.push_str("\n\n");
         match setting.place {
             Place::Everywhere => {
-                let _ = writeln!(page, "- in the file: `{}`; flag: `--{}`", setting.name, setting.flag());
+                let _ = writeln!(page, "- in the file: `{}`; flag: `--{}`", setting.name, setting.flag);
             }
             Place::NoFlag => {
                 let _ = writeln!(page, "- in the file: `{}`; no flag", setting.name);
@@ -723,6 +737,14 @@ mod tests {
 
     fn refusal(environment: &[(&str, &str)], file: &str) -> String {
         settle(&[], environment, file).err().unwrap().message
+    }
+
+    #[test]
+    fn names_and_flags_go_together() {
+        for setting in SETTINGS {
+            assert_eq!(setting.flag, setting.name.replace('_', "-"));
+            assert!(!setting.about.ends_with('.') && (setting.more.is_empty() || setting.more.ends_with('.')));
+        }
     }
 
     #[test]

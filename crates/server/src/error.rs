@@ -14,7 +14,7 @@ pub(crate) const JACKFIELD_ERROR: HeaderName = HeaderName::from_static("jackfiel
 /// A problem document (RFC 9457 §3).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// a URI that names the kind of problem; its fragment is the code
+    /// a URI that names the kind of problem
     #[serde(rename = "type")]
     kind: String,
     /// says the kind in words; does not change from case to case
@@ -55,7 +55,7 @@ impl IntoResponse for Failure {
         }
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let problem = Problem {
-            kind: format!("https://jackfield.dev/errors#{code}"),
+            kind: format!("urn:jackfield:error:{code}"),
             title: code.title(),
             status: status.as_u16(),
             detail: error.detail,

@@ -138,7 +138,7 @@ async fn answer(
         }
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("x-request-id", value);
+        response.headers_mut().insert("jackfield-request-id", value);
     }
     tracing::debug!(
         request_id,

@@ -41,17 +41,19 @@ pub struct Store {
 impl Store {
     /// Opens (and for SQLite creates) the store and brings its tables up to date. `url` is `sqlite:PATH` or `postgres://…`.
     pub async fn open(url: &str, options: &DbOptions, now: Timestamp) -> Result<Self> {
-        let store = Self { db: db::Db::open(url, options).await? };
+        let store = Self::connect(url, options).await?;
         store.migrate(now).await?;
         Ok(store)
     }
 
-    /// Opens the store and leaves its tables as they are. `None`: there is no such SQLite file, and `create` says not to make one.
-    pub async fn connect(url: &str, options: &DbOptions, create: bool) -> Result<Option<Self>> {
-        if !create && db::sqlite_file(url).is_some_and(|path| !path.exists()) {
-            return Ok(None);
-        }
-        Ok(Some(Self { db: db::Db::open(url, options).await? }))
+    /// Opens (and for SQLite creates) the store and leaves its tables as they are.
+    pub async fn connect(url: &str, options: &DbOptions) -> Result<Self> {
+        Ok(Self { db: db::Db::open(url, options).await? })
+    }
+
+    /// Opens the store to look at it. A SQLite file is neither made (`None`: there is none) nor changed: every write fails.
+    pub async fn look(url: &str, options: &DbOptions) -> Result<Option<Self>> {
+        Ok(db::Db::look(url, options).await?.map(|db| Self { db }))
     }
 
     /// Whether the database has no tables of ours yet.

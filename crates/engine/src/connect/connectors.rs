@@ -138,15 +138,14 @@ fn of_custom(custom: CustomConnector) -> Result<Found> {
 impl Engine {
     /// A connector of the catalogue or of the organization.
     pub(crate) async fn find_connector(&self, organization: &str, link_name: &str) -> Result<Found> {
-        if let Some(connector) = built_in().get(link_name) {
-            return Ok(Found {
-                connector: Arc::clone(connector),
-                link_name: link_name.to_owned(),
-                custom: None,
-            });
+        // The organization's own first: a built-in one that comes with a later version must not take its place.
+        if let Some(custom) = self.store().connector(organization, link_name).await? {
+            return of_custom(custom);
         }
-        match self.store().connector(organization, link_name).await? {
-            Some(custom) => of_custom(custom),
+        match built_in().get(link_name) {
+            Some(connector) => {
+                Ok(Found { connector: Arc::clone(connector), link_name: link_name.to_owned(), custom: None })
+            }
             None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
         }
     }
@@ -341,14 +340,13 @@ impl Engine {
     }
 
     async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
-        if built_in().get(link_name).is_some() {
-            return Err(Error::new(
-                Code::Forbidden,
-                "A built-in connector cannot be changed. Make a custom one from it.",
-            ));
+        match self.store().connector(&op.organization, link_name).await? {
+            Some(custom) => Ok(custom),
+            None if built_in().get(link_name).is_some() => {
+                Err(Error::new(Code::Forbidden, "A built-in connector cannot be changed. Make a custom one from it."))
+            }
+            None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
         }
-        let custom = self.store().connector(&op.organization, link_name).await?;
-        custom.ok_or_else(|| Error::not_found(format_args!("connector {link_name:?}")))
     }
 }
 

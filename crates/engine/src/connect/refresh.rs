@@ -187,9 +187,8 @@ impl Engine {
                 return Ok(Outcome::Broken(row.reason.unwrap_or_default()));
             }
             if !row.refreshable {
-                return Ok(Outcome::Broken(
-                    "the access token has expired and there is no refresh token".to_owned(),
-                ));
+                let reason = "the access token has expired and the service gave no refresh token";
+                return self.break_off(&lease_on(&row), reason).await;
             }
             if row.presented >= 2 {
                 return Ok(failed(
@@ -212,12 +211,7 @@ impl Engine {
             let (credential, bounds) = Credential::open(self.keyring(), organization, id, &row.credential)?;
             ground.check_endpoints(&bounds, &row.attributes)?;
             let single_use = matches!(&credential, Credential::OAuth2 { refresh_token: Some(_), .. });
-            let lease = Lease {
-                organization_id: organization.to_owned(),
-                authorization_id: id.to_owned(),
-                credential_version: row.credential_version,
-                holder: token::random_token().expose_secret().to_owned(),
-            };
+            let lease = lease_on(&row);
             let mut work = self.begin(PERMIT).await?;
             if work.take_lease(&lease, now.plus(LEASE), now, single_use).await? {
                 work.commit().await?;
@@ -398,6 +392,16 @@ impl Engine {
             }
         }
         Err(Error::new(Code::NotConnected, "No connection holds this authorization any more."))
+    }
+}
+
+/// A lease that nobody has taken yet, on the credential as it was read.
+fn lease_on(row: &Authorization) -> Lease {
+    Lease {
+        organization_id: row.organization_id.clone(),
+        authorization_id: row.id.clone(),
+        credential_version: row.credential_version,
+        holder: token::random_token().expose_secret().to_owned(),
     }
 }
 

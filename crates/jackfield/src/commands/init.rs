@@ -3,6 +3,7 @@
 use clap::Args;
 use jackfield_engine::govern::organizations::NewOrganization;
 use jackfield_engine::{Egress, EgressOptions, Engine, clock};
+use jackfield_store::Store;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -43,24 +44,27 @@ pub struct Create {
 
 pub async fn init(args: Init) -> Result<()> {
     let settings = Settings::load(&args.settings)?;
-    let (engine, url) = open(&settings, Purpose::SetUp).await?;
-    let made = engine.set_up(&args.organization, &args.email, None, clock::now()).await?;
-    show(&made, &args.organization, &url, args.json)
+    let (engine, store, url) = open(&settings, Purpose::SetUp).await?;
+    let made = engine.set_up(&args.organization, &args.email, None, clock::now()).await;
+    store.close().await;
+    show(&made?, &args.organization, &url, args.json)
 }
 
 pub async fn create(args: Create) -> Result<()> {
     let settings = Settings::load(&args.settings)?;
-    let (engine, url) = open(&settings, Purpose::Use).await?;
-    let made = engine.create_organization(&args.name, &args.email, clock::now()).await?;
-    show(&made, &args.name, &url, args.json)
+    let (engine, store, url) = open(&settings, Purpose::Use).await?;
+    let made = engine.create_organization(&args.name, &args.email, clock::now()).await;
+    store.close().await;
+    show(&made?, &args.name, &url, args.json)
 }
 
-async fn open(settings: &Settings, purpose: Purpose) -> Result<(Engine, String)> {
+async fn open(settings: &Settings, purpose: Purpose) -> Result<(Engine, Store, String)> {
     let opened = open::open(settings, purpose).await?;
     let url = settings.public_url(settings.listen);
     // Nothing is called: the rules about addresses need not be known.
     let egress = Egress::new(EgressOptions::default()).map_err(|e| Failure::new(e.to_string()))?;
-    Ok((Engine::new(opened.store, opened.keyring, egress, settings.engine(url.clone())), url))
+    let engine = Engine::new(opened.store.clone(), opened.keyring, egress, settings.engine(url.clone()));
+    Ok((engine, opened.store, url))
 }
 
 /// The only time that password and key are shown.

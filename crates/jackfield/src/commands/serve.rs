@@ -4,7 +4,8 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use clap::Args;
-use jackfield_engine::{Egress, EgressError, Engine};
+use jackfield_engine::call::egress::EgressError;
+use jackfield_engine::{Egress, Engine};
 use jackfield_server::ServerOptions;
 use jackfield_store::Kind;
 use secrecy::ExposeSecret;
@@ -44,6 +45,7 @@ pub async fn run(args: Serve) -> Result<()> {
     engine.start_background(alone).await?;
     let set_up = engine.set_up_token().await?;
 
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.kind(), public_url, "started");
     let options = ServerOptions { docs: true };
     let serving = tokio::spawn(jackfield_server::serve(engine.clone(), listener, options, stop));
     say::aside(format!("listening on http://{bound}"));

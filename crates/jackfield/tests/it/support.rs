@@ -53,6 +53,18 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), database: Some(database), settings: Vec::new() }
     }
 
+    /// Another home, with settings of its own, on the same PostgreSQL database.
+    pub fn neighbour(&self) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: self.database.clone(), settings: Vec::new() }
+    }
+
+    /// Runs SQL in this home's PostgreSQL database as its superuser; a line a row.
+    pub fn sql(&self, sql: &str) -> String {
+        let url = self.database.as_deref().unwrap();
+        let name = url.rsplit('/').next().unwrap();
+        Postgres::shared().unwrap().sql(name, sql).unwrap()
+    }
+
     /// Both kinds of store, for a test that must hold on each.
     pub fn both() -> [Self; 2] {
         [Self::sqlite(), Self::postgres()]
@@ -181,6 +193,17 @@ impl Server {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// SIGTERM: asks it to end in order.
+    pub fn terminate(&self) {
+        let asked = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(asked.success());
+    }
+
+    /// How it ended.
+    pub fn wait(&mut self) -> std::process::ExitStatus {
+        self.child.wait().unwrap()
     }
 
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {

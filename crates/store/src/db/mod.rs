@@ -166,13 +166,33 @@ impl Db {
             let why = "it begins neither with sqlite: nor with postgres://";
             return Err(StoreError::Address(why.to_owned()));
         };
+        Ok(Self::new(backend, options))
+    }
+
+    /// Opens the same to look at it. A SQLite file is neither made (`None`: there is none) nor changed, not even by
+    /// folding a log into it that a dead process left behind.
+    pub async fn look(url: &str, options: &DbOptions) -> Result<Option<Self>> {
+        let Some(path) = sqlite_file(url) else { return Self::open(url, options).await.map(Some) };
+        if !path.exists() {
+            return Ok(None);
+        }
+        let readers = sqlite_pool(options)
+            .max_connections(SQLITE_READERS)
+            .connect_with(sqlite_options(path, options).read_only(true))
+            .await
+            .map_err(|e| error::classify(Kind::Sqlite, "OPEN", e))?;
+        let backend = Backend::Sqlite { path: path.to_owned(), writer: readers.clone(), readers };
+        Ok(Some(Self::new(backend, options)))
+    }
+
+    fn new(backend: Backend, options: &DbOptions) -> Self {
         let node = format!("{:016x}{:016x}", random(), random());
-        Ok(Self(Arc::new(Shared {
+        Self(Arc::new(Shared {
             backend,
             options: options.clone(),
             node,
             statements_run: AtomicU64::new(0),
-        })))
+        }))
     }
 
     pub fn kind(&self) -> Kind {
@@ -419,7 +439,7 @@ fn random() -> u64 {
 }
 
 /// The file of a `sqlite:` address.
-pub(crate) fn sqlite_file(url: &str) -> Option<&Path> {
+fn sqlite_file(url: &str) -> Option<&Path> {
     url.strip_prefix("sqlite:").map(|path| Path::new(path.strip_prefix("//").unwrap_or(path)))
 }
 
@@ -434,36 +454,43 @@ async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Backend> {
         let why = format!("{} cannot be opened: {e}", path.display());
         StoreError::Unavailable { statement: "OPEN", why }
     })?;
-    let common = SqliteConnectOptions::new()
-        .filename(&path)
-        .foreign_keys(true)
-        .busy_timeout(options.busy_timeout)
-        .statement_cache_capacity(STATEMENT_CACHE)
-        .pragma("temp_store", "memory");
+    let common = sqlite_options(&path, options);
     // The log is kept between bursts of writing, but not for ever at the size of the largest.
     let write = common
         .clone()
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864");
-    let pool = || {
-        // Nothing about the connection to a file wears out.
-        SqlitePoolOptions::new().max_lifetime(None).idle_timeout(None).test_before_acquire(false)
-    };
     // The writer first: it is the one that may recover the log of a process that died.
-    let writer = pool()
+    let writer = sqlite_pool(options)
         .max_connections(1)
-        .acquire_timeout(options.busy_timeout)
         .connect_with(write)
         .await
         .map_err(|e| error::classify(Kind::Sqlite, "OPEN", e))?;
-    let readers = pool()
+    let readers = sqlite_pool(options)
         .max_connections(SQLITE_READERS)
-        .acquire_timeout(options.busy_timeout)
         .connect_with(common.read_only(true))
         .await
         .map_err(|e| error::classify(Kind::Sqlite, "OPEN", e))?;
     Ok(Backend::Sqlite { path, readers, writer })
+}
+
+fn sqlite_options(path: &Path, options: &DbOptions) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(options.busy_timeout)
+        .statement_cache_capacity(STATEMENT_CACHE)
+        .pragma("temp_store", "memory")
+}
+
+fn sqlite_pool(options: &DbOptions) -> SqlitePoolOptions {
+    // Nothing about the connection to a file wears out.
+    SqlitePoolOptions::new()
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+        .acquire_timeout(options.busy_timeout)
 }
 
 /// Makes the file, and the folders above it, for the owner alone. What exists stays as it is.

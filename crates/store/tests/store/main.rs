@@ -1,7 +1,7 @@
 //! The store on both databases, in one binary.
 //!
 //! The plumbing below the public interface is not public: its tests compile it once more as their own. [`conformance`] is about the public
-//! interface and uses nothing else.
+//! interface.
 
 #![allow(
     clippy::unwrap_used,

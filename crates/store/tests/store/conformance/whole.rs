@@ -1,9 +1,55 @@
 //! The store as a whole: opening, transactions, word to other nodes, statements.
 
-use jackfield_store::{Change, Kind, Store, StoreError};
+use jackfield_core::Timestamp;
+use jackfield_store::{Change, DbOptions, Kind, Store, StoreError};
 
-use super::{ORG, PERMIT, at, call, change, on_both, open};
-use crate::support::{dictionary, soon, sqlite};
+use super::{NOW, ORG, PERMIT, at, call, change, on_both, open};
+use crate::migrate::Migration;
+use crate::support::{self, TABLES, dictionary, soon, sqlite};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_made_and_known_again() {
+    for empty in [sqlite(), dictionary()] {
+        let options = DbOptions::default();
+        let connect = async |create| Store::connect(&empty.url, &options, create).await.unwrap();
+        // Only a file can be missing without being made; the look for it makes none.
+        let sqlite = empty.url.starts_with("sqlite:");
+        assert_eq!(connect(false).await.is_none(), sqlite);
+        assert_eq!(connect(false).await.is_none(), sqlite);
+
+        let store = connect(true).await.unwrap();
+        assert!(store.is_new().await.unwrap() && !store.is_current().await.unwrap());
+        store.migrate(NOW).await.unwrap();
+        store.migrate(NOW).await.unwrap();
+        assert!(!store.is_new().await.unwrap() && store.is_current().await.unwrap());
+        change(&store, async |tx| tx.put_installation("a", b"1").await).await;
+
+        let clock = store.clock().await.unwrap();
+        assert_eq!(clock.is_some(), store.kind() == Kind::Postgres);
+        let (since, until) = (Timestamp::from_micros(1_700_000_000_000_000), at(4_000_000_000));
+        assert!(clock.is_none_or(|clock| (since..until).contains(&clock)), "in microseconds");
+        soon(store.close()).await;
+
+        let store = connect(false).await.unwrap();
+        assert_eq!(store.installation("a").await.unwrap().unwrap(), b"1");
+        soon(store.close()).await;
+        let store = Store::open(&empty.url, &options, NOW).await.unwrap();
+        assert_eq!(store.installation("a").await.unwrap().unwrap(), b"1");
+        soon(store.close()).await;
+    }
+    // A store of a program to come.
+    for empty in [sqlite(), dictionary()] {
+        let db = support::open(&empty.url).await;
+        crate::migrate::migrate(&db, &[Migration { version: 99, ..TABLES[0] }], NOW).await.unwrap();
+        soon(db.close()).await;
+        let store = Store::connect(&empty.url, &DbOptions::default(), false).await.unwrap().unwrap();
+        assert!(!store.is_new().await.unwrap());
+        for refused in [store.is_current().await.map(drop), store.migrate(NOW).await] {
+            assert!(matches!(refused, Err(StoreError::Migration { version: 99, .. })), "{refused:?}");
+        }
+        soon(store.close()).await;
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_as_a_whole() {

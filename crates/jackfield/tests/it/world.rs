@@ -1,0 +1,232 @@
+//! What the tests about refresh, crashes, nodes and secrets share: waiting with a deadline, and a service whose answers a test decides.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jackfield_sandbox::{Fault, Options, Place, Running};
+use jackfield_testkit::browser::Browser;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::{Answer, Server, sandbox};
+
+/// The longest that something passing may take: the contract's 20 seconds, and a machine at work.
+pub const PATIENCE: Duration = Duration::from_secs(25);
+
+/// Looks again and again until something is there.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+}
+
+/// Waits for a moment that an answer named.
+pub async fn past(moment: &Value) {
+    let moment: jiff::Timestamp = moment.as_str().unwrap().parse().unwrap();
+    until("the moment", async || (jiff::Timestamp::now() > moment).then_some(())).await;
+}
+
+/// A moment that an answer named, in seconds.
+pub fn seconds(moment: &Value) -> f64 {
+    let moment: jiff::Timestamp = moment.as_str().unwrap().parse().unwrap();
+    moment.as_duration().as_secs_f64()
+}
+
+/// A Sandbox where Ada consents at once and spent refresh tokens are tolerated for this long.
+pub async fn tolerant(seconds: u64) -> Running {
+    let reuse_grace = Duration::from_secs(seconds);
+    sandbox(Options { auto_consent: Some("Ada".to_owned()), reuse_grace, ..Options::default() }).await
+}
+
+/// A connection that is authorized at a Sandbox.
+pub struct Plugged {
+    pub connection: String,
+    pub authorization: String,
+}
+
+impl Plugged {
+    /// By `OAuth2` at a Sandbox. With `life` the first access token is said to live that many seconds; all others live as the Sandbox
+    /// says. In truth it lives longer, so that nothing but Jackfield's own reckoning ends it.
+    pub async fn new(server: &Server, sandbox: &Running, name: &str, life: Option<u64>) -> Self {
+        let all = sandbox.handle.connector_documents_without_defaults(&sandbox.url);
+        let mut document = all.into_iter().find(|d| d["link_name"] == "sandbox").unwrap();
+        document["link_name"] = name.into();
+        document["name"] = format!("Sandbox {name}").into();
+        if let Some(life) = life {
+            document["auth"]["expires_in"] = life.into();
+            let first = Place::Grant("authorization_code".to_owned());
+            sandbox.handle.set_fault_at(first, Fault::NoExpiresIn, Some(1));
+        }
+        server.connector(document).await;
+        let connection = server
+            .connection(json!({
+                "connector": name,
+                "name": name,
+                "parameters": sandbox.handle.connector_parameters("sandbox"),
+            }))
+            .await;
+        let made = server.authorize(&connection, json!({})).await;
+        Self { connection, authorization: made["id"].as_str().unwrap().to_owned() }
+    }
+
+    /// The same, once its first token has expired.
+    pub async fn expired(server: &Server, sandbox: &Running, name: &str) -> Self {
+        let made = Self::new(server, sandbox, name, Some(1)).await;
+        past(&made.view(server).await["expires_at"]).await;
+        made
+    }
+
+    /// The authorization as the API shows it.
+    pub async fn view(&self, server: &Server) -> Value {
+        let path = format!("/v1/connections/{}/authorizations/{}", self.connection, self.authorization);
+        server.get(&path).await.expect(200)
+    }
+
+    /// A call that every credential of the Sandbox may make.
+    pub async fn call(&self, server: &Server) -> Answer {
+        server.invoke(&self.connection, json!({"method": "GET", "url": "/companies"})).await
+    }
+
+    /// The same, under way by itself.
+    pub fn call_beside(
+        &self,
+        server: &Server,
+    ) -> tokio::task::JoinHandle<Result<reqwest::Response, reqwest::Error>> {
+        let call = json!({"method": "GET", "url": "/companies", "detailed": true});
+        let path = format!("/v1/connections/{}/invoke", self.connection);
+        let request =
+            server.request("POST", &path).header("content-type", "application/json").body(call.to_string());
+        tokio::spawn(request.send())
+    }
+}
+
+/// Refreshes that a Sandbox was asked for.
+pub fn refreshes(sandbox: &Running) -> u64 {
+    sandbox.handle.counters().grants.get("refresh_token").copied().unwrap_or_default()
+}
+
+/// How often each refresh token was presented.
+pub fn presentations(sandbox: &Running) -> Vec<u32> {
+    sandbox.handle.counters().presentations
+}
+
+/// The token endpoint's refreshes, for a fault.
+pub fn at_refresh() -> Place {
+    Place::Grant("refresh_token".to_owned())
+}
+
+/// What the test's own service was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    /// path and query
+    pub target: String,
+    pub head: String,
+    pub body: String,
+}
+
+impl Asked {
+    /// A field of a form body.
+    pub fn field(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.body.as_bytes())
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
+/// What it answers: status, content type, body.
+pub type Told = (u16, &'static str, String);
+
+/// A service that answers as a test says, and remembers what it was asked.
+pub struct Service {
+    pub url: String,
+    asked: Arc<Mutex<VecDeque<Asked>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Service {
+    pub async fn start(answer: impl Fn(&Asked) -> Told + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(Mutex::new(VecDeque::new()));
+        let (answer, seen) = (Arc::new(answer), Arc::clone(&asked));
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, Arc::clone(&answer), Arc::clone(&seen)));
+            }
+        });
+        Self { url, asked, task }
+    }
+
+    /// Everything it was asked so far.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().cloned().collect()
+    }
+
+    /// The host as connectors name it.
+    pub fn host(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn converse(
+    mut stream: TcpStream,
+    answer: Arc<impl Fn(&Asked) -> Told>,
+    seen: Arc<Mutex<VecDeque<Asked>>>,
+) {
+    let mut bytes = Vec::new();
+    let (head, length) = loop {
+        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            bytes.drain(..end + 4);
+            let length = head
+                .lines()
+                .filter_map(|line| line.split_once(':'))
+                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                .map_or(0, |(_, length)| length.trim().parse().unwrap());
+            break (head, length);
+        }
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    };
+    while bytes.len() < length {
+        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let mut first = head.split(' ');
+    let asked = Asked {
+        method: first.next().unwrap_or_default().to_owned(),
+        target: first.next().unwrap_or_default().to_owned(),
+        body: String::from_utf8_lossy(&bytes).into_owned(),
+        head: head.clone(),
+    };
+    let (status, kind, body) = answer(&asked);
+    seen.lock().unwrap().push_back(asked);
+    let location = if status == 302 { format!("Location: {body}\r\n") } else { String::new() };
+    let text = format!(
+        "HTTP/1.1 {status} As told\r\nContent-Type: {kind}\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let _ = stream.write_all(text.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}
+
+/// Opens a start link to the end of its flow.
+pub async fn walk(start_url: &str) -> jackfield_testkit::browser::Page {
+    Browser::new().get(start_url).await.unwrap()
+}
