@@ -342,9 +342,10 @@ impl Engine {
     async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
         match self.store().connector(&op.organization, link_name).await? {
             Some(custom) => Ok(custom),
-            None if built_in().get(link_name).is_some() => {
-                Err(Error::new(Code::Forbidden, "A built-in connector cannot be changed. Make a custom one from it."))
-            }
+            None if built_in().get(link_name).is_some() => Err(Error::new(
+                Code::Forbidden,
+                "A built-in connector cannot be changed. Make a custom one from it.",
+            )),
             None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
         }
     }

@@ -20,10 +20,10 @@ use utoipa::ToSchema;
 
 use crate::clock::{self, new_id};
 use crate::connect::Secrets;
-use crate::connect::authorizations::Keep;
 use crate::connect::credential::{open_map, seal_map};
 use crate::connect::exchange::{ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
+use crate::connect::keep::Keep;
 use crate::{Engine, Op};
 
 /// How long whoever exchanges the code may take beyond the flow's life before it counts as dead.

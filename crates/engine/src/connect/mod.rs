@@ -7,6 +7,7 @@ mod credential;
 pub(crate) mod exchange;
 pub mod flows;
 pub(crate) mod ground;
+mod keep;
 mod prove;
 pub(crate) mod refresh;
 

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use jackfield_core::id::Prefix;
 use jackfield_core::{Action, Code, Error, Principal, Resource, Result, Timestamp, names, permit};
 use jackfield_store::ApiKey;
-use jackfield_vault::api_key;
+use jackfield_vault::{KeyKind, MalformedKey, api_key};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::new_id;
-use crate::govern::organizations::PERSONAL;
 use crate::hot::Epochs;
 use crate::page::{Page, PageQuery};
 use crate::work::Work;
@@ -93,7 +92,7 @@ pub(crate) async fn insert(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(SecretString, ApiKey)> {
-    let key = api_key::generate(PERSONAL);
+    let key = api_key::generate(KeyKind::Personal);
     let parsed = api_key::parse(key.expose_secret()).map_err(Error::internal)?;
     let row = ApiKey {
         organization_id: organization.to_owned(),
@@ -113,11 +112,14 @@ pub(crate) async fn insert(
 impl Engine {
     /// Who this key is. Warm, it asks no database; unknown keys are remembered too.
     pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Caller> {
-        let parsed = api_key::parse(key).map_err(|_| {
-            Error::new(
+        let parsed = api_key::parse(key).map_err(|wrong| match wrong {
+            MalformedKey::Prefix => {
+                Error::new(Code::Unauthenticated, "This is no API key of Jackfield's: they begin with jfp_.")
+            }
+            _ => Error::new(
                 Code::KeyMalformed,
                 "The API key is mistyped or cut off: its checksum is wrong. Copy it again.",
-            )
+            ),
         })?;
         if let Some(known) = self.inner.keys.get(&parsed.digest)
             && let Some(answer) = recognize(&known, now)

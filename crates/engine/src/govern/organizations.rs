@@ -5,7 +5,7 @@ use jackfield_core::{
     Action, Code, Error, FieldError, Permit, Resource, Result, Role, Timestamp, names, permit,
 };
 use jackfield_store::{Member, Organization};
-use jackfield_vault::{api_key, password, token};
+use jackfield_vault::{password, token};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -289,6 +289,3 @@ pub(crate) fn version_conflict() -> Error {
         "It was changed by somebody else since you read it. Read it again and repeat your change.",
     )
 }
-
-/// The kind of key that people have.
-pub(crate) const PERSONAL: api_key::KeyKind = api_key::KeyKind::Personal;

@@ -1,0 +1,209 @@
+//! Keeping what was granted: the one way in which an authorization comes into the store, whether a person typed a credential or a service
+//! sent it at the end of a flow; and the one way in which it leaves.
+
+use jackfield_core::id::Prefix;
+use jackfield_core::{
+    Code, ConnectionStatus, Environment, Error, FieldError, Level, Result, Timestamp, names,
+};
+use jackfield_store::Authorization;
+
+use crate::Engine;
+use crate::clock::new_id;
+use crate::connect::Credential;
+use crate::connect::exchange::Granted;
+use crate::connect::ground::Ground;
+use crate::connect::prove::Whose;
+use crate::connect::refresh::background_at;
+use crate::work::Work;
+
+/// What is to be kept of a granted credential.
+pub(crate) struct Keep<'a> {
+    pub owner: &'a str,
+    pub account_name: Option<&'a str>,
+    pub environments: &'a [Environment],
+    pub requested: &'a [String],
+    /// the authorization that it replaces
+    pub replaces: Option<&'a str>,
+}
+
+/// What was kept, and what is left to do.
+pub(crate) struct Kept {
+    pub authorization: Authorization,
+    /// the person at the service is another one than before
+    pub different_account: bool,
+    /// authorizations that nothing holds any more: to be revoked at the service
+    pub orphans: Vec<Authorization>,
+}
+
+/// The member in a binding: at level `user` each has his own.
+pub(crate) fn binding_member(level: Level, owner: &str) -> &str {
+    if level == Level::User { owner } else { "" }
+}
+
+impl Engine {
+    /// Keeps what was granted and lets it serve, in the caller's transaction.
+    pub(crate) async fn keep_grant(
+        &self,
+        work: &mut Work<'_>,
+        ground: &Ground,
+        granted: Granted,
+        whose: Whose,
+        keep: &Keep<'_>,
+        now: Timestamp,
+    ) -> Result<Kept> {
+        let connection = &ground.connection;
+        let organization = connection.organization_id.as_str();
+        let mut orphans = Vec::new();
+        let mut different_account = false;
+        let mut old_name = None;
+        // Read while it is still there: what it served goes to the new one.
+        let old = match keep.replaces {
+            None => None,
+            Some(id) => work.authorization(organization, id).await?,
+        };
+        let id = new_id(Prefix::Authorization, now);
+        if let Some(old) = &old {
+            different_account = matches!((&old.subject, &whose.subject), (Some(was), Some(is)) if was != is);
+            work.move_bindings(organization, &connection.link_name, &old.id, &id).await?;
+            orphans.extend(self.let_go(work, organization, &connection.link_name, &old.id).await?);
+            old_name = Some(old.account_name.clone());
+        }
+        let taken = work.account_names(organization, &connection.connector).await?;
+        let wanted = keep.account_name.map(str::to_owned).or(old_name).or(whose.name);
+        let account_name = free_name(wanted.as_deref(), &ground.connector.name, &taken);
+        let bounds = ground.bounds(&granted.attributes)?;
+        let authorization = Authorization {
+            organization_id: organization.to_owned(),
+            connector: connection.connector.clone(),
+            account_name,
+            owner: keep.owner.to_owned(),
+            subject: whose.subject,
+            requested_scopes: keep.requested.to_vec(),
+            scopes: granted.scopes,
+            attributes: granted.attributes,
+            credential: granted.credential.seal(&bounds, self.keyring(), organization, &id)?,
+            credential_version: 1,
+            refreshable: granted.refreshable,
+            issued_at: granted.issued_at,
+            expires_at: granted.expires_at,
+            refresh_at: background_at(granted.refreshable, granted.issued_at, granted.expires_at),
+            status: ConnectionStatus::Connected,
+            reason: None,
+            presented: 0,
+            lease_until: None,
+            next_attempt_at: None,
+            refresh_error: None,
+            last_refreshed_at: None,
+            last_used_at: None,
+            created_at: now,
+            version: 1,
+            id,
+        };
+        work.insert_authorization(&authorization).await.map_err(|error| {
+            if error.is_unique("authorizations_account_name") {
+                account_name_taken(&authorization.account_name)
+            } else {
+                error.into()
+            }
+        })?;
+        work.hold(organization, &connection.link_name, &authorization.id, now).await?;
+        let member = binding_member(connection.level, keep.owner);
+        for environment in keep.environments {
+            work.bind(organization, &connection.link_name, *environment, member, &authorization.id, now)
+                .await?;
+        }
+        work.touch(organization);
+        Ok(Kept { authorization, different_account, orphans })
+    }
+
+    /// Takes an authorization from a connection; if nobody holds it any more it is deleted and returned, to be revoked at the service.
+    pub(crate) async fn let_go(
+        &self,
+        work: &mut Work<'_>,
+        organization: &str,
+        connection: &str,
+        id: &str,
+    ) -> Result<Option<Authorization>> {
+        work.let_go(organization, connection, id).await?;
+        work.touch(id);
+        if !work.holders(organization, id).await?.is_empty() {
+            return Ok(None);
+        }
+        let orphan = work.authorization(organization, id).await?;
+        work.delete_authorization(organization, id).await?;
+        Ok(orphan)
+    }
+
+    /// Revokes at the service what nobody holds any more. Whatever the service says: here it is gone.
+    pub(crate) async fn revoke_orphans(&self, ground: &Ground, orphans: Vec<Authorization>, now: Timestamp) {
+        for orphan in orphans {
+            let outcome = match Credential::open(
+                self.keyring(),
+                &orphan.organization_id,
+                &orphan.id,
+                &orphan.credential,
+            ) {
+                Ok((credential, bounds)) => match ground.check_endpoints(&bounds, &orphan.attributes) {
+                    Ok(()) => self
+                        .revoke_at_service(ground, &credential, &orphan.attributes, now)
+                        .await
+                        .map_err(|error| error.to_string()),
+                    Err(error) => Err(error.to_string()),
+                },
+                Err(error) => Err(error.to_string()),
+            };
+            match outcome {
+                Ok(at_service) => {
+                    tracing::info!(authorization = orphan.id, at_service, "authorization revoked");
+                }
+                Err(why) => {
+                    tracing::warn!(
+                        authorization = orphan.id,
+                        why,
+                        "authorization revoked here, but not at the service"
+                    );
+                }
+            }
+        }
+    }
+}
+
+pub(crate) fn account_name_taken(name: &str) -> Error {
+    Error {
+        fields: vec![FieldError::new(
+            "account_name",
+            "taken",
+            "Choose a name that no other account of this connector has.",
+        )],
+        ..Error::new(Code::AccountNameTaken, format!("Another account of this connector is called {name:?}."))
+    }
+}
+
+/// A name that no account has: the wanted one, or `<Service> account <n>`; numbered where it is taken.
+fn free_name(wanted: Option<&str>, service: &str, taken: &[String]) -> String {
+    let free = |name: &str| !taken.iter().any(|t| t == name);
+    match wanted {
+        Some(name) if free(name) => name.to_owned(),
+        Some(name) => {
+            let base: String = name.chars().take(names::DISPLAY_NAME_MAX - 8).collect();
+            (2..u32::MAX).map(|n| format!("{base} ({n})")).find(|name| free(name)).unwrap_or(base)
+        }
+        None => (1..u32::MAX)
+            .map(|n| format!("{service} account {n}"))
+            .find(|name| free(name))
+            .unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_proposed_and_numbered() {
+        let taken = ["Acme account 1".to_owned(), "ada@acme.example".to_owned()];
+        assert_eq!(free_name(None, "Acme", &taken), "Acme account 2");
+        assert_eq!(free_name(Some("ada@acme.example"), "Acme", &taken), "ada@acme.example (2)");
+        assert_eq!(free_name(Some("lin@acme.example"), "Acme", &taken), "lin@acme.example");
+    }
+}
