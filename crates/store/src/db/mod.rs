@@ -187,12 +187,7 @@ impl Db {
 
     fn new(backend: Backend, options: &DbOptions) -> Self {
         let node = format!("{:016x}{:016x}", random(), random());
-        Self(Arc::new(Shared {
-            backend,
-            options: options.clone(),
-            node,
-            statements_run: AtomicU64::new(0),
-        }))
+        Self(Arc::new(Shared { backend, options: options.clone(), node, statements_run: AtomicU64::new(0) }))
     }
 
     pub fn kind(&self) -> Kind {

@@ -11,13 +11,13 @@ use crate::support::{self, TABLES, dictionary, soon, sqlite};
 async fn a_store_is_made_and_known_again() {
     for empty in [sqlite(), dictionary()] {
         let options = DbOptions::default();
-        let connect = async |create| Store::connect(&empty.url, &options, create).await.unwrap();
-        // Only a file can be missing without being made; the look for it makes none.
-        let sqlite = empty.url.starts_with("sqlite:");
-        assert_eq!(connect(false).await.is_none(), sqlite);
-        assert_eq!(connect(false).await.is_none(), sqlite);
+        let look = async || Store::look(&empty.url, &options).await.unwrap();
+        // Only a file can be missing; looking makes none.
+        let file = empty.url.starts_with("sqlite:");
+        assert_eq!(look().await.is_none(), file);
+        assert_eq!(look().await.is_none(), file);
 
-        let store = connect(true).await.unwrap();
+        let store = Store::connect(&empty.url, &options).await.unwrap();
         assert!(store.is_new().await.unwrap() && !store.is_current().await.unwrap());
         store.migrate(NOW).await.unwrap();
         store.migrate(NOW).await.unwrap();
@@ -30,8 +30,18 @@ async fn a_store_is_made_and_known_again() {
         assert!(clock.is_none_or(|clock| (since..until).contains(&clock)), "in microseconds");
         soon(store.close()).await;
 
-        let store = connect(false).await.unwrap();
+        let store = look().await.unwrap();
+        assert!(!store.is_new().await.unwrap() && store.is_current().await.unwrap());
         assert_eq!(store.installation("a").await.unwrap().unwrap(), b"1");
+        if file {
+            let written = async {
+                let mut tx = store.begin(PERMIT).await?;
+                tx.put_installation("a", b"2").await?;
+                tx.commit().await
+            };
+            assert!(soon(written).await.is_err(), "whoever only looks changes nothing");
+            assert_eq!(store.installation("a").await.unwrap().unwrap(), b"1");
+        }
         soon(store.close()).await;
         let store = Store::open(&empty.url, &options, NOW).await.unwrap();
         assert_eq!(store.installation("a").await.unwrap().unwrap(), b"1");
@@ -42,7 +52,7 @@ async fn a_store_is_made_and_known_again() {
         let db = support::open(&empty.url).await;
         crate::migrate::migrate(&db, &[Migration { version: 99, ..TABLES[0] }], NOW).await.unwrap();
         soon(db.close()).await;
-        let store = Store::connect(&empty.url, &DbOptions::default(), false).await.unwrap().unwrap();
+        let store = Store::look(&empty.url, &DbOptions::default()).await.unwrap().unwrap();
         assert!(!store.is_new().await.unwrap());
         for refused in [store.is_current().await.map(drop), store.migrate(NOW).await] {
             assert!(matches!(refused, Err(StoreError::Migration { version: 99, .. })), "{refused:?}");
