@@ -102,7 +102,8 @@ struct Request {
 
 impl Browser {
     pub fn new() -> Self {
-        let client = Client::builder().redirect(Policy::none()).no_proxy().build();
+        // No connection is kept: a server that is killed and started anew must not be spoken to by a dead one.
+        let client = Client::builder().redirect(Policy::none()).no_proxy().pool_max_idle_per_host(0).build();
         // Building fails only when TLS cannot be set up, and there is none.
         Self { client: client.unwrap_or_default(), shared: Arc::default() }
     }

@@ -80,7 +80,7 @@ fn unhex(text: &str) -> Option<String> {
     }
     let bytes: Option<Vec<u8>> =
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
-    String::from_utf8(bytes?).ok()
+    String::from_utf8(bytes?).ok().filter(|key| !key.contains('\0'))
 }
 
 #[cfg(test)]
@@ -97,5 +97,6 @@ mod tests {
         assert!(PageQuery { limit: Some(0), cursor: None }.limit().is_err());
         assert!(PageQuery { limit: None, cursor: Some("zz".into()) }.after().is_err());
         assert!(PageQuery { limit: None, cursor: Some("é".into()) }.after().is_err());
+        assert!(PageQuery { limit: None, cursor: Some("00".into()) }.after().is_err());
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jackfield_core::{Permit, Result};
-use jackfield_store::{Change, Kind};
+use jackfield_store::{Change, Kind, PRUNE_AT_ONCE};
 use tokio::time::MissedTickBehavior;
 
 use crate::{Engine, clock, idempotency};
@@ -109,17 +109,25 @@ impl Engine {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let now = clock::now();
-            let done: Result<()> = async {
-                let mut work = self.begin(Permit::housekeeping("what is old is forgotten")).await?;
-                work.prune_answers(idempotency::forgotten_before(now)).await?;
-                work.prune_flows(now.minus(KEPT)).await?;
-                work.prune_calls(now.minus(KEPT)).await?;
-                work.commit().await
-            }
-            .await;
-            if let Err(error) = done {
+            if let Err(error) = self.forget_what_is_old().await {
                 tracing::warn!(%error, "old rows could not be forgotten");
+            }
+        }
+    }
+
+    /// A little at a time, so that nobody who wants to write waits for it.
+    async fn forget_what_is_old(&self) -> Result<()> {
+        let now = clock::now();
+        loop {
+            let mut work = self.begin(Permit::housekeeping("what is old is forgotten")).await?;
+            let most = work
+                .prune_answers(idempotency::forgotten_before(now))
+                .await?
+                .max(work.prune_flows(now.minus(KEPT)).await?)
+                .max(work.prune_calls(now.minus(KEPT)).await?);
+            work.commit().await?;
+            if i64::try_from(most).unwrap_or(i64::MAX) < PRUNE_AT_ONCE {
+                return Ok(());
             }
         }
     }

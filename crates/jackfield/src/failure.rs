@@ -42,8 +42,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let mut message = if error.fields.is_empty() {
             match (&error.cause, error.code) {
-                (Some(cause), Code::Internal) => sentence(&format!("Something failed inside Jackfield: {cause}")),
-                (Some(cause), Code::Unavailable) => format!("{} {}", error.detail, sentence(&cause.to_string())),
+                (Some(cause), Code::Internal) => {
+                    sentence(&format!("Something failed inside Jackfield: {cause}"))
+                }
+                (Some(cause), Code::Unavailable) => {
+                    format!("{} {}", error.detail, sentence(&cause.to_string()))
+                }
                 _ => error.detail,
             }
         } else {

@@ -1,22 +1,34 @@
 //! `jackfield`: the service, and the commands of a terminal.
 
+mod client;
 mod commands;
 mod failure;
+mod input;
 mod logging;
 mod open;
 mod say;
 mod settings;
+mod view;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{init, serve};
+use crate::commands::{
+    account, authorizations, connections, connectors, demo, doctor, init, invoke, pages, serve,
+};
 use crate::failure::{Failure, Result};
 
 /// Keeps an organization's connections to cloud services, and calls them without handing out credentials.
 #[derive(Parser)]
-#[command(name = "jackfield", version, disable_help_subcommand = true, propagate_version = false)]
+#[command(
+    name = "jackfield",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
+                  Commands about connectors, connections, authorizations, flows and keys, invoke and whoami talk to a server: \
+                  JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -26,11 +38,37 @@ struct Cli {
 enum Command {
     /// Run the service
     Serve(serve::Serve),
+    /// Try everything on a store for the time being, with a service to practise on
+    Demo(demo::Demo),
     /// Make store, key and super admin without a browser
     Init(init::Init),
     /// Organizations of this store
     #[command(subcommand)]
     Organizations(Organizations),
+    /// Look at configuration, key, store, clock and outbound access, and say what is wrong
+    Doctor(doctor::Doctor),
+    /// Save the address of a server and an API key, once they are proven
+    Login(account::Login),
+    /// Show who the API key is
+    Whoami(account::Whoami),
+    /// Connectors: what can be connected to
+    Connectors(connectors::Connectors),
+    /// Connections: make, authorize, watch
+    Connections(connections::Connections),
+    /// Authorizations: the accounts that a connection holds
+    Authorizations(authorizations::Authorizations),
+    /// Flows: attempts to authorize in a browser
+    Flows(account::Flows),
+    /// Call a service through a connection
+    Invoke(Box<invoke::Invoke>),
+    /// Your own API keys
+    Keys(account::Keys),
+    /// Print what makes a shell complete these commands
+    Completions(pages::Completions),
+    /// Print the manual page, or write one for every command
+    Man(pages::Man),
+    #[command(hide = true)]
+    Reference(pages::Reference),
 }
 
 #[derive(Subcommand)]
@@ -68,7 +106,30 @@ fn start(cli: Cli) -> Result<()> {
 async fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
         Command::Init(args) => init::init(args).await,
         Command::Organizations(Organizations::Create(args)) => init::create(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Login(args) => account::login(args).await,
+        Command::Whoami(args) => account::whoami(args).await,
+        Command::Connectors(args) => connectors::run(args).await,
+        Command::Connections(args) => connections::run(args).await,
+        Command::Authorizations(args) => authorizations::run(args).await,
+        Command::Flows(args) => account::flows(args).await,
+        Command::Invoke(args) => invoke::run(*args).await,
+        Command::Keys(args) => account::keys(args).await,
+        Command::Completions(args) => pages::completions(&args, Cli::command()),
+        Command::Man(args) => pages::man(&args, Cli::command()),
+        Command::Reference(args) => pages::reference(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_sound() {
+        Cli::command().debug_assert();
     }
 }

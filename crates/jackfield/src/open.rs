@@ -210,5 +210,7 @@ fn key_failure(error: &KeyError) -> Failure {
 
 /// Runs what blocks where it may.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::new(format!("Something failed inside Jackfield: {e}.")))
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Failure::new(format!("Something failed inside Jackfield: {e}.")))
 }

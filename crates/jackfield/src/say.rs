@@ -4,8 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, LineStyle, Table};
-use serde_json::Value;
 
+use crate::client::Reply;
 use crate::failure::{Failure, Result};
 
 /// A result, on a line of its own. Whoever reads it may have had enough (`| head`): that is no failure.
@@ -42,9 +42,13 @@ pub fn watched() -> bool {
     io::stderr().is_terminal()
 }
 
-/// A JSON value for programs.
-pub fn json(value: &Value) -> Result<()> {
-    line(format!("{value:#}"))
+/// What the API answered, as it is, for programs; people get it laid out.
+pub fn json(reply: &Reply) -> Result<()> {
+    if io::stdout().is_terminal() {
+        return line(format!("{:#}", **reply));
+    }
+    bytes(&reply.raw)?;
+    line("")
 }
 
 /// A table for people.

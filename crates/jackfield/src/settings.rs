@@ -484,7 +484,12 @@ impl Layers<'_> {
         parse(&text).map(Some).map_err(|why| {
             let secret = setting.place != Place::Everywhere || setting.name == "database_url";
             let shown = match text.as_str() {
-                "" => return Failure::new(format!("{place}: it is empty. Say for example {}, or unset it.", setting.example)),
+                "" => {
+                    return Failure::new(format!(
+                        "{place}: it is empty. Say for example {}, or unset it.",
+                        setting.example
+                    ));
+                }
                 _ if secret => "its value".to_owned(),
                 text => format!("\"{text}\""),
             };
@@ -493,8 +498,7 @@ impl Layers<'_> {
     }
 
     fn settle(&self) -> Result<Settings> {
-        let data_dir =
-            self.read("data_dir", path)?.unwrap_or_else(|| PathBuf::from("jackfield-data"));
+        let data_dir = self.read("data_dir", path)?.unwrap_or_else(|| PathBuf::from("jackfield-data"));
         let key_file = self.read("key_file", path)?;
         let key = self.read("key", |text| Ok(SecretString::from(text)))?;
         let key_command = self.read("key_command", |text| Ok(text.to_owned()))?;
@@ -521,9 +525,7 @@ impl Layers<'_> {
         };
         let database_url = self.read("database_url", database)?;
         Ok(Settings {
-            listen: self
-                .read("listen", address)?
-                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8484))),
+            listen: self.read("listen", address)?.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8484))),
             public_url: self.read("public_url", public_url)?,
             database_url: database_url
                 .unwrap_or_else(|| format!("sqlite:{}", data_dir.join("jackfield.db").display())),
@@ -539,9 +541,7 @@ impl Layers<'_> {
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),
             request_limit: self.read("request_limit", size)?.unwrap_or(16 << 20),
             response_limit: self.read("response_limit", size)?.unwrap_or(16 << 20),
-            log: self
-                .read("log", filter)?
-                .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)),
+            log: self.read("log", filter)?.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)),
             log_format: self
                 .read("log_format", |text| match text {
                     "text" => Ok(LogFormat::Text),
@@ -560,11 +560,10 @@ fn path(text: &str) -> Result<PathBuf, &'static str> {
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .or_else(|_| match text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-            Some(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
-            None => Err("is no address with a port"),
-        })
+    text.parse().or_else(|_| match text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        Some(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+        None => Err("is no address with a port"),
+    })
 }
 
 fn public_url(text: &str) -> Result<String, &'static str> {
@@ -743,7 +742,9 @@ mod tests {
     fn names_and_flags_go_together() {
         for setting in SETTINGS {
             assert_eq!(setting.flag, setting.name.replace('_', "-"));
-            assert!(!setting.about.ends_with('.') && (setting.more.is_empty() || setting.more.ends_with('.')));
+            assert!(
+                !setting.about.ends_with('.') && (setting.more.is_empty() || setting.more.ends_with('.'))
+            );
         }
     }
 
@@ -772,21 +773,65 @@ mod tests {
     #[test]
     fn an_unusable_value_is_named_with_its_place_and_a_mend() {
         for (variable, value, expected) in [
-            ("JACKFIELD_FLOW_TTL", "abc", "JACKFIELD_FLOW_TTL: \"abc\" is no whole number of seconds. Say for example 90."),
-            ("JACKFIELD_FLOW_TTL", "0", "JACKFIELD_FLOW_TTL: \"0\" is not between 1 and 86400 seconds. Say for example 90."),
+            (
+                "JACKFIELD_FLOW_TTL",
+                "abc",
+                "JACKFIELD_FLOW_TTL: \"abc\" is no whole number of seconds. Say for example 90.",
+            ),
+            (
+                "JACKFIELD_FLOW_TTL",
+                "0",
+                "JACKFIELD_FLOW_TTL: \"0\" is not between 1 and 86400 seconds. Say for example 90.",
+            ),
             ("JACKFIELD_FLOW_TTL", "", "JACKFIELD_FLOW_TTL: it is empty. Say for example 90, or unset it."),
-            ("JACKFIELD_LISTEN", "8484", "JACKFIELD_LISTEN: \"8484\" is no address with a port. Say for example 127.0.0.1:8484."),
-            ("JACKFIELD_PUBLIC_URL", "ftp://a", "JACKFIELD_PUBLIC_URL: \"ftp://a\" begins neither with https://"),
-            ("JACKFIELD_DATABASE_URL", "mysql://u:hunter2@h", "JACKFIELD_DATABASE_URL: its value begins neither with sqlite:"),
-            ("JACKFIELD_EGRESS_ALLOW", "10.0.0.0/8,inside", "JACKFIELD_EGRESS_ALLOW: \"10.0.0.0/8,inside\" is no list of networks"),
-            ("JACKFIELD_REQUEST_LIMIT", "many", "JACKFIELD_REQUEST_LIMIT: \"many\" is no number of bytes. Say for example 16m."),
-            ("JACKFIELD_RESPONSE_LIMIT", "2000m", "JACKFIELD_RESPONSE_LIMIT: \"2000m\" is not between 1 byte and 1024m."),
-            ("JACKFIELD_KEY_PROVIDER", "vault", "JACKFIELD_KEY_PROVIDER: \"vault\" is none of file, environment and command."),
+            (
+                "JACKFIELD_LISTEN",
+                "8484",
+                "JACKFIELD_LISTEN: \"8484\" is no address with a port. Say for example 127.0.0.1:8484.",
+            ),
+            (
+                "JACKFIELD_PUBLIC_URL",
+                "ftp://a",
+                "JACKFIELD_PUBLIC_URL: \"ftp://a\" begins neither with https://",
+            ),
+            (
+                "JACKFIELD_DATABASE_URL",
+                "mysql://u:hunter2@h",
+                "JACKFIELD_DATABASE_URL: its value begins neither with sqlite:",
+            ),
+            (
+                "JACKFIELD_EGRESS_ALLOW",
+                "10.0.0.0/8,inside",
+                "JACKFIELD_EGRESS_ALLOW: \"10.0.0.0/8,inside\" is no list of networks",
+            ),
+            (
+                "JACKFIELD_REQUEST_LIMIT",
+                "many",
+                "JACKFIELD_REQUEST_LIMIT: \"many\" is no number of bytes. Say for example 16m.",
+            ),
+            (
+                "JACKFIELD_RESPONSE_LIMIT",
+                "2000m",
+                "JACKFIELD_RESPONSE_LIMIT: \"2000m\" is not between 1 byte and 1024m.",
+            ),
+            (
+                "JACKFIELD_KEY_PROVIDER",
+                "vault",
+                "JACKFIELD_KEY_PROVIDER: \"vault\" is none of file, environment and command.",
+            ),
             ("JACKFIELD_KEY_PROVIDER", "environment", "JACKFIELD_KEY: it is not set"),
             ("JACKFIELD_KEY_PROVIDER", "command", "JACKFIELD_KEY_COMMAND: it is not set"),
-            ("JACKFIELD_LOG", "loud", "JACKFIELD_LOG: \"loud\" is no filter of log levels. Say for example info"),
+            (
+                "JACKFIELD_LOG",
+                "loud",
+                "JACKFIELD_LOG: \"loud\" is no filter of log levels. Say for example info",
+            ),
             ("JACKFIELD_LOG_FORMAT", "xml", "JACKFIELD_LOG_FORMAT: \"xml\" is neither text nor json."),
-            ("JACKFIELD_DATABASE_CONNECTIONS", "0", "JACKFIELD_DATABASE_CONNECTIONS: \"0\" is no number from 1 to 1000."),
+            (
+                "JACKFIELD_DATABASE_CONNECTIONS",
+                "0",
+                "JACKFIELD_DATABASE_CONNECTIONS: \"0\" is no number from 1 to 1000.",
+            ),
         ] {
             let shown = refusal(&[(variable, value)], "");
             assert!(shown.starts_with(expected), "{shown}");
@@ -795,19 +840,27 @@ mod tests {
         let shown = settle(&[("flow_ttl", "x")], &[], "").err().unwrap().message;
         assert!(shown.starts_with("--flow-ttl: \"x\" is no whole"), "{shown}");
         assert!(refusal(&[], "flow_ttl = true").starts_with("flow_ttl in jackfield.toml: it is a boolean."));
-        assert!(refusal(&[], "flow_ttl = \"x\"").starts_with("flow_ttl in jackfield.toml: \"x\" is no whole"));
+        assert!(
+            refusal(&[], "flow_ttl = \"x\"").starts_with("flow_ttl in jackfield.toml: \"x\" is no whole")
+        );
     }
 
     #[test]
     fn what_is_no_setting_is_refused_by_name() {
-        assert_eq!(refusal(&[], "listn = \"x\""), "jackfield.toml: \"listn\" is no setting. Did you mean listen?");
+        assert_eq!(
+            refusal(&[], "listn = \"x\""),
+            "jackfield.toml: \"listn\" is no setting. Did you mean listen?"
+        );
         assert_eq!(
             refusal(&[], "colour = \"x\""),
             "jackfield.toml: \"colour\" is no setting. `jackfield serve --help` lists the settings."
         );
         assert!(refusal(&[], "key = \"hunter2\"").contains("Set JACKFIELD_KEY in the environment"));
         let shown = refusal(&[], "listen = \"a\"\ndatabase_url = \"postgres://u:hunter2@h\" x");
-        assert!(shown.starts_with("jackfield.toml: line 2 is no TOML") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.starts_with("jackfield.toml: line 2 is no TOML") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -830,7 +883,10 @@ mod tests {
     fn networks_sizes_and_addresses() {
         let settings = settle(
             &[],
-            &[("JACKFIELD_EGRESS_ALLOW", "127.0.0.1, 10.1.2.3/8,fd00::/8,"), ("JACKFIELD_REQUEST_LIMIT", "64K")],
+            &[
+                ("JACKFIELD_EGRESS_ALLOW", "127.0.0.1, 10.1.2.3/8,fd00::/8,"),
+                ("JACKFIELD_REQUEST_LIMIT", "64K"),
+            ],
             "response_limit = 1000\npublic_url = \"https://Jackfield.Example.com/\"",
         )
         .unwrap();
@@ -850,7 +906,9 @@ mod tests {
     fn mistyped_variables_are_recognized_and_others_left_alone() {
         assert_eq!(suggest_variable("JACKFIELD_LISTN").as_deref(), Some("JACKFIELD_LISTEN"));
         assert_eq!(suggest_variable("JACKFIELD_EGRES_ALLOW").as_deref(), Some("JACKFIELD_EGRESS_ALLOW"));
-        for name in ["JACKFIELD_LISTEN", "JACKFIELD_PORT", "JACKFIELD_SERVICE_HOST", "HOME", "JACKFIELD_API_KEY"] {
+        for name in
+            ["JACKFIELD_LISTEN", "JACKFIELD_PORT", "JACKFIELD_SERVICE_HOST", "HOME", "JACKFIELD_API_KEY"]
+        {
             assert_eq!(suggest_variable(name), None, "{name}");
         }
         assert_eq!(distance("kitten", "sitting"), 3);

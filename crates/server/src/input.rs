@@ -145,6 +145,9 @@ impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
         // A stranger is told that he is one before he is told what is wrong with his query.
         let known = match op(engine, parts, b"").await {
             Err(error) => Err(error),
+            Ok(_) if holds_nul(parts.uri.query().unwrap_or("")) => {
+                Err(Error::new(Code::InvalidRequest, "The query cannot be read: it holds the character U+0000."))
+            }
             Ok(_) => axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
                 let why = error.body_text();
                 let why = why.strip_prefix("Failed to deserialize query string: ").unwrap_or(&why).to_owned();
@@ -161,6 +164,12 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Path<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Failure> {
+        if holds_nul(parts.uri.path()) {
+            return Err(Failure {
+                error: Error::new(Code::InvalidRequest, "The path cannot be read: it holds the character U+0000."),
+                request_id: request_id(parts),
+            });
+        }
         axum::extract::Path::<T>::from_request_parts(parts, engine)
             .await
             .map(|axum::extract::Path(path)| Self(path))
@@ -169,6 +178,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Path<T> {
                 request_id: request_id(parts),
             })
     }
+}
+
+/// U+0000, which no name holds and no database keeps. A URL can hold it in this one spelling only.
+fn holds_nul(encoded: &str) -> bool {
+    encoded.contains("%00")
 }
 
 async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes> {

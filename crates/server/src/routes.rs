@@ -56,7 +56,7 @@ impl Modify for Key {
 }
 
 fn described() -> OpenApiRouter<Engine> {
-    OpenApiRouter::with_openapi(Description::openapi())
+    let mut router = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(api::organization::read, api::organization::update))
         .routes(routes!(api::organization::me))
         .routes(routes!(api::organization::list_keys, api::organization::create_key))
@@ -77,7 +77,22 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::authorizations::reauthorize))
         .routes(routes!(api::flows::read, api::flows::cancel))
         .routes(routes!(api::calls::invoke))
-        .routes(routes!(api::calls::list))
+        .routes(routes!(api::calls::list));
+    name_operations(router.get_openapi_mut());
+    router
+}
+
+/// Handlers are named within their file; the description needs names that are unique in all of it.
+fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete] {
+            let Some(operation) = operation else { continue };
+            let tag = operation.tags.iter().flatten().next();
+            if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
+                operation.operation_id = Some(format!("{tag}_{id}"));
+            }
+        }
+    }
 }
 
 /// The description of the API: OpenAPI 3.1, JSON.

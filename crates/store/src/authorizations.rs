@@ -55,6 +55,8 @@ statements! {
     pub(crate) LEASE_RELEASE = "update authorizations set lease_holder = null, lease_until = null, presented = $5,
         next_attempt_at = $6, refresh_error = $7, refresh_at = coalesce($6, refresh_at)
         where organization_id = $1 and id = $2 and credential_version = $3 and lease_holder = $4";
+    pub(crate) REFRESH_POSTPONE = "update authorizations set next_attempt_at = $4, refresh_at = $4, refresh_error = $5
+        where organization_id = $1 and id = $2 and credential_version = $3 and (lease_until is null or lease_until < $6)";
     pub(crate) CREDENTIAL_STORE = "update authorizations set credential = $4, credential_version = credential_version + 1,
         refreshable = $5, scopes = coalesce($6, scopes), issued_at = $7, expires_at = $8, refresh_at = $9, status = 'connected',
         reason = null, presented = 0, lease_holder = null, lease_until = null, next_attempt_at = null, refresh_error = null,
@@ -459,6 +461,25 @@ impl Tx {
             error.into(),
         ];
         Ok(self.execute(&LEASE_RELEASE, &values).await? == 1)
+    }
+
+    /// A refresh cannot even be tried now: nobody looks at it again before `until`. Nothing while somebody refreshes.
+    pub async fn postpone_refresh(
+        &mut self,
+        lease: &Lease,
+        until: Timestamp,
+        error: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let values: [Value<'_>; 6] = [
+            (&lease.organization_id).into(),
+            (&lease.authorization_id).into(),
+            lease.credential_version.into(),
+            until.into(),
+            error.into(),
+            now.into(),
+        ];
+        Ok(self.execute(&REFRESH_POSTPONE, &values).await? == 1)
     }
 
     /// Stores what a refresh brought, if the credential is still the one that was refreshed. Whoever's lease has run out meanwhile may

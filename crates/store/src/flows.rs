@@ -29,7 +29,8 @@ statements! {
     pub(crate) FLOW_MOVE = "update flows set state = $4 where organization_id = $1 and id = $2 and state = $3";
     pub(crate) FLOW_END = "update flows set state = $4, finished_at = $5, authorization_id = $6, error_code = $7, error_detail = $8,
         warnings = $9 where organization_id = $1 and id = $2 and state = $3";
-    pub(crate) FLOW_PRUNE = "delete from flows where created_at < $1";
+    pub(crate) FLOW_PRUNE = "delete from flows where (organization_id, id) in
+        (select organization_id, id from flows where created_at < $1 limit $2)";
 }
 
 /// One attempt to authorize by OAuth.
@@ -193,8 +194,8 @@ impl Tx {
         Ok(self.execute(&FLOW_END, &values).await? == 1)
     }
 
-    /// Forgets flows made before `before`; tells how many.
+    /// Forgets flows made before `before`, at most [`crate::PRUNE_AT_ONCE`]; tells how many.
     pub async fn prune_flows(&mut self, before: Timestamp) -> Result<u64> {
-        self.execute(&FLOW_PRUNE, &[before.into()]).await
+        self.execute(&FLOW_PRUNE, &[before.into(), crate::PRUNE_AT_ONCE.into()]).await
     }
 }

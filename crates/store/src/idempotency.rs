@@ -17,7 +17,8 @@ statements! {
         where organization_id = $1 and key_id = $2 and idempotency_key = $3 and status is null";
     pub(crate) IDEMPOTENCY_EXPIRE = "delete from idempotency
         where organization_id = $1 and key_id = $2 and idempotency_key = $3 and created_at < $4";
-    pub(crate) IDEMPOTENCY_PRUNE = "delete from idempotency where created_at < $1";
+    pub(crate) IDEMPOTENCY_PRUNE = "delete from idempotency where (organization_id, key_id, idempotency_key) in
+        (select organization_id, key_id, idempotency_key from idempotency where created_at < $1 limit $2)";
 }
 
 /// What was answered to the first request under a key.
@@ -117,8 +118,8 @@ impl Tx {
         self.execute(&IDEMPOTENCY_EXPIRE, &values).await.map(drop)
     }
 
-    /// Forgets answers recorded before `before`; tells how many.
+    /// Forgets answers recorded before `before`, at most [`crate::PRUNE_AT_ONCE`]; tells how many.
     pub async fn prune_answers(&mut self, before: Timestamp) -> Result<u64> {
-        self.execute(&IDEMPOTENCY_PRUNE, &[before.into()]).await
+        self.execute(&IDEMPOTENCY_PRUNE, &[before.into(), crate::PRUNE_AT_ONCE.into()]).await
     }
 }

@@ -29,6 +29,9 @@ pub use organizations::{ApiKey, Member, Organization};
 
 use jackfield_core::{Permit, Timestamp};
 
+/// Rows that a prune deletes at most, so that no transaction keeps others waiting. Who prunes goes on while as many were deleted.
+pub const PRUNE_AT_ONCE: i64 = 1000;
+
 /// What every store function returns.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 

@@ -148,7 +148,8 @@ pub fn check_connection_parameters(
     for parameter in &parameters {
         let rule = Rule {
             field: format!("parameters.{}", parameter.name),
-            required: parameter.required == Some(true),
+            // What has a default need not be given.
+            required: parameter.required == Some(true) && parameter.default.is_none(),
             pattern: parameter.pattern.as_deref(),
             choices: &parameter.choices,
             place: parameter.place,

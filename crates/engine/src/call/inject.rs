@@ -2,7 +2,7 @@
 //!
 //! What the caller sent at the credential's own place is taken out first: nobody can replace or duplicate it.
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use jackfield_core::connector::target::{self, HostPattern, Target};
 use jackfield_core::connector::{Place, Placement, Source, placements};
@@ -182,11 +182,18 @@ impl Injection {
                 ),
             ));
         }
-        let (path, own) = target.path_and_query.split_once('?').unwrap_or((&target.path_and_query, ""));
+        if self.query.is_empty() && self.default_query.is_empty() && query.is_empty() {
+            return Ok(target);
+        }
+        let (path, own) = match target.path_and_query.split_once('?') {
+            Some((path, own)) => (path, Some(own)),
+            None => (target.path_and_query.as_str(), None),
+        };
         let reserved = |name: &str| self.query.iter().any(|(reserved, _)| reserved == name);
+        // What the caller wrote is kept byte for byte, empty pairs too: it may be signed, or mean something to the service.
         let mut pairs: Vec<&str> = Vec::new();
         let mut named: Vec<String> = Vec::new();
-        for pair in own.split('&').filter(|pair| !pair.is_empty()) {
+        for pair in own.into_iter().flat_map(|own| own.split('&')) {
             let name = form_urlencoded::parse(pair.as_bytes())
                 .next()
                 .map(|(name, _)| name.into_owned())
@@ -207,10 +214,14 @@ impl Injection {
             }
         }
         let added = added.finish();
+        let mut more: Vec<&str> = self.query.iter().map(|(_, pair)| pair.as_str()).collect();
         if !added.is_empty() {
-            pairs.push(&added);
+            more.insert(0, &added);
         }
-        pairs.extend(self.query.iter().map(|(_, pair)| pair.as_str()));
+        if own == Some("") && !more.is_empty() {
+            pairs.clear();
+        }
+        pairs.extend(more);
         let path_and_query =
             if pairs.is_empty() { path.to_owned() } else { format!("{path}?{}", pairs.join("&")) };
         let url = format!("{}://{}{path_and_query}", target.scheme.as_str(), target.authority());
@@ -328,29 +339,32 @@ impl Injection {
 /// headers are inserted afterwards and replace the caller's.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    headers.remove(AUTHORIZATION);
-    headers.remove(HOST);
-    headers.remove("expect");
-    let own: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("jackfield-")).cloned().collect();
-    for name in own {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| {
+        matches!(name, "authorization" | "host" | "expect") || name.starts_with("jackfield-")
+    });
 }
 
 /// Takes out what belongs to one hop, also what `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all("connection")
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
     }
-    for name in HOP_BY_HOP {
+    remove_where(headers, |name| HOP_BY_HOP.contains(&name));
+}
+
+/// Looks at the few headers that are there, and not for the many that could be.
+pub(crate) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let found: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
 }

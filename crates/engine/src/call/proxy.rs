@@ -90,18 +90,22 @@ impl Engine {
         }
         let (head, body) = request.into_parts();
         let payload = self.payload(callable, &head.headers, body).await?;
-        let again = if let Payload::Stream(_) = payload { None } else { Some(()) };
-        let kept = if let Payload::Kept(bytes) = &payload { Some(bytes.clone()) } else { None };
-        let answer =
-            self.send_on(callable, &target, &head.method, head.headers.clone(), payload, deadline).await?;
+        // What it takes to send it again, where that may help.
+        let again = match &payload {
+            _ if !callable.refreshable => None,
+            Payload::Stream(_) => None,
+            Payload::Kept(bytes) => Some((head.headers.clone(), Some(bytes.clone()))),
+            Payload::None => Some((head.headers.clone(), None)),
+        };
+        let answer = self.send_on(callable, &target, &head.method, head.headers, payload, deadline).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
-            && again.is_some()
+            && let Some((headers, kept)) = again
             && let Some(ready) = self.after_refusal(caller, &address, callable, deadline).await
             && let Ok(callable) = ready.callable()
             && let Ok(target) = callable.injection.target(&rest, &[])
         {
             let payload = kept.map_or(Payload::None, Payload::Kept);
-            return self.send_on(callable, &target, &head.method, head.headers, payload, deadline).await;
+            return self.send_on(callable, &target, &head.method, headers, payload, deadline).await;
         }
         Ok(answer)
     }

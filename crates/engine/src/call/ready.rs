@@ -11,7 +11,7 @@ use jackfield_store::{Authorization, Connection};
 use tokio::time::Instant;
 
 use crate::Engine;
-use crate::call::inject::Injection;
+use crate::call::inject::{Injection, remove_where};
 use crate::clock;
 use crate::connect::Credential;
 use crate::connect::exchange::refresh_from;
@@ -302,7 +302,5 @@ const OWN_ORIGIN: [&str; 7] = [
 
 /// What of a service's headers reaches the caller.
 pub(crate) fn pass_back(headers: &mut HeaderMap) {
-    for name in OWN_ORIGIN {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| OWN_ORIGIN.contains(&name));
 }

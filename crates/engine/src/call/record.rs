@@ -1,13 +1,13 @@
 //! Records of calls, written in batches off the path: a bounded queue, and what does not fit is counted.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jackfield_core::{Permit, Timestamp};
 use jackfield_store::Call;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::Engine;
 
@@ -20,31 +20,85 @@ const GATHER: Duration = Duration::from_millis(200);
 
 const PERMIT: Permit = Permit::housekeeping("the calls themselves were permitted");
 
-enum Message {
-    Call(Box<Call>, Option<String>),
-    /// write everything before this, then say so
-    Flush(oneshot::Sender<()>),
+/// A call, and the API key that was used.
+type Record = (Call, Option<String>);
+
+/// A plain queue under a lock, and no channel: a channel would wake the writer for each record.
+#[derive(Default)]
+struct Queue {
+    records: VecDeque<Record>,
+    /// how many were ever put in
+    put: u64,
+    /// whoever waits until so many of them have been written
+    flushes: Vec<(u64, oneshot::Sender<()>)>,
 }
 
 /// The queue.
+#[derive(Default)]
 pub(crate) struct Recorder {
-    sender: mpsc::Sender<Message>,
-    receiver: Mutex<Option<mpsc::Receiver<Message>>>,
+    queue: Mutex<Queue>,
+    /// told of the first record, of a full batch, and of somebody who waits
+    wake: Notify,
     dropped: AtomicU64,
-}
-
-impl Default for Recorder {
-    fn default() -> Self {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        Self { sender, receiver: Mutex::new(Some(receiver)), dropped: AtomicU64::new(0) }
-    }
 }
 
 impl Recorder {
     /// Never waits: when the queue is full the record is dropped and counted. `key` is the API key that was used.
     pub fn record(&self, call: Call, key: Option<String>) {
-        if self.sender.try_send(Message::Call(Box::new(call), key)).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let waiting = {
+            let mut queue = self.queue();
+            if queue.records.len() >= QUEUE {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            queue.records.push_back((call, key));
+            queue.put += 1;
+            queue.records.len()
+        };
+        if waiting == 1 || waiting == BATCH {
+            self.wake.notify_one();
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_idle(&self) -> bool {
+        let queue = self.queue();
+        queue.records.is_empty() && queue.flushes.is_empty()
+    }
+
+    /// Whether it is time to write, without waiting for more.
+    fn is_due(&self) -> bool {
+        let queue = self.queue();
+        queue.records.len() >= BATCH || !queue.flushes.is_empty()
+    }
+
+    /// Waits until there is something to write, and then a moment for others to come.
+    async fn gather(&self) {
+        while self.is_idle() {
+            self.wake.notified().await;
+        }
+        let until = tokio::time::Instant::now() + GATHER;
+        while !self.is_due() && tokio::time::timeout_at(until, self.wake.notified()).await.is_ok() {}
+    }
+
+    fn take(&self) -> Vec<Record> {
+        let mut queue = self.queue();
+        let count = queue.records.len().min(BATCH);
+        let taken = queue.records.drain(..count).collect();
+        if queue.records.is_empty() && queue.records.capacity() > 4 * BATCH {
+            queue.records = VecDeque::new();
+        }
+        taken
+    }
+
+    /// Tells those who waited for what is written by now.
+    fn written(&self, count: u64) {
+        for (_, done) in self.queue().flushes.extract_if(.., |(until, _)| *until <= count) {
+            // Who has stopped waiting needs no word.
+            let _ = done.send(());
         }
     }
 }
@@ -59,57 +113,38 @@ impl Engine {
     /// Waits until what has been recorded so far is in the store.
     pub async fn flush_records(&self) {
         let (done, wait) = oneshot::channel();
-        if self.inner.records.sender.send(Message::Flush(done)).await.is_ok() {
-            let _ = tokio::time::timeout(Duration::from_secs(2), wait).await;
+        {
+            let mut queue = self.inner.records.queue();
+            let until = queue.put;
+            queue.flushes.push((until, done));
         }
+        self.inner.records.wake.notify_one();
+        let _ = tokio::time::timeout(Duration::from_secs(2), wait).await;
     }
 
-    /// Writes records until the engine is gone. One such task a process.
+    /// Writes records until the process ends. One such task a process.
     pub(crate) async fn write_records(self) {
-        let receiver =
-            self.inner.records.receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        let Some(mut receiver) = receiver else { return };
-        let mut batch = Vec::with_capacity(BATCH);
-        while let Some(first) = receiver.recv().await {
-            let mut waiting = Vec::new();
-            let mut take = |message, batch: &mut Vec<_>| match message {
-                Message::Call(call, key) => {
-                    batch.push((call, key));
-                    true
-                }
-                Message::Flush(done) => {
-                    waiting.push(done);
-                    false
-                }
-            };
-            let mut gather = take(first, &mut batch);
-            let until = tokio::time::Instant::now() + GATHER;
-            while gather && batch.len() < BATCH {
-                match tokio::time::timeout_at(until, receiver.recv()).await {
-                    Ok(Some(message)) => gather = take(message, &mut batch),
-                    _ => break,
-                }
-            }
+        let records = &self.inner.records;
+        let mut written = 0;
+        loop {
+            records.gather().await;
+            let batch = records.take();
             if let Err(error) = self.write(&batch).await {
-                self.inner.records.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                records.dropped.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 tracing::error!(%error, records = batch.len(), "records of calls could not be written");
             }
-            batch.clear();
-            for done in waiting {
-                let _ = done.send(());
-            }
+            written += batch.len() as u64;
+            records.written(written);
         }
     }
 
-    async fn write(&self, batch: &[(Box<Call>, Option<String>)]) -> jackfield_core::Result<()> {
+    async fn write(&self, batch: &[Record]) -> jackfield_core::Result<()> {
         if batch.is_empty() {
             return Ok(());
         }
         let mut used: HashMap<(&str, &str), Timestamp> = HashMap::new();
         let mut keys: HashMap<(&str, &str), Timestamp> = HashMap::new();
-        let mut work = self.begin(PERMIT).await?;
         for (call, key) in batch {
-            work.insert_call(call).await?;
             if let Some(id) = &call.authorization_id {
                 used.insert((&call.organization_id, id), call.at);
             }
@@ -117,6 +152,9 @@ impl Engine {
                 keys.insert((&call.organization_id, id), call.at);
             }
         }
+        let calls: Vec<&Call> = batch.iter().map(|(call, _)| call).collect();
+        let mut work = self.begin(PERMIT).await?;
+        work.insert_calls(&calls).await?;
         for ((organization, id), at) in used {
             work.authorization_used(organization, id, at).await?;
         }

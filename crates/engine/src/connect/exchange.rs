@@ -388,13 +388,17 @@ impl Engine {
             return Ok(false);
         };
         let url = ground.url(url, attributes)?;
-        let nonce = nonce();
-        let moment = oauth2::Moment { now: now.seconds(), nonce: &nonce };
         let requests = match token.revoke_request {
             connector::RevokeRequest::Standard => {
                 let client = OwnClient::of(ground, token)?;
+                // An assertion of the client is for the authorization server, which its token endpoint stands for (RFC 7523 §3, item 3).
+                let audience = ground.url(&token.token_url, attributes)?;
                 let revoke = |what: &SecretString, hint| {
-                    oauth2::revocation_request(&client.as_client(), &url, what, Some(hint), &moment)
+                    // Each with an id of its own: an assertion serves once.
+                    let nonce = nonce();
+                    let moment = oauth2::Moment { now: now.seconds(), nonce: &nonce };
+                    let client = client.as_client();
+                    oauth2::revocation_request(&client, &url, what, Some(hint), &audience, &moment)
                 };
                 // The refresh token first: by RFC 7009 §2.1 the access tokens go with it, but not every service does that.
                 let mut requests = Vec::with_capacity(2);
@@ -416,12 +420,19 @@ impl Engine {
                 vec![request]
             }
         };
+        // One that is refused keeps no other from being revoked: services differ in which kind they take back.
+        let deadline = Instant::now() + EXCHANGE_TIME;
+        let mut outcome = Ok(true);
         for request in requests {
-            let answer =
-                self.egress().exchange(request, ANSWER_LIMIT, Instant::now() + EXCHANGE_TIME).await?;
-            oauth2::parse_revocation(&answer, now.seconds())?;
+            let done = match self.egress().exchange(request, ANSWER_LIMIT, deadline).await {
+                Ok(answer) => oauth2::parse_revocation(&answer, now.seconds()).map_err(ExchangeError::from),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = done {
+                outcome = Err(error);
+            }
         }
-        Ok(true)
+        outcome
     }
 
     /// Where the service sends the browser to authorize: the URL for it.

@@ -207,9 +207,10 @@ impl Engine {
                 tokio::time::sleep(LOOK).await;
                 continue;
             }
-            let ground = self.ground_of_authorization(&row).await?;
-            let (credential, bounds) = Credential::open(self.keyring(), organization, id, &row.credential)?;
-            ground.check_endpoints(&bounds, &row.attributes)?;
+            let (ground, credential, bounds) = match self.prepare(&row).await {
+                Ok(prepared) => prepared,
+                Err(error) => return self.postpone(&row, error).await,
+            };
             let single_use = matches!(&credential, Credential::OAuth2 { refresh_token: Some(_), .. });
             let lease = lease_on(&row);
             let mut work = self.begin(PERMIT).await?;
@@ -222,6 +223,27 @@ impl Engine {
             drop(work);
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// What a refresh needs, before anything is leased or sent.
+    async fn prepare(&self, row: &Authorization) -> Result<(Ground, Credential, Bounds)> {
+        let ground = self.ground_of_authorization(row).await?;
+        let (credential, bounds) =
+            Credential::open(self.keyring(), &row.organization_id, &row.id, &row.credential)?;
+        ground.check_endpoints(&bounds, &row.attributes)?;
+        Ok((ground, credential, bounds))
+    }
+
+    /// What cannot be refreshed as it is configured must not stand first in everybody's queue for ever.
+    async fn postpone(&self, row: &Authorization, error: Error) -> Result<Outcome> {
+        if error.code == Code::Unavailable {
+            return Err(error);
+        }
+        let now = clock::now();
+        let mut work = self.begin(PERMIT).await?;
+        work.postpone_refresh(&lease_on(row), now.plus(LONGEST_PAUSE), &error.detail, now).await?;
+        work.commit().await?;
+        Ok(Outcome::from(error))
     }
 
     /// The refresh itself. The presentation has been counted.
@@ -437,7 +459,8 @@ fn sort(error: ExchangeError) -> Presented {
             let failed = Outcome::Failed {
                 code: error.code,
                 detail: error.detail,
-                retry_after: error.retry_after.or(Some(pause.as_secs().max(1))),
+                // When the next try comes here, whatever the service said.
+                retry_after: Some(pause.as_secs().max(1)),
             };
             Presented::Unspent { failed, pause }
         }

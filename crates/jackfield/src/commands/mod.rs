@@ -1,4 +1,13 @@
-//! One file a command.
+//! One file a command, or a family of them.
 
+pub mod account;
+pub mod authorizations;
+pub mod authorize;
+pub mod connections;
+pub mod connectors;
+pub mod demo;
+pub mod doctor;
 pub mod init;
+pub mod invoke;
+pub mod pages;
 pub mod serve;

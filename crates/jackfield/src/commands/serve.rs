@@ -90,9 +90,10 @@ pub fn local_address(listener: &TcpListener) -> Result<SocketAddr> {
 pub async fn egress(settings: &Settings) -> Result<Egress> {
     let options = settings.egress();
     open::blocking(move || Egress::new(options)).await?.map_err(|error| match error {
-        EgressError::Roots(why) => {
-            Failure::new(format!("JACKFIELD_EGRESS_ROOTS: {} Name a file of certificates in PEM.", sentence(&why)))
-        }
+        EgressError::Roots(why) => Failure::new(format!(
+            "JACKFIELD_EGRESS_ROOTS: {} Name a file of certificates in PEM.",
+            sentence(&why)
+        )),
         error => Failure::new(sentence(&error.to_string())),
     })
 }
@@ -100,8 +101,7 @@ pub async fn egress(settings: &Settings) -> Result<Egress> {
 /// Resolves when the process is asked to stop. Asked a second time, it stops at once.
 pub fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
     let listen = |kind| signal(kind).map_err(|e| Failure::new(format!("Signals cannot be heard: {e}.")));
-    let (mut terminate, mut interrupt) =
-        (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}

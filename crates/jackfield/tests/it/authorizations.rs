@@ -3,18 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse as _, Redirect, Response};
 use jackfield_sandbox::{ADA_API_KEY, ADA_PASSWORD, Fault, LIN_API_KEY, Options, Place};
 use jackfield_testkit::browser::Browser;
 use serde_json::{Value, json};
 
-use crate::journey::{
-    authorization, authorize_as, bring, caller, consent, flow, held, statuses, to_consent, until,
-};
+use crate::journey::{authorization, authorize_as, bring, caller, consent, flow, held, statuses, to_consent};
 use crate::support::{Answer, Home, Server, consenting, sandbox};
+use crate::world::{Asked, Service, until};
 
 async fn authorize(server: &Server, connection: &str, body: Value) -> Answer {
     server.post(&format!("/v1/connections/{connection}/authorizations"), body).await
@@ -83,7 +78,10 @@ async fn typed_credentials_are_named_and_proven() {
         .expect(422);
 
     let view = typed(&server, &connection, key(ADA_API_KEY)).await;
-    assert_eq!((&view["account_name"], &view["status"]), (&json!("ada@sandbox.example"), &json!("connected")));
+    assert_eq!(
+        (&view["account_name"], &view["status"]),
+        (&json!("ada@sandbox.example"), &json!("connected"))
+    );
     assert_eq!((&view["scopes"], &view["expires_at"]), (&json!([]), &Value::Null));
     assert_eq!(authorization(&server, &connection, &view["id"]).await, view);
     assert_eq!(caller(&server, &connection, "development").await, "ada@sandbox.example");
@@ -97,7 +95,9 @@ async fn typed_credentials_are_named_and_proven() {
     let basic = |user: &str, password: &str| json!({"credentials": {"username": user, "password": password}});
     let answer = authorize(&server, &connection, basic("a:b", "x")).await;
     assert_eq!(answer.fields(), ["credentials.username"], "{}", answer.text);
-    authorize(&server, &connection, basic("ada@sandbox.example", "wrong")).await.problem(422, "credential_rejected");
+    authorize(&server, &connection, basic("ada@sandbox.example", "wrong"))
+        .await
+        .problem(422, "credential_rejected");
     nothing_stored(&server, &connection).await;
     typed(&server, &connection, basic("ada@sandbox.example", ADA_PASSWORD)).await;
     assert_eq!(caller(&server, &connection, "stage").await, "ada@sandbox.example");
@@ -126,7 +126,10 @@ async fn typed_credentials_are_named_and_proven() {
     typed(&server, &connection, json!({ "credentials": credentials })).await;
     let echo = json!({"method": "GET", "url": "/echo?account_id=9999", "environment": "production"});
     let seen = server.invoke(&connection, echo).await.expect(200)["body"].clone();
-    assert_eq!((&seen["headers"]["x-key"], &seen["query"]["account_id"]), (&json!("Key a secret"), &json!("1234")));
+    assert_eq!(
+        (&seen["headers"]["x-key"], &seen["query"]["account_id"]),
+        (&json!("Key a secret"), &json!("1234"))
+    );
     assert_eq!(seen["headers"]["cookie"], "session=s1");
 }
 
@@ -161,7 +164,8 @@ async fn a_client_acts_for_itself_or_nobody_has_to() {
     assert_eq!(me["status"], 200, "{me}");
     assert_eq!(sandbox.handle.counters().grants["client_credentials"], 4);
 
-    let open = json!({"name": "Open", "base_url": format!("{}/api/v1", sandbox.url), "auth": {"type": "none"}});
+    let open =
+        json!({"name": "Open", "base_url": format!("{}/api/v1", sandbox.url), "auth": {"type": "none"}});
     let link = server.connector(open).await;
     let connection = server.connection(json!({"connector": link, "name": "Open"})).await;
     let answer = authorize(&server, &connection, json!({"credentials": {"x": "y"}})).await;
@@ -228,7 +232,11 @@ async fn accounts_have_names() {
         let renamed = server.api("PATCH", &path, json!({"account_name": "Books"})).await.expect(200);
         assert_eq!((&renamed["account_name"], &renamed["id"]), (&json!("Books"), &given["id"]));
         assert_eq!(authorization(&server, &connection, &given["id"]).await, renamed);
-        assert_eq!(typed(&server, &second, named(odd)).await["account_name"], odd, "the old name is free again");
+        assert_eq!(
+            typed(&server, &second, named(odd)).await["account_name"],
+            odd,
+            "the old name is free again"
+        );
         server.api("PATCH", &path, json!({"account_name": "x", "owner": "y"})).await.expect(422);
 
         // Nobody says whose it is: the next free number.
@@ -314,7 +322,10 @@ async fn environments_share_an_authorization_or_have_their_own() {
     }
 
     // From one each to one for all: every environment has one, and they are the same.
-    server.api("PATCH", &format!("/v1/connections/{own}"), json!({"same_authorization": true})).await.expect(200);
+    server
+        .api("PATCH", &format!("/v1/connections/{own}"), json!({"same_authorization": true}))
+        .await
+        .expect(200);
     let mut who = Vec::new();
     for environment in ["development", "stage", "production"] {
         who.push(caller(&server, &own, environment).await);
@@ -337,10 +348,13 @@ async fn a_second_account_takes_over_and_the_first_can_be_switched_back() {
             }
             body
         };
-        let bound = if same { json!(["development", "stage", "production"]) } else { json!(["stage", "production"]) };
+        let bound =
+            if same { json!(["development", "stage", "production"]) } else { json!(["stage", "production"]) };
         let first = typed(&server, &connection, with(ADA_API_KEY)).await;
         // A second one that is refused leaves the first in its place.
-        authorize(&server, &connection, with("sbx_key_wrong_0123456789")).await.problem(422, "credential_rejected");
+        authorize(&server, &connection, with("sbx_key_wrong_0123456789"))
+            .await
+            .problem(422, "credential_rejected");
         assert_eq!(caller(&server, &connection, "production").await, "ada@sandbox.example");
         assert_eq!(authorization(&server, &connection, &first["id"]).await["environments"], bound);
 
@@ -360,7 +374,9 @@ async fn a_second_account_takes_over_and_the_first_can_be_switched_back() {
         let stage = if same { "ada" } else { "lin" };
         assert_eq!(caller(&server, &connection, "stage").await, format!("{stage}@sandbox.example"));
 
-        for wrong in [json!({"authorization": "aut_00000000000000000000000000"}), json!({"authorization": ""})] {
+        for wrong in
+            [json!({"authorization": "aut_00000000000000000000000000"}), json!({"authorization": ""})]
+        {
             let answer = server.api("PUT", &switch, wrong).await;
             answer.problem(422, "invalid_input");
             assert_eq!(answer.fields(), ["authorization"]);
@@ -410,7 +426,9 @@ async fn what_is_revoked_serves_no_more() {
         nothing_stored(&server, &connection).await;
 
         // Whatever the service says to it.
-        for fault in [Fault::Status(500), Fault::OAuthError("unsupported_token_type".to_owned()), Fault::Reset] {
+        for fault in
+            [Fault::Status(500), Fault::OAuthError("unsupported_token_type".to_owned()), Fault::Reset]
+        {
             let view = server.authorize(&connection, json!({})).await;
             sandbox.handle.set_fault_at(Place::Revoke, fault, None);
             let before = revocations();
@@ -450,7 +468,10 @@ async fn what_is_revoked_serves_no_more() {
         let last = server.authorize(&connection, json!({"account_name": "Last"})).await;
         server.api("DELETE", &path_of(&connection, &first), Value::Null).await.expect(204);
         assert_eq!(caller(&server, &connection, "production").await, "ada@sandbox.example");
-        assert_eq!(authorization(&server, &connection, &last["id"]).await["environments"].as_array().unwrap().len(), 3);
+        assert_eq!(
+            authorization(&server, &connection, &last["id"]).await["environments"].as_array().unwrap().len(),
+            3
+        );
     }
 }
 
@@ -548,7 +569,8 @@ async fn an_account_can_be_used_again() {
     let home = Home::sqlite();
     let sandbox = consenting().await;
     let server = home.start();
-    let connection = server.sandbox_connection(&sandbox, "sandbox", json!({"scopes": ["profile", "vendors:read"]})).await;
+    let connection =
+        server.sandbox_connection(&sandbox, "sandbox", json!({"scopes": ["profile", "vendors:read"]})).await;
     let view = server.authorize(&connection, json!({})).await;
     let make = async |name: &str, more: Value| {
         let mut new = json!({"name": name, "scopes": ["vendors:read", "profile"]});
@@ -584,7 +606,9 @@ async fn an_account_can_be_used_again() {
     let mut parameters = sandbox.handle.connector_parameters("sandbox");
     parameters["client_secret"] = "another-secret".into();
     let parted = make("Parted", json!({ "parameters": parameters })).await;
-    let foreign = server.sandbox_connection(&sandbox, "sandbox_company", json!({"scopes": ["profile", "vendors:read"]})).await;
+    let foreign = server
+        .sandbox_connection(&sandbox, "sandbox_company", json!({"scopes": ["profile", "vendors:read"]}))
+        .await;
     for connection in [&wider, &narrower, &parted, &foreign] {
         assert_eq!(reusable(connection).await, Vec::<Value>::new(), "{connection}");
         let answer = authorize(&server, connection, json!({"reuse": view["id"]})).await;
@@ -605,7 +629,8 @@ async fn scopes_that_are_missing_are_shown() {
     let server = home.start();
     let all = json!(["profile", "vendors:read", "vendors:write"]);
     let connection = server.sandbox_connection(&sandbox, "sandbox", json!({ "scopes": all })).await;
-    let ended = authorize_as(&server, &connection, "Ada", Some(&["profile", "vendors:read"]), json!({})).await;
+    let ended =
+        authorize_as(&server, &connection, "Ada", Some(&["profile", "vendors:read"]), json!({})).await;
     let view = authorization(&server, &connection, &ended["authorization"]).await;
     assert_eq!(view["scopes"], json!(["profile", "vendors:read"]));
     assert_eq!(view["missing_scopes"], json!(["vendors:write"]));
@@ -655,25 +680,19 @@ async fn scopes_that_are_missing_are_shown() {
 
 // ---- A service with habits of its own ----
 
-/// A service that answers as it is told, and remembers what it was asked.
-#[derive(Clone, Default)]
-struct Odd(Arc<Mutex<Habits>>);
-
-#[derive(Default)]
-struct Habits {
-    url: String,
-    /// content type and body of the next token answers; the last one stays
-    answers: Vec<(String, String)>,
+/// What the service does next, and what it was asked.
+#[derive(Clone)]
+struct Odd {
+    service: Arc<Service>,
+    /// content type and body of the token answers
+    answer: Arc<Mutex<(&'static str, String)>>,
     /// more parameters of the callback
-    callback: Vec<(String, String)>,
-    /// requests: method, path, query, headers, body
-    seen: Vec<Seen>,
+    callback: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
 }
 
-#[derive(Clone, Debug)]
+/// A request, taken apart.
 struct Seen {
     method: String,
-    path: String,
     query: BTreeMap<String, String>,
     headers: BTreeMap<String, String>,
     form: BTreeMap<String, String>,
@@ -686,66 +705,59 @@ fn pairs(text: &str) -> BTreeMap<String, String> {
 
 impl Odd {
     async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let odd = Self::default();
-        odd.0.lock().unwrap().url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(Self::answer).with_state(odd.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        odd
+        let answer = Arc::new(Mutex::new(("application/json", String::new())));
+        let callback = Arc::new(Mutex::new(Vec::new()));
+        let (says, comes_back) = (Arc::clone(&answer), Arc::clone(&callback));
+        let service = Service::start(move |asked| {
+            let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+            match path {
+                "/authorize" => {
+                    let query = pairs(query);
+                    let mut back = reqwest::Url::parse(&query["redirect_uri"]).unwrap();
+                    let state = ("state", query["state"].as_str());
+                    back.query_pairs_mut()
+                        .extend_pairs([("code", "the-code"), state])
+                        .extend_pairs(comes_back.lock().unwrap().iter());
+                    (302, "text/html", back.into())
+                }
+                "/token" => {
+                    let (kind, body) = says.lock().unwrap().clone();
+                    (200, kind, body)
+                }
+                _ => (200, "application/json", json!({"login": "octocat", "id": 42}).to_string()),
+            }
+        });
+        Self { service: Arc::new(service.await), answer, callback }
     }
 
     fn url(&self) -> String {
-        self.0.lock().unwrap().url.clone()
+        self.service.url.clone()
     }
 
-    fn says(&self, kind: &str, body: impl ToString) {
-        self.0.lock().unwrap().answers = vec![(kind.to_owned(), body.to_string())];
+    fn says(&self, kind: &'static str, body: &str) {
+        *self.answer.lock().unwrap() = (kind, body.to_owned());
     }
 
     fn says_json(&self, body: &Value) {
-        self.says("application/json", body);
+        self.says("application/json", &body.to_string());
     }
 
-    fn comes_back_with(&self, name: &str, value: &str) {
-        self.0.lock().unwrap().callback.push((name.to_owned(), value.to_owned()));
+    fn comes_back_with(&self, name: &'static str, value: &'static str) {
+        self.callback.lock().unwrap().push((name, value));
     }
 
-    fn seen(&self, path: &str) -> Vec<Seen> {
-        self.0.lock().unwrap().seen.iter().filter(|seen| seen.path == path).cloned().collect()
-    }
-
+    /// The last request for a path.
     fn last(&self, path: &str) -> Seen {
-        self.seen(path).pop().unwrap_or_else(|| panic!("nobody asked for {path}"))
-    }
-
-    async fn answer(State(odd): State<Self>, request: Request) -> Response {
-        let (parts, body) = request.into_parts();
-        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-        let body = String::from_utf8_lossy(&body).into_owned();
-        let query = pairs(parts.uri.query().unwrap_or(""));
-        let path = parts.uri.path().to_owned();
-        let headers = parts
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("?").to_owned()))
-            .collect();
-        let form = pairs(&body);
-        let method = parts.method.to_string();
-        let mut habits = odd.0.lock().unwrap();
-        habits.seen.push(Seen { method, path: path.clone(), query: query.clone(), headers, form, body });
-        match path.as_str() {
-            "/authorize" => {
-                let mut back = reqwest::Url::parse(&query["redirect_uri"]).unwrap();
-                back.query_pairs_mut().append_pair("code", "the-code").append_pair("state", &query["state"]);
-                back.query_pairs_mut().extend_pairs(&habits.callback);
-                Redirect::to(back.as_str()).into_response()
-            }
-            "/token" => {
-                let answer =
-                    if habits.answers.len() > 1 { habits.answers.remove(0) } else { habits.answers[0].clone() };
-                Response::builder().header("content-type", answer.0).body(Body::from(answer.1)).unwrap()
-            }
-            _ => axum::Json(json!({"path": path, "login": "octocat", "id": 42})).into_response(),
+        let of_path = |asked: &Asked| asked.target.split('?').next() == Some(path);
+        let asked = self.service.asked().into_iter().rfind(of_path);
+        let asked = asked.unwrap_or_else(|| panic!("nobody asked for {path}"));
+        let headers = asked.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        Seen {
+            method: asked.method,
+            query: pairs(asked.target.split_once('?').map_or("", |(_, query)| query)),
+            headers: headers.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect(),
+            form: pairs(&asked.body),
+            body: asked.body,
         }
     }
 }
@@ -785,7 +797,10 @@ async fn services_with_habits_of_their_own_are_understood() {
     };
 
     // A form-encoded answer with commas between scopes, without a type and an expiry, as GitHub's.
-    odd.says("application/x-www-form-urlencoded; charset=utf-8", "access_token=tok%2B1&scope=repo%2Cgist&token_type=");
+    odd.says(
+        "application/x-www-form-urlencoded; charset=utf-8",
+        "access_token=tok%2B1&scope=repo%2Cgist&token_type=",
+    );
     let document = odd_connector(
         &odd,
         "Comma",
@@ -800,7 +815,10 @@ async fn services_with_habits_of_their_own_are_understood() {
     assert_eq!((&view["scopes"], &view["missing_scopes"]), (&json!(["repo", "gist"]), &json!(["user"])));
     assert_eq!((&view["expires_at"], &view["account_name"]), (&Value::Null, &json!("octocat")));
     let asked = odd.last("/authorize");
-    assert_eq!((asked.query["scope"].as_str(), asked.query["access_type"].as_str()), ("repo,gist,user", "offline"));
+    assert_eq!(
+        (asked.query["scope"].as_str(), asked.query["access_type"].as_str()),
+        ("repo,gist,user", "offline")
+    );
     assert_eq!(asked.query["code_challenge_method"], "S256");
     let exchange = odd.last("/token");
     assert_eq!((exchange.method.as_str(), exchange.form["code"].as_str()), ("POST", "the-code"));
@@ -836,9 +854,8 @@ async fn services_with_habits_of_their_own_are_understood() {
     let view = server.authorize(&connection, json!({})).await;
     assert_eq!(view["attributes"]["callback.realmId"], "4620/816");
     let life = |name: &str| view[name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    assert_eq!(life("expires_at").duration_since(life("created_at")).as_secs().clamp(7100, 7200), {
-        life("expires_at").duration_since(life("created_at")).as_secs()
-    });
+    let seconds = life("expires_at").duration_since(life("created_at")).as_secs();
+    assert!((6000..=7200).contains(&seconds), "{view}");
     let asked = odd.last("/authorize");
     assert_eq!(asked.query["client_key"], "the-client");
     assert!(!asked.query.contains_key("client_id") && !asked.query.contains_key("code_challenge"));
@@ -853,7 +870,9 @@ async fn services_with_habits_of_their_own_are_understood() {
     assert!(!called.headers.contains_key("authorization"));
 
     // The token endpoint is asked by GET, and answers to a refresh without a new refresh token.
-    odd.says_json(&json!({"access_token": "got-1", "refresh_token": "r-9", "expires_in": 1, "token_type": "MAC"}));
+    odd.says_json(
+        &json!({"access_token": "got-1", "refresh_token": "r-9", "expires_in": 1, "token_type": "MAC"}),
+    );
     let document = odd_connector(
         &odd,
         "Get",
@@ -864,10 +883,13 @@ async fn services_with_habits_of_their_own_are_understood() {
     let view = server.authorize(&connection, json!({})).await;
     assert_eq!(view["account_name"], "Get account 1");
     let exchange = odd.last("/token");
-    assert_eq!((exchange.method.as_str(), exchange.query["code"].as_str(), exchange.body.as_str()), ("GET", "the-code", ""));
+    assert_eq!(
+        (exchange.method.as_str(), exchange.query["code"].as_str(), exchange.body.as_str()),
+        ("GET", "the-code", "")
+    );
     odd.says("text/plain", "access_token=got-2&expires_in=3600");
-    get(&connection, "/things").await;
     let refresh = until("the refresh", async || {
+        get(&connection, "/things").await;
         Some(odd.last("/token")).filter(|seen| seen.query["grant_type"] == "refresh_token")
     })
     .await;
@@ -883,7 +905,9 @@ async fn services_with_habits_of_their_own_are_understood() {
     assert!(ended["error"]["detail"].as_str().unwrap().contains("bad_verification_code"), "{ended}");
 
     // Nothing that was presented stands in what people are told.
-    odd.says_json(&json!({"error": "invalid_client", "error_description": "no the-code with the-secret-of-the-client"}));
+    odd.says_json(
+        &json!({"error": "invalid_client", "error_description": "no the-code with the-secret-of-the-client"}),
+    );
     let brought = bring(&server, &connection, json!({})).await;
     let page = brought.arrive().await;
     let ended = flow(&server, &brought.id).await;

@@ -74,7 +74,8 @@ async fn bodies_go_as_they_are_described_and_replies_are_described_as_they_come(
         assert_eq!((seen.text(), seen.all("content-type")), (wire, vec![kind]), "{encoding:?}");
         assert_eq!(seen.all("content-length"), [wire.len().to_string()], "{encoding:?}");
     }
-    let call = json!({"method": "PUT", "url": "x", "body": {"f": part, "n": "v"}, "body_encoding": "multipart"});
+    let call =
+        json!({"method": "PUT", "url": "x", "body": {"f": part, "n": "v"}, "body_encoding": "multipart"});
     called(&server, &link, call).await;
     let seen = upstream.take().remove(0);
     let boundary = seen.header("content-type").unwrap().split_once("boundary=").unwrap().1.to_owned();
@@ -183,8 +184,19 @@ async fn the_credential_arrives_at_its_place_and_the_callers_never_does() {
     assert_eq!(seen.all("cookie"), ["a=1; sid=evil; b=2"]);
     let text = format!("{:?}", seen.headers).to_lowercase().replace("sid=evil", "");
     for gone in [
-        "evil", "x-named", "keep-alive", "proxy-", "\"te\"", "trailer", "transfer-encoding", "upgrade", "content-length",
-        "expect", "jackfield", "authorization", "\"connection\"",
+        "evil",
+        "x-named",
+        "keep-alive",
+        "proxy-",
+        "\"te\"",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "expect",
+        "jackfield",
+        "authorization",
+        "\"connection\"",
     ] {
         assert!(!text.contains(gone), "{gone}: {text}");
     }
@@ -225,7 +237,8 @@ async fn the_credential_arrives_at_its_place_and_the_callers_never_does() {
         {"name": "site", "required": false, "in": "query", "as": "site"},
     ]);
     let mut several = document("Several", fields(several));
-    several["parameters"] = json!([{"name": "tenant", "required": true, "in": "header", "as": "X-Tenant", "prefix": "t-"}]);
+    several["parameters"] =
+        json!([{"name": "tenant", "required": true, "in": "header", "as": "X-Tenant", "prefix": "t-"}]);
     let connector = server.connector(several).await;
     let new = json!({"connector": connector, "name": "Several", "parameters": {"tenant": "7"}});
     let several = server.connection(new).await;
@@ -257,8 +270,11 @@ async fn a_call_goes_where_the_connector_allows_and_nowhere_else() {
     let home = Home::sqlite();
     let server = home.start();
     let answer = |request: &Message| json_reply(&json!({"target": request.target()}));
-    let (first, second, foreign) =
-        (Upstream::answering(answer).await, Upstream::answering(answer).await, Upstream::answering(answer).await);
+    let (first, second, foreign) = (
+        Upstream::answering(answer).await,
+        Upstream::answering(answer).await,
+        Upstream::answering(answer).await,
+    );
     let base = format!("{}/v1/", first.url);
     let document = keyed("Places", &base, &[&first.host(), &second.host()]);
     let link = connected(&server, document, key()).await;
@@ -355,12 +371,21 @@ async fn redirects_are_followed_within_the_hosts_and_the_credential_goes_no_furt
             _ => json_reply(&json!({"end": true})),
         }
     };
-    let (first, second, foreign) =
-        (Upstream::answering(answer).await, Upstream::answering(answer).await, Upstream::answering(answer).await);
+    let (first, second, foreign) = (
+        Upstream::answering(answer).await,
+        Upstream::answering(answer).await,
+        Upstream::answering(answer).await,
+    );
     let document = keyed("Hops", &first.url, &[&first.host(), &second.host()]);
     let link = connected(&server, document, key()).await;
 
-    for url in ["/hops/5".to_owned(), format!("/to?{}/end", second.url), "/status/301".into(), "/status/303".into(), "/status/308".into()] {
+    for url in [
+        "/hops/5".to_owned(),
+        format!("/to?{}/end", second.url),
+        "/status/301".into(),
+        "/status/303".into(),
+        "/status/308".into(),
+    ] {
         let answer = called(&server, &link, json!({ "url": url })).await;
         assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &json!({"end": true})), "{url}");
     }
@@ -390,7 +415,10 @@ async fn redirects_are_followed_within_the_hosts_and_the_credential_goes_no_furt
     // What cannot be read is not followed.
     for to in [format!("http://user:pw@{}/", second.host()), "http://".to_owned()] {
         let answer = server.invoke(&link, json!({"url": format!("/to?{to}")})).await;
-        assert!((400..600).contains(&answer.status) && answer.headers.contains_key("jackfield-error"), "{to}");
+        assert!(
+            (400..600).contains(&answer.status) && answer.headers.contains_key("jackfield-error"),
+            "{to}"
+        );
     }
     assert!(foreign.seen().is_empty() && second.seen().is_empty());
     // Neither is what is no redirect to anywhere.
@@ -686,7 +714,10 @@ async fn calls_are_recorded_without_query_and_secrets() {
         ]
     );
     let first = &calls[3];
-    assert_eq!(first["request_id"].as_str().unwrap(), answer.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(
+        first["request_id"].as_str().unwrap(),
+        answer.headers["jackfield-request-id"].to_str().unwrap()
+    );
     assert_eq!(first["environment"], "production");
     assert!(first["authorization"].is_string() && first["principal"].is_string() && first["at"].is_string());
     assert!(first["duration_ms"].as_f64().unwrap() > 0.0);

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::journey::{
     Brought, authorization, authorize_as, bring, bring_by, caller, flow, free_port, held, statuses,
-    to_consent, until,
+    to_consent,
 };
 use crate::support::{Answer, Home, Server, consenting, sandbox};
+use crate::world::until;
 
 /// How often the token endpoint was asked.
 fn exchanges(sandbox: &Running) -> u64 {
@@ -78,7 +79,7 @@ async fn a_person_signs_in_and_consents() {
     let view = authorization(&server, &connection, &ended["authorization"]).await;
     assert_eq!(view["account_name"], "lin@sandbox.example");
     assert_eq!(view["connector"], "sandbox");
-    assert_eq!(view["owner"], me["member"]["id"]);
+    assert_eq!(view["owner"], me["id"]);
     assert_eq!(view["environments"], json!(["development", "stage", "production"]));
     assert_eq!(view["scopes"], json!(["profile", "vendors:read"]), "the default scopes");
     assert_eq!(view["missing_scopes"], json!([]));
@@ -219,7 +220,10 @@ async fn a_code_that_arrives_late_is_never_exchanged() {
             (now["state"] != "pending").then_some(now)
         })
         .await;
-        assert_eq!((&expired["state"], &expired["error"]["code"]), (&json!("expired"), &json!("flow_expired")));
+        assert_eq!(
+            (&expired["state"], &expired["error"]["code"]),
+            (&json!("expired"), &json!("flow_expired"))
+        );
         assert_eq!(expired["start_url"], Value::Null);
         let page = brought.arrive().await;
         refused(&page);
@@ -346,7 +350,20 @@ async fn a_callback_is_believed_from_the_flows_own_browser_alone() {
             ("unknown", brought.callback_with(&[(word, Some("nobody-knows-this-state"))])),
             ("empty", brought.callback_with(&[(word, Some(""))])),
             ("missing", brought.callback_with(&[(word, None)])),
-            ("the other flow's", brought.callback_with(&[(word, other.page.location().unwrap().query_pairs().find(|(n, _)| n == word).map(|(_, v)| v.into_owned()).as_deref())])),
+            (
+                "the other flow's",
+                brought.callback_with(&[(
+                    word,
+                    other
+                        .page
+                        .location()
+                        .unwrap()
+                        .query_pairs()
+                        .find(|(n, _)| n == word)
+                        .map(|(_, v)| v.into_owned())
+                        .as_deref(),
+                )]),
+            ),
             ("twice", format!("{}&{word}=x", brought.callback)),
             ("error twice", format!("{}&error=a&error=b", brought.callback)),
             ("code twice", format!("{}&code=x&code=y", brought.callback)),
@@ -510,8 +527,7 @@ async fn the_answer_must_name_the_issuer() {
     }
     // An error that names another issuer is not this service's either.
     let brought = bring(&server, &connection, json!({})).await;
-    let changes =
-        [("code", None), ("iss", Some("https://evil.example")), ("error", Some("access_denied"))];
+    let changes = [("code", None), ("iss", Some("https://evil.example")), ("error", Some("access_denied"))];
     let page = brought.browser.get(&brought.callback_with(&changes)).await.unwrap();
     mismatch(&brought, page, "an error").await;
 
@@ -554,7 +570,8 @@ async fn hostile_words_are_shown_as_words() {
     // A detail that is far too long, or holds what no page should.
     let brought = bring(&server, &connection, json!({})).await;
     let long = format!("{}\u{202e}\u{0}{}", "so ".repeat(2000), "x");
-    let changes = [("code", None), ("error", Some("server_error")), ("error_description", Some(long.as_str()))];
+    let changes =
+        [("code", None), ("error", Some("server_error")), ("error_description", Some(long.as_str()))];
     let page = brought.browser.get(&brought.callback_with(&changes)).await.unwrap();
     refused(&page);
     assert!(page.body.len() < 4000 && !page.body.contains('\u{202e}') && !page.body.contains('\0'));
@@ -698,10 +715,13 @@ async fn a_flow_does_what_was_asked_when_it_began() {
     let home = Home::sqlite();
     let sandbox = consenting().await;
     let server = home.start();
-    let connection = server.sandbox_connection(&sandbox, "sandbox", json!({"same_authorization": false})).await;
-    let brought = bring(&server, &connection, json!({"environments": ["stage"], "account_name": "Mine"})).await;
+    let connection =
+        server.sandbox_connection(&sandbox, "sandbox", json!({"same_authorization": false})).await;
+    let brought =
+        bring(&server, &connection, json!({"environments": ["stage"], "account_name": "Mine"})).await;
     // While the person is at the service, the name goes to somebody else and the scopes change.
-    let theirs = server.authorize(&connection, json!({"environments": ["production"], "account_name": "Mine"})).await;
+    let theirs =
+        server.authorize(&connection, json!({"environments": ["production"], "account_name": "Mine"})).await;
     let patch = json!({"scopes": ["profile"]});
     server.api("PATCH", &format!("/v1/connections/{connection}"), patch).await.expect(200);
     assert_eq!(brought.arrive().await.status, 200);
@@ -737,6 +757,9 @@ async fn a_callback_crosses_sites_with_its_cookie() {
     let posted = server.request("POST", path).header("cookie", format!("{}={}", cookie.name, cookie.value));
     let posted = Answer::of(posted.send().await.unwrap()).await;
     assert!((400..500).contains(&posted.status), "{}", posted.text);
-    assert_eq!((flow(&server, &brought.id).await["state"].clone(), exchanges(&sandbox)), (json!("pending"), 0));
+    assert_eq!(
+        (flow(&server, &brought.id).await["state"].clone(), exchanges(&sandbox)),
+        (json!("pending"), 0)
+    );
     assert_eq!(brought.arrive().await.status, 200);
 }

@@ -2,8 +2,6 @@
 
 #![allow(dead_code)] // each module uses its part
 
-use std::time::{Duration, Instant};
-
 use jackfield_testkit::browser::{Browser, Page};
 use serde_json::{Value, json};
 
@@ -12,18 +10,6 @@ use crate::support::Server;
 /// A port of loopback that nobody listens on at the moment.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Asks again and again until there is an answer.
-pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        if let Some(found) = ask().await {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "it did not come: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// A flow as its starter sees it.

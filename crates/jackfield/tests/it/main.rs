@@ -1,9 +1,18 @@
 //! Jackfield as its users meet it: the real binary, spoken to over HTTP and by its command line.
 
-mod support;
+mod authorizations;
 mod calls;
-mod upstream;
+mod crashes;
+mod flows;
+mod idempotency;
+mod interop;
+mod journey;
+mod manners;
+mod nodes;
 mod proxy;
 mod refresh;
-mod world;
 mod ssrf;
+mod start;
+mod support;
+mod upstream;
+mod world;

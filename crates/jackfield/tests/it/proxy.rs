@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::{Answer, Home, Server, consenting};
-use crate::upstream::{Message, Upstream, Wire, connected, eventually, json_reply, key, keyed, reply, to_upstream};
+use crate::upstream::{
+    Message, Upstream, Wire, connected, eventually, json_reply, key, keyed, reply, to_upstream,
+};
 
 const MIB: usize = 1024 * 1024;
 const WHOLE: usize = 32 * MIB;
@@ -71,7 +73,8 @@ async fn bodies_stream_both_ways() {
                 wire.send(reply(200, &[], length.to_string())).await;
                 return;
             }
-            wire.send(format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {WHOLE}\r\n\r\n")).await;
+            wire.send(format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {WHOLE}\r\n\r\n"))
+                .await;
             wire.send(piece(0, 1000)).await;
             down.notified().await;
             for at in (1000..WHOLE).step_by(MIB) {
@@ -120,9 +123,21 @@ async fn requests_and_answers_pass_as_they_are() {
     let upstream = Upstream::answering(|request| match request.target().split('?').next().unwrap() {
         "/base/204" => reply(204, &[], ""),
         "/base/304" => reply(304, &[("etag", "\"x\"")], ""),
-        "/base/head" => reply(200, &[("x-method", request.method())], if request.method() == "HEAD" { "" } else { "body" }),
+        "/base/head" => reply(
+            200,
+            &[("x-method", request.method())],
+            if request.method() == "HEAD" { "" } else { "body" },
+        ),
         "/base/sized" => b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 12345\r\n\r\n".to_vec(),
-        "/base/gzip" => reply(200, &[("content-encoding", "gzip"), ("content-type", "application/json"), ("vary", "accept-encoding")], b"\x1f\x8bno gzip at all"),
+        "/base/gzip" => reply(
+            200,
+            &[
+                ("content-encoding", "gzip"),
+                ("content-type", "application/json"),
+                ("vary", "accept-encoding"),
+            ],
+            b"\x1f\x8bno gzip at all",
+        ),
         "/base/teapot" => reply(
             418,
             &[
@@ -173,7 +188,14 @@ async fn requests_and_answers_pass_as_they_are() {
 
     // Path and query, byte for byte.
     for rest in [
-        "", "/", "/a//b/", "/a%2Fb%20c%7e", "/x?", "/x?a=1&&b=+%20%7E&a=%zz&c", "/x?q=[]{}|\\^`'!*()@:;,$~", "/x?url=http://a/../b",
+        "",
+        "/",
+        "/a//b/",
+        "/a%2Fb%20c%7e",
+        "/x?",
+        "/x?a=1&&b=+%20%7E&a=%zz&c",
+        "/x?q=[]{}|\\^`'!*()@:;,$~",
+        "/x?url=http://a/../b",
     ] {
         raw(&server, &head(&server, "GET", &format!("{link}{rest}")), b"").await;
         let seen = upstream.take();
@@ -196,7 +218,9 @@ async fn requests_and_answers_pass_as_they_are() {
     raw(&server, &format!("{}{smuggled}", head(&server, "GET", &format!("{link}/x"))), b"").await;
     let seen = upstream.take().remove(0);
     assert_eq!((seen.all("x-key"), seen.all("host")), (vec!["s3cret-key"], vec![upstream.host().as_str()]));
-    for (name, value) in [("x-stays", "yes"), ("cookie", "a=1"), ("accept-encoding", "br"), ("user-agent", "theirs")] {
+    for (name, value) in
+        [("x-stays", "yes"), ("cookie", "a=1"), ("accept-encoding", "br"), ("user-agent", "theirs")]
+    {
         assert_eq!(seen.all(name), [value]);
     }
     let text = format!("{:?}", seen.headers).to_lowercase();
@@ -212,9 +236,12 @@ async fn requests_and_answers_pass_as_they_are() {
     for gone in ["set-cookie", "jackfield-error", "strict-transport-security", "clear-site-data", "x-hop"] {
         assert!(teapot.header(gone).is_none(), "{gone}: {teapot:?}");
     }
-    assert!(teapot.header("x-request-id").is_some());
+    assert!(teapot.header("jackfield-request-id").is_some());
     let gzip = raw(&server, &head(&server, "GET", &path("gzip")), b"").await;
-    assert_eq!((gzip.header("content-encoding"), gzip.header("vary")), (Some("gzip"), Some("accept-encoding")));
+    assert_eq!(
+        (gzip.header("content-encoding"), gzip.header("vary")),
+        (Some("gzip"), Some("accept-encoding"))
+    );
     assert_eq!(gzip.body, b"\x1f\x8bno gzip at all");
     let empty = raw(&server, &head(&server, "GET", &path("204")), b"").await;
     assert_eq!((empty.status(), empty.body.len(), empty.header("content-length")), (204, 0, None));
@@ -223,7 +250,10 @@ async fn requests_and_answers_pass_as_they_are() {
     let moved = raw(&server, &head(&server, "GET", &path("302")), b"").await;
     assert_eq!((moved.status(), moved.header("location")), (302, Some("http://elsewhere.example/")));
     let failed = raw(&server, &head(&server, "GET", &path("500")), b"").await;
-    assert_eq!((failed.status(), failed.text(), failed.header("jackfield-error")), (500, "their fault", None));
+    assert_eq!(
+        (failed.status(), failed.text(), failed.header("jackfield-error")),
+        (500, "their fault", None)
+    );
 }
 
 #[tokio::test]
@@ -271,7 +301,9 @@ async fn own_failures_are_told_from_the_services() {
     let other = server.with_key(&stranger.key).api("GET", &path, Value::Null).await;
     other.problem(404, "not_found");
     let malformed = format!("{}x", server.key);
-    for (key, code) in [("", "unauthenticated"), ("nonsense", "key_malformed"), (&malformed, "key_malformed")] {
+    for (key, code) in
+        [("", "unauthenticated"), ("nonsense", "unauthenticated"), (&malformed, "key_malformed")]
+    {
         let answer = server.with_key(key).api("GET", &path, Value::Null).await;
         answer.problem(401, code);
         assert_eq!(answer.headers["www-authenticate"], "Bearer");
@@ -298,21 +330,28 @@ async fn events_arrive_one_by_one_and_a_leaving_caller_ends_it() {
                 left.lock().unwrap().push(ended);
                 return;
             }
-            wire.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n").await;
+            wire.send(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+            )
+            .await;
             for n in 1..=3 {
                 wire.send_chunk(format!("data: {n}\n\n").as_bytes()).await;
                 told.notified().await;
             }
             // Silent from here on; the end of the connection is all that can come.
             let ended = wire.some().await.is_empty();
-                left.lock().unwrap().push(ended);
+            left.lock().unwrap().push(ended);
         }
     })
     .await;
     let link = to_upstream(&server, "Events", &upstream).await;
 
     let mut wire = Wire::connect(&server.url).await;
-    wire.send(format!("{}accept: text/event-stream\r\n\r\n", head(&server, "GET", &format!("{link}/events")))).await;
+    wire.send(format!(
+        "{}accept: text/event-stream\r\n\r\n",
+        head(&server, "GET", &format!("{link}/events"))
+    ))
+    .await;
     assert_eq!(wire.head().await.unwrap().header("content-type"), Some("text/event-stream"));
     for n in 1..=3 {
         assert_eq!(wire.chunk().await.unwrap(), format!("data: {n}\n\n").as_bytes());

@@ -80,7 +80,9 @@ async fn try_connect(server: &Server, document: Value) -> Result<String, Answer>
     let parameters = json!({"client_id": "c", "client_secret": "s"});
     let oauth = made.json()["auth"]["type"].as_str().unwrap().starts_with("oauth2");
     let parameters = if oauth { parameters } else { json!({}) };
-    let made = server.post("/v1/connections", json!({"connector": link, "name": link, "parameters": parameters})).await;
+    let made = server
+        .post("/v1/connections", json!({"connector": link, "name": link, "parameters": parameters}))
+        .await;
     if made.status == 201 { Ok(made.json()["link_name"].as_str().unwrap().to_owned()) } else { Err(made) }
 }
 
@@ -112,7 +114,10 @@ async fn without_an_allowance_nothing_inside_is_reached() {
                 authorize(&server, &link, json!({})).await.expect(201);
                 let answer = server.invoke(&link, json!({"url": "/x"})).await;
                 let problem = answer.problem(403, "address_not_allowed");
-                assert!(problem["detail"].as_str().unwrap().contains("JACKFIELD_EGRESS_ALLOW") || ODD.contains(host));
+                assert!(
+                    problem["detail"].as_str().unwrap().contains("JACKFIELD_EGRESS_ALLOW")
+                        || ODD.contains(host)
+                );
                 let proxied = server.request("GET", &format!("/v1/proxy/{link}/x")).send().await.unwrap();
                 Answer::of(proxied).await.problem(403, "address_not_allowed");
             }

@@ -46,8 +46,7 @@ impl Upstream {
         let log = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(talk(Wire { stream, rest: Vec::new() }, Arc::clone(&log)));
+                tokio::spawn(talk(Wire::accept(&listener).await, Arc::clone(&log)));
             }
         });
         Self { port, url: format!("http://127.0.0.1:{port}"), seen, task }
@@ -135,6 +134,10 @@ impl Wire {
     pub async fn connect(url: &str) -> Self {
         let address = url.strip_prefix("http://").unwrap().trim_end_matches('/');
         Self { stream: TcpStream::connect(address).await.unwrap(), rest: Vec::new() }
+    }
+
+    pub async fn accept(listener: &TcpListener) -> Self {
+        Self { stream: listener.accept().await.unwrap().0, rest: Vec::new() }
     }
 
     /// Whether it went out as far as can be seen from here.

@@ -1,14 +1,10 @@
-//! What the tests about refresh, crashes, nodes and secrets share: waiting with a deadline, and a service whose answers a test decides.
+//! What the tests about refresh, crashes, nodes and starts share: waiting with a deadline, and connections at a Sandbox.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jackfield_sandbox::{Fault, Options, Place, Running};
 use jackfield_testkit::browser::Browser;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::{Answer, Server, sandbox};
 
@@ -120,110 +116,6 @@ pub fn presentations(sandbox: &Running) -> Vec<u32> {
 /// The token endpoint's refreshes, for a fault.
 pub fn at_refresh() -> Place {
     Place::Grant("refresh_token".to_owned())
-}
-
-/// What the test's own service was asked.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
-    /// path and query
-    pub target: String,
-    pub head: String,
-    pub body: String,
-}
-
-impl Asked {
-    /// A field of a form body.
-    pub fn field(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.body.as_bytes())
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.into_owned())
-    }
-}
-
-/// What it answers: status, content type, body.
-pub type Told = (u16, &'static str, String);
-
-/// A service that answers as a test says, and remembers what it was asked.
-pub struct Service {
-    pub url: String,
-    asked: Arc<Mutex<VecDeque<Asked>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Service {
-    pub async fn start(answer: impl Fn(&Asked) -> Told + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(VecDeque::new()));
-        let (answer, seen) = (Arc::new(answer), Arc::clone(&asked));
-        let task = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&answer), Arc::clone(&seen)));
-            }
-        });
-        Self { url, asked, task }
-    }
-
-    /// Everything it was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().iter().cloned().collect()
-    }
-
-    /// The host as connectors name it.
-    pub fn host(&self) -> &str {
-        self.url.trim_start_matches("http://")
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn converse(
-    mut stream: TcpStream,
-    answer: Arc<impl Fn(&Asked) -> Told>,
-    seen: Arc<Mutex<VecDeque<Asked>>>,
-) {
-    let mut bytes = Vec::new();
-    let (head, length) = loop {
-        if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            bytes.drain(..end + 4);
-            let length = head
-                .lines()
-                .filter_map(|line| line.split_once(':'))
-                .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-                .map_or(0, |(_, length)| length.trim().parse().unwrap());
-            break (head, length);
-        }
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
-        }
-    };
-    while bytes.len() < length {
-        if stream.read_buf(&mut bytes).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let mut first = head.split(' ');
-    let asked = Asked {
-        method: first.next().unwrap_or_default().to_owned(),
-        target: first.next().unwrap_or_default().to_owned(),
-        body: String::from_utf8_lossy(&bytes).into_owned(),
-        head: head.clone(),
-    };
-    let (status, kind, body) = answer(&asked);
-    seen.lock().unwrap().push_back(asked);
-    let location = if status == 302 { format!("Location: {body}\r\n") } else { String::new() };
-    let text = format!(
-        "HTTP/1.1 {status} As told\r\nContent-Type: {kind}\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    let _ = stream.write_all(text.as_bytes()).await;
-    let _ = stream.shutdown().await;
 }
 
 /// Opens a start link to the end of its flow.

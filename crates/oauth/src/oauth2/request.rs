@@ -130,19 +130,22 @@ pub fn pushed_authorization_request(
     build("par_url", Some(client), &endpoint, parameters.to_vec(), moment)
 }
 
-/// Revokes a token (RFC 7009 §2.1). `hint` is `access_token` or `refresh_token`.
+/// Revokes a token (RFC 7009 §2.1). `hint` is `access_token` or `refresh_token`. `audience` is that of a client assertion: the token endpoint
+/// or the issuer, for the address of the revocation endpoint is not one that servers have to know themselves by (RFC 7523 §3, item 3).
 pub fn revocation_request(
     client: &Client<'_>,
     revoke_url: &str,
     token: &SecretString,
     hint: Option<&str>,
+    audience: &str,
     moment: &Moment<'_>,
 ) -> Result<Request<Bytes>, RequestError> {
     let mut parameters = vec![pair("token", token.expose_secret())];
     if let Some(hint) = hint {
         parameters.push(pair("token_type_hint", hint));
     }
-    build("revoke_url", Some(client), &plain_endpoint(revoke_url), parameters, moment)
+    let endpoint = TokenEndpoint { assertion_audience: Some(audience), ..plain_endpoint(revoke_url) };
+    build("revoke_url", Some(client), &endpoint, parameters, moment)
 }
 
 fn push_scope(parameters: &mut Parameters, scope: Option<&str>) {
@@ -187,7 +190,10 @@ fn assertion(
 
 /// RFC 6749 §2.3.1: id and secret are form-encoded (Appendix B) before they are joined.
 fn basic(client_id: &str, secret: &SecretString) -> HeaderValue {
-    let encode = |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+    // `~` stays: every decoder leaves it alone, and services that do not decode know it only so.
+    let encode = |text: &str| -> String {
+        form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace("%7E", "~")
+    };
     let joined = Zeroizing::new(format!("{}:{}", encode(client_id), encode(secret.expose_secret())));
     let header = Zeroizing::new(format!("Basic {}", STANDARD.encode(joined.as_bytes())));
     // Base64 is always a header value; the fallback is never taken.
@@ -346,6 +352,9 @@ mod tests {
         let value = basic("a:b c", &secret(" %&+\u{a3}\u{20ac}"));
         let decoded = STANDARD.decode(value.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
         assert_eq!(decoded, b"a%3Ab+c:+%25%26%2B%C2%A3%E2%82%AC");
+        let value = basic("id-1_2.3", &secret("a~b%7E"));
+        let decoded = STANDARD.decode(value.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
+        assert_eq!(decoded, b"id-1_2.3:a~b%257E");
     }
 
     #[test]
@@ -455,7 +464,7 @@ mod tests {
             let error = client_credentials_request(&public, &odd, None, &MOMENT).unwrap_err();
             assert_eq!(error, RequestError::Header { name: name.to_owned() });
         }
-        let error = revocation_request(&public, "ftp://x/", &secret("t"), None, &MOMENT).unwrap_err();
+        let error = revocation_request(&public, "ftp://x/", &secret("t"), None, "x", &MOMENT).unwrap_err();
         assert!(error.to_string().starts_with("revoke_url: "), "{error}");
     }
 
@@ -530,9 +539,14 @@ mod tests {
             "https://as.example/revoke",
             &secret("t"),
             Some("refresh_token"),
+            "https://as.example/token",
             &MOMENT,
         )
         .unwrap();
         assert_eq!(form(&request), pairs(&[("token", "t"), ("token_type_hint", "refresh_token")]));
+        let (url, audience) = ("https://as.example/revoke", "https://as.example/token");
+        let request = revocation_request(&jwt, url, &secret("t"), None, audience, &MOMENT).unwrap();
+        let (_, claims, ..) = open(get(&form(&request), "client_assertion").unwrap());
+        assert_eq!(claims["aud"], audience);
     }
 }

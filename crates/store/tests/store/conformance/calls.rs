@@ -46,3 +46,18 @@ async fn records_of_calls() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_records_at_once() {
+    on_both(async |store| {
+        // More than two statements of many rows take, and some over.
+        let calls: Vec<Call> =
+            (0..47).map(|n| call(ORG, &format!("call_{n:02}"), "mail", at(i64::from(n)))).collect();
+        change(&store, async |tx| tx.insert_calls(&calls.iter().collect::<Vec<_>>()).await).await;
+        let read = store.calls(ORG, "mail", "~", 99).await.unwrap();
+        let expected: Vec<Call> = calls.iter().rev().cloned().collect();
+        assert_eq!(format!("{read:?}"), format!("{expected:?}"));
+        change(&store, async |tx| tx.insert_calls(&[]).await).await;
+    })
+    .await;
+}

@@ -93,6 +93,18 @@ async fn a_lease_is_had_by_one() {
         }
         assert_eq!((winners, read(&store, "race").await.presented), (1, 1));
 
+        // What cannot be tried is put off, unless somebody is at it; due again when its time has come.
+        insert(&store, "odd").await;
+        let odd = lease("odd", 1, "one");
+        let postpone = async |lease: &Lease, now| {
+            change(&store, async |tx| tx.postpone_refresh(lease, at(30), "misfit", now).await).await
+        };
+        assert!(!postpone(&lease("odd", 2, "one"), NOW).await, "another version");
+        assert!(postpone(&odd, NOW).await);
+        assert!(!take(&store, &odd, at(29), true).await && take(&store, &odd, at(30), true).await);
+        assert!(!postpone(&odd, at(31)).await, "it is being refreshed");
+        assert_eq!(read(&store, "odd").await.refresh_error.as_deref(), Some("misfit"));
+
         // A change that was given up took nothing and counted nothing.
         insert(&store, "dropped").await;
         let mut tx = store.begin(PERMIT).await.unwrap();

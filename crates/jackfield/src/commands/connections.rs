@@ -1,0 +1,279 @@
+//! `jackfield connections …`.
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::{Map, Value, json};
+
+use crate::client::{Client, Reply, Server, path};
+use crate::commands::authorize::{self, Authorize};
+use crate::failure::Result;
+use crate::view::{Column, PageArgs, list, statuses, text, time};
+use crate::{input, say};
+
+#[derive(Args)]
+pub struct Connections {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the connections
+    List {
+        /// Only those of this connector
+        #[arg(long, value_name = "LINK_NAME")]
+        connector: Option<String>,
+        /// Only those of this level: system, admin or user
+        #[arg(long)]
+        level: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Show one connection
+    Get { connection: String },
+    /// Make a connection
+    Create(Create),
+    /// Change a connection; what is not named stays
+    Update(Update),
+    /// Delete a connection that nothing uses
+    Delete { connection: String },
+    /// Let a disabled connection be used again
+    Enable { connection: String },
+    /// Let nobody use a connection for the time being
+    Disable { connection: String },
+    /// Authorize a connection: with credentials, or in a browser
+    Authorize(Authorize),
+    /// List the recent calls through a connection
+    Calls {
+        connection: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// List the accounts you have authorized already that this connection could use
+    Reusable { connection: String },
+}
+
+#[derive(Args)]
+struct Create {
+    /// Link name of the connector
+    #[arg(long, value_name = "LINK_NAME")]
+    connector: String,
+    /// Display name
+    #[arg(long)]
+    name: String,
+    /// Permanent name in addresses; made of the name unless given
+    #[arg(long)]
+    link_name: Option<String>,
+    /// Who authorizes it: admin (for everybody) or user (each for himself)
+    #[arg(long)]
+    level: Option<String>,
+    /// A scope to ask for; again for more. The connector's default scopes unless given
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    #[command(flatten)]
+    parameters: Parameters,
+    /// Authorize each environment by itself
+    #[arg(long)]
+    separate_environments: bool,
+    /// Link name of an application that may use it; again for more. All unless given
+    #[arg(long = "application", value_name = "LINK_NAME")]
+    applications: Vec<String>,
+}
+
+#[derive(Args)]
+struct Update {
+    connection: String,
+    /// New display name
+    #[arg(long)]
+    name: Option<String>,
+    /// The scopes from now on; again for more
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    #[command(flatten)]
+    parameters: Parameters,
+    /// One authorization for all environments (true) or one each (false)
+    #[arg(long, value_name = "TRUE|FALSE")]
+    same_authorization: Option<bool>,
+    /// The applications that may use it from now on; again for more, * for all
+    #[arg(long = "application", value_name = "LINK_NAME")]
+    applications: Vec<String>,
+}
+
+#[derive(Args)]
+struct Parameters {
+    /// A value that the connector asks for, such as client_id=…; again for more
+    #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = input::pair)]
+    parameters: Vec<(String, String)>,
+    /// A file with such values as a JSON object; - for standard input. The place for secrets
+    #[arg(long = "parameters", value_name = "FILE")]
+    file: Option<String>,
+}
+
+impl Parameters {
+    fn read(&self) -> Result<Map<String, Value>> {
+        let mut all = self.file.as_deref().map(input::object).transpose()?.unwrap_or_default();
+        all.extend(self.parameters.iter().map(|(name, value)| (name.clone(), value.clone().into())));
+        Ok(all)
+    }
+}
+
+pub async fn run(args: Connections) -> Result<()> {
+    let client = Client::new(&args.server)?;
+    let as_json = args.server.json;
+    match args.command {
+        Command::List { connector, level, page } => {
+            let query = [("connector", connector), ("level", level)];
+            let answer = client.get(&page.path(&path(&["connections"]), &query)).await?;
+            let columns: &[Column] = &[
+                ("Link name", |c| text(c, "/link_name")),
+                ("Name", |c| text(c, "/name")),
+                ("Connector", |c| text(c, "/connector/link_name")),
+                ("Level", |c| text(c, "/level")),
+                ("Status", statuses),
+            ];
+            list(
+                &answer,
+                as_json,
+                "There is no connection yet. Make one with `jackfield connections create`.",
+                columns,
+            )
+        }
+        Command::Get { connection } => {
+            show(&client.get(&path(&["connections", &connection])).await?, as_json)
+        }
+        Command::Create(new) => create(&client, new, as_json).await,
+        Command::Update(change) => {
+            let mut patch = Map::new();
+            let mut put = |name: &str, value: Option<Value>| {
+                if let Some(value) = value {
+                    patch.insert(name.to_owned(), value);
+                }
+            };
+            let some = |list: Vec<String>| (!list.is_empty()).then(|| list.into());
+            let parameters = change.parameters.read()?;
+            put("name", change.name.map(Value::from));
+            put("scopes", some(change.scopes));
+            put("parameters", (!parameters.is_empty()).then(|| parameters.into()));
+            put("same_authorization", change.same_authorization.map(Value::from));
+            put("applications", some(change.applications));
+            let path = path(&["connections", &change.connection]);
+            show(&client.ask(Method::PATCH, &path, Some(&patch.into())).await?.json()?, as_json)
+        }
+        Command::Delete { connection } => {
+            client.ask(Method::DELETE, &path(&["connections", &connection]), None).await?;
+            if as_json { Ok(()) } else { say::line(format!("{connection} is deleted.")) }
+        }
+        Command::Enable { connection } => {
+            let path = path(&["connections", &connection, "enable"]);
+            show(&client.ask(Method::POST, &path, None).await?.json()?, as_json)
+        }
+        Command::Disable { connection } => {
+            let path = path(&["connections", &connection, "disable"]);
+            show(&client.ask(Method::POST, &path, None).await?.json()?, as_json)
+        }
+        Command::Authorize(how) => authorize::run(&client, how, as_json).await,
+        Command::Calls { connection, page } => {
+            let answer = client.get(&page.path(&path(&["connections", &connection, "calls"]), &[])).await?;
+            let columns: &[Column] = &[
+                ("At", |c| time(c, "/at")),
+                ("Environment", |c| text(c, "/environment")),
+                ("Via", |c| text(c, "/via")),
+                ("Call", |c| format!("{} {}{}", text(c, "/method"), text(c, "/host"), text(c, "/path"))),
+                ("Outcome", |c| {
+                    let status = text(c, "/status");
+                    if status.is_empty() { text(c, "/error") } else { status }
+                }),
+                ("ms", |c| {
+                    c.get("duration_ms")
+                        .and_then(Value::as_f64)
+                        .map_or_else(String::new, |ms| format!("{ms:.1}"))
+                }),
+                ("Request", |c| text(c, "/request_id")),
+            ];
+            list(&answer, as_json, "Nobody has called through it yet.", columns)
+        }
+        Command::Reusable { connection } => {
+            let answer = client.get(&path(&["connections", &connection, "reusable"])).await?;
+            let columns: &[Column] = &[
+                ("Id", |a| text(a, "/id")),
+                ("Account", |a| text(a, "/account_name")),
+                ("Scopes", |a| text(a, "/scopes")),
+            ];
+            list(&answer, as_json, "You have authorized no account that it could use.", columns)
+        }
+    }
+}
+
+async fn create(client: &Client, new: Create, as_json: bool) -> Result<()> {
+    let mut parameters = new.parameters.read()?;
+    let connector = client.get(&path(&["connectors", &new.connector])).await?;
+    let asked = connector.get("asked_for_connection").cloned().unwrap_or_default();
+    // What may stay empty is not asked for: most people want the connection, not the questions.
+    let needed: Vec<Value> = asked
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|field| {
+            let required = field.get("required") == Some(&Value::Bool(true));
+            required && field.get("default").is_none_or(Value::is_null)
+        })
+        .cloned()
+        .collect();
+    input::ask_missing(&needed.into(), &mut parameters, "--parameter").await?;
+    let mut body = json!({
+        "connector": new.connector,
+        "name": new.name,
+        "parameters": parameters,
+        "same_authorization": !new.separate_environments,
+    });
+    for (name, value) in [
+        ("link_name", new.link_name.map(Value::from)),
+        ("level", new.level.map(Value::from)),
+        ("scopes", (!new.scopes.is_empty()).then(|| new.scopes.into())),
+        ("applications", (!new.applications.is_empty()).then(|| new.applications.into())),
+    ] {
+        if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+            body.insert(name.to_owned(), value);
+        }
+    }
+    let made = client.ask(Method::POST, &path(&["connections"]), Some(&body)).await?.json()?;
+    show(&made, as_json)?;
+    if !as_json {
+        say::aside(format!(
+            "Authorize it with: jackfield connections authorize {}",
+            text(&made, "/link_name")
+        ));
+    }
+    Ok(())
+}
+
+fn show(connection: &Reply, as_json: bool) -> Result<()> {
+    if as_json {
+        return say::json(connection);
+    }
+    let shared = connection.get("same_authorization") == Some(&Value::Bool(true));
+    let mut facts = vec![
+        ("Link name", text(connection, "/link_name")),
+        ("Name", text(connection, "/name")),
+        (
+            "Connector",
+            format!("{} ({})", text(connection, "/connector/name"), text(connection, "/connector/link_name")),
+        ),
+        ("Level", text(connection, "/level")),
+        ("Scopes", text(connection, "/scopes")),
+        (
+            "Authorization",
+            if shared { "the same for all environments" } else { "one for each environment" }.to_owned(),
+        ),
+        ("Applications", text(connection, "/applications")),
+        ("Status", statuses(connection)),
+    ];
+    for (name, value) in connection.get("parameters").and_then(Value::as_object).into_iter().flatten() {
+        let shown = if value.is_object() { "set".to_owned() } else { text(value, "") };
+        facts.push(("Parameter", format!("{name} = {shown}")));
+    }
+    facts.retain(|(_, value)| !value.is_empty());
+    say::facts(facts)
+}

@@ -1,0 +1,125 @@
+//! `jackfield connectors …`.
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::Value;
+
+use crate::client::{Client, Reply, Server, path};
+use crate::failure::Result;
+use crate::view::{Column, PageArgs, list, text};
+use crate::{input, say};
+
+#[derive(Args)]
+pub struct Connectors {
+    #[command(flatten)]
+    server: Server,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the connectors: the built-in ones and your own
+    List {
+        /// Only those that name, description or category fit
+        #[arg(value_name = "WORDS")]
+        q: Option<String>,
+        /// Only these: built_in or custom
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only this category
+        #[arg(long)]
+        category: Option<String>,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Show one connector
+    Get { connector: String },
+    /// Make a connector of a document (JSON, or TOML in a file called so); it is a draft at first
+    Create {
+        /// The document; - for JSON from standard input
+        file: String,
+    },
+    /// Change a connector of your own to a document
+    Update {
+        connector: String,
+        /// The document; - for JSON from standard input
+        file: String,
+    },
+    /// Let connections be made of a draft
+    Publish { connector: String },
+    /// Let no more connections be made of it
+    Disable { connector: String },
+    /// Let connections be made of it again
+    Enable { connector: String },
+    /// Delete a connector of your own that no connection uses
+    Delete { connector: String },
+}
+
+pub async fn run(args: Connectors) -> Result<()> {
+    let client = Client::new(&args.server)?;
+    let as_json = args.server.json;
+    let step = async |connector: &str, step: &str| {
+        show(&client.ask(Method::POST, &path(&["connectors", connector, step]), None).await?.json()?, as_json)
+    };
+    match args.command {
+        Command::List { q, kind, category, page } => {
+            let query = [("q", q), ("kind", kind), ("category", category)];
+            let answer = client.get(&page.path(&path(&["connectors"]), &query)).await?;
+            let columns: &[Column] = &[
+                ("Link name", |c| text(c, "/link_name")),
+                ("Name", |c| text(c, "/name")),
+                ("Category", |c| text(c, "/category")),
+                ("Authentication", |c| text(c, "/auth_type")),
+                ("Kind", |c| text(c, "/kind")),
+                ("Stage", |c| text(c, "/stage")),
+            ];
+            list(&answer, as_json, "No connector fits.", columns)
+        }
+        Command::Get { connector } => show(&client.get(&path(&["connectors", &connector])).await?, as_json),
+        Command::Create { file } => {
+            let document = input::document(&file)?;
+            show(&client.ask(Method::POST, &path(&["connectors"]), Some(&document)).await?.json()?, as_json)
+        }
+        Command::Update { connector, file } => {
+            let document = input::document(&file)?;
+            let path = path(&["connectors", &connector]);
+            show(&client.ask(Method::PATCH, &path, Some(&document)).await?.json()?, as_json)
+        }
+        Command::Publish { connector } => step(&connector, "publish").await,
+        Command::Disable { connector } => step(&connector, "disable").await,
+        Command::Enable { connector } => step(&connector, "enable").await,
+        Command::Delete { connector } => {
+            client.ask(Method::DELETE, &path(&["connectors", &connector]), None).await?;
+            if as_json { Ok(()) } else { say::line(format!("{connector} is deleted.")) }
+        }
+    }
+}
+
+fn show(connector: &Reply, as_json: bool) -> Result<()> {
+    if as_json {
+        return say::json(connector);
+    }
+    let names = |pointer: &str| {
+        let all = connector.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        all.map(|entry| text(entry, "/name")).collect::<Vec<_>>().join(", ")
+    };
+    let mut facts = vec![
+        ("Link name", text(connector, "/link_name")),
+        ("Name", text(connector, "/name")),
+        ("Description", text(connector, "/description")),
+        ("Category", text(connector, "/category")),
+        ("Kind", text(connector, "/kind")),
+        ("Stage", text(connector, "/stage")),
+        ("Authentication", text(connector, "/auth_type")),
+        ("Base URL", text(connector, "/base_url")),
+        ("Hosts", text(connector, "/hosts")),
+        ("Levels", text(connector, "/levels")),
+        ("Scopes", names("/scopes")),
+        ("Asked for a connection", names("/asked_for_connection")),
+        ("Asked to authorize", names("/asked_for_authorization")),
+        ("Documentation", text(connector, "/documentation_url")),
+    ];
+    facts.retain(|(_, value)| !value.is_empty());
+    say::facts(facts)
+}

@@ -1,0 +1,975 @@
+//! The manners of the API: who is let in, how input is refused, names, pages, lives of things, and what describes it all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::support::{Answer, Home, Server};
+use crate::upstream::{Upstream, Wire, json_reply, key, keyed};
+
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+/// A server with one thing of each kind.
+struct Stage {
+    server: Server,
+    connection: String,
+    connector: String,
+    authorization: String,
+    flow: String,
+    key: String,
+    _upstream: Upstream,
+}
+
+/// An operation of the description.
+#[derive(Clone, Debug)]
+struct Operation {
+    method: String,
+    /// with `{link_name}` and the like
+    path: String,
+    query: Vec<String>,
+}
+
+async fn description(server: &Server) -> Value {
+    server.get("/openapi.json").await.expect(200)
+}
+
+async fn operations(server: &Server) -> Vec<Operation> {
+    let mut all = Vec::new();
+    for (path, item) in description(server).await["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            if !METHODS.contains(&method.to_ascii_uppercase().as_str()) {
+                continue;
+            }
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let query = parameters.iter().filter(|p| p["in"] == "query");
+            all.push(Operation {
+                method: method.to_ascii_uppercase(),
+                path: path.clone(),
+                query: query.map(|p| p["name"].as_str().unwrap().to_owned()).collect(),
+            });
+        }
+    }
+    assert!(all.len() > 25, "{all:?}");
+    all
+}
+
+impl Stage {
+    async fn new(home: &Home) -> Self {
+        let server = home.start();
+        let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
+        let connector = server.connector(keyed("Mannered", &upstream.url, &[&upstream.host()])).await;
+        let connection = server.connection(json!({"connector": connector, "name": "Mannered"})).await;
+        let path = format!("/v1/connections/{connection}/authorizations");
+        let made = server.post(&path, json!({"credentials": key()})).await.expect(201);
+        let authorization = made["authorization"]["id"].as_str().unwrap().to_owned();
+        // A flow whose service nobody will visit.
+        let code = json!({
+            "name": "Code", "base_url": upstream.url, "auth": {
+                "type": "oauth2_code", "authorize_url": format!("{}/authorize", upstream.url),
+                "token_url": format!("{}/token", upstream.url),
+            },
+        });
+        let code = server.connector(code).await;
+        let parameters = json!({"client_id": "c", "client_secret": "s3cret-client"});
+        let code = json!({"connector": code, "name": "Code", "parameters": parameters});
+        let code = server.connection(code).await;
+        let flow = server.begin_flow(&code, json!({})).await["id"].as_str().unwrap().to_owned();
+        let made = server.post("/v1/me/keys", json!({"name": "Mannered"})).await.expect(201);
+        let key = made["id"].as_str().unwrap().to_owned();
+        Self { server, connection, connector, authorization, flow, key, _upstream: upstream }
+    }
+
+    /// The path with the parameters of this stage. Who adds a route with another parameter says here what stands for it.
+    fn fill(&self, path: &str) -> String {
+        let link = if path.starts_with("/v1/connectors/") { &self.connector } else { &self.connection };
+        let id = match path {
+            _ if path.starts_with("/v1/flows/") => &self.flow,
+            _ if path.starts_with("/v1/me/keys/") => &self.key,
+            _ => &self.authorization,
+        };
+        let filled =
+            path.replace("{link_name}", link).replace("{id}", id).replace("{environment}", "production");
+        assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
+        filled
+    }
+
+    /// A body that the operation takes. Who adds a route with a body says here what it takes.
+    fn body(&self, operation: &Operation) -> Value {
+        match (operation.method.as_str(), operation.path.as_str()) {
+            ("GET" | "DELETE", _) => Value::Null,
+            ("PATCH", "/v1/organization") => json!({"name": "Acme", "connections_managed_by": "developers"}),
+            ("POST", "/v1/me/keys") => json!({"name": "One more", "expires_in_days": 7}),
+            ("POST", "/v1/connectors") => json!({
+                "name": "One more", "description": "A service", "base_url": "https://{site}.example.com/v1",
+                "hosts": ["{site}.example.com", "*.example.com:8443"], "levels": ["admin"], "regions": ["eu"],
+                "parameters": [{"name": "site", "label": "Site", "pattern": "[a-z]+", "required": true}],
+                "scopes": [{"name": "read", "access": "read", "default": true}],
+                "identity": {"method": "GET", "url": "/me", "name": "/email", "subject": "/sub"},
+                "test": {"method": "GET", "path": "/me"}, "headers": {"X-Site": "{site}"},
+                "setup": [{"id": "team", "operation": "GET /teams", "items": "/items", "value": "/id", "label": "/name"}],
+                "modules": {"note": {"label": "Note", "operations": {"list": {"label": "List", "method": "GET", "path": "/notes"}}}},
+                "auth": {
+                    "type": "oauth2_code", "authorize_url": "https://example.com/a", "token_url": "https://example.com/t",
+                    "authorize_parameters": {"prompt": "consent"}, "place": {"in": "header", "name": "X-Token", "prefix": "T "},
+                },
+            }),
+            ("PATCH", "/v1/connectors/{link_name}") => json!({"description": "Better", "category": "crm"}),
+            ("POST", "/v1/connections") => json!({
+                "connector": self.connector, "name": "One more", "link_name": null, "level": "admin", "scopes": [],
+                "parameters": {}, "same_authorization": true, "applications": ["*"],
+            }),
+            ("PATCH", "/v1/connections/{link_name}") => {
+                json!({"name": "Renamed", "scopes": [], "parameters": {}, "applications": ["*"]})
+            }
+            ("POST", "/v1/connections/{link_name}/authorizations") => {
+                json!({"account_name": "Mine", "environments": null, "credentials": key(), "reuse": null})
+            }
+            ("PATCH", "/v1/connections/{link_name}/authorizations/{id}") => json!({"account_name": "Ours"}),
+            ("POST", "/v1/connections/{link_name}/authorizations/{id}/reauthorize") => {
+                json!({"credentials": key()})
+            }
+            ("PUT", "/v1/connections/{link_name}/bindings/{environment}") => {
+                json!({"authorization": self.authorization})
+            }
+            ("POST", "/v1/connections/{link_name}/invoke") => json!({
+                "method": "POST", "url": "/x", "query": {"a": ["1"]}, "headers": {"x-a": "1"}, "body": {"a": "1"},
+                "body_encoding": "form", "environment": "production", "acting_for": null, "detailed": true, "timeout_ms": 40000,
+            }),
+            ("POST", path) if ["/publish", "/disable", "/enable"].iter().any(|step| path.ends_with(step)) => {
+                json!({})
+            }
+            (method, path) => panic!("the tests do not know what {method} {path} takes"),
+        }
+    }
+
+    async fn send(&self, operation: &Operation, body: Value) -> Answer {
+        self.server.api(&operation.method, &self.fill(&operation.path), body).await
+    }
+}
+
+#[tokio::test]
+async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let neighbour = home.organization("Other");
+    let (nobody, neighbour) = (server.with_key(""), server.with_key(&neighbour.key));
+    for operation in operations(server).await {
+        let Operation { method, path, .. } = &operation;
+        let filled = stage.fill(path);
+        // A stranger is told nothing about what he sent.
+        let answer = nobody.api(method, &filled, json!({"no such": "field"})).await;
+        answer.problem(401, "unauthenticated");
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+        let answer = nobody.api(method, &format!("{filled}?limit=garbage"), Value::Null).await;
+        answer.problem(401, "unauthenticated");
+
+        let answer = neighbour.api(method, &filled, stage.body(&operation)).await;
+        if path.contains("{link_name}") || path.contains("{id}") {
+            answer.problem(404, "not_found");
+        } else if method == "GET" {
+            let text = answer.text.to_lowercase();
+            assert!(
+                answer.status == 200 && !text.contains("mannered") && !text.contains("acme"),
+                "{path}: {text}"
+            );
+        } else if path == "/v1/connections" {
+            answer.problem(422, "invalid_input");
+            assert_eq!(answer.fields(), ["connector"]);
+        } else {
+            assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text);
+        }
+    }
+    // Nothing of all that has changed anything here.
+    for path in [
+        format!("/v1/connections/{}", stage.connection),
+        format!("/v1/connections/{}/authorizations/{}", stage.connection, stage.authorization),
+        format!("/v1/connectors/{}", stage.connector),
+    ] {
+        let view = server.get(&path).await.expect(200);
+        assert!(view["version"].is_null() || view["version"].as_i64() <= Some(2), "{view}");
+    }
+    let answer = server.invoke(&stage.connection, json!({"url": "/x"})).await;
+    assert_eq!(answer.expect(200)["status"], 200);
+    assert_eq!(server.get(&format!("/v1/flows/{}", stage.flow)).await.expect(200)["state"], "pending");
+    assert_eq!(server.get("/v1/organization").await.expect(200)["name"], "Acme");
+}
+
+#[tokio::test]
+async fn the_description_names_what_is_answered_and_nothing_else() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let document = description(server).await;
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
+    assert!(document["info"]["title"].is_string() && document["info"]["version"].is_string());
+    assert!(document["components"]["securitySchemes"]["key"]["scheme"] == "bearer");
+    assert_eq!(document["security"], json!([{"key": []}]));
+
+    // References resolve.
+    let mut references = BTreeSet::new();
+    collect_references(&document, &mut references);
+    assert!(references.len() > 10);
+    for reference in &references {
+        let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} leads outside"));
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+
+    // Each operation is whole.
+    let mut ids = BTreeSet::new();
+    let mut described: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let name = format!("{method} {path}");
+            let id =
+                operation["operationId"].as_str().unwrap_or_else(|| panic!("{name} has no id")).to_owned();
+            assert!(ids.insert(id.clone()), "{name}: {id} is taken");
+            assert!(
+                operation["summary"].as_str().is_some_and(|text| !text.is_empty()),
+                "{name} says nothing"
+            );
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let in_path: BTreeSet<&str> = parameters
+                .iter()
+                .filter(|p| p["in"] == "path" && p["required"] == true)
+                .map(|p| p["name"].as_str().unwrap())
+                .collect();
+            let wanted: BTreeSet<&str> = path.split(['{', '}']).skip(1).step_by(2).collect();
+            assert_eq!(in_path, wanted, "{name}");
+            let responses = operation["responses"].as_object().unwrap();
+            assert!(responses.contains_key("default") && responses.len() > 1, "{name}: {responses:?}");
+            described.entry(path.clone()).or_default().insert(method.to_ascii_uppercase());
+        }
+    }
+
+    // What is described is answered, what is not is not; and the rest of the contract is not there by halves.
+    let nobody = server.with_key("");
+    let contract = [
+        "/v1/organization",
+        "/v1/me",
+        "/v1/me/keys",
+        "/v1/me/keys/{id}",
+        "/v1/members",
+        "/v1/members/{id}",
+        "/v1/applications",
+        "/v1/applications/{link_name}",
+        "/v1/applications/{link_name}/keys",
+        "/v1/applications/{link_name}/keys/{id}",
+        "/v1/applications/{link_name}/connections",
+        "/v1/applications/{link_name}/members",
+        "/v1/invitations/accept",
+        "/v1/connectors",
+        "/v1/connectors/{link_name}",
+        "/v1/connectors/{link_name}/publish",
+        "/v1/connectors/{link_name}/disable",
+        "/v1/connectors/{link_name}/enable",
+        "/v1/connectors/import",
+        "/v1/connections",
+        "/v1/connections/{link_name}",
+        "/v1/connections/{link_name}/enable",
+        "/v1/connections/{link_name}/disable",
+        "/v1/connections/{link_name}/references",
+        "/v1/connections/{link_name}/calls",
+        "/v1/connections/{link_name}/authorizations",
+        "/v1/connections/{link_name}/authorizations/{id}",
+        "/v1/connections/{link_name}/authorizations/{id}/reauthorize",
+        "/v1/connections/{link_name}/reusable",
+        "/v1/connections/{link_name}/bindings/{environment}",
+        "/v1/connections/{link_name}/primary/{environment}",
+        "/v1/flows",
+        "/v1/flows/{id}",
+        "/v1/connections/{link_name}/invoke",
+    ];
+    let none = BTreeSet::new();
+    let paths: BTreeSet<&str> = contract.into_iter().chain(described.keys().map(String::as_str)).collect();
+    for path in paths {
+        let known = described.get(path).unwrap_or(&none);
+        // `import` could be a connector's name, were it not for the route.
+        let shadowed = path == "/v1/connectors/import" && known.is_empty();
+        for method in METHODS {
+            let answer = nobody.api(method, &stage.fill(path), Value::Null).await;
+            let wanted = match (known.contains(method), known.is_empty()) {
+                _ if shadowed => continue,
+                (true, _) => (401, "unauthenticated"),
+                (false, true) => (404, "not_found"),
+                (false, false) => (405, "method_not_allowed"),
+            };
+            let problem = answer.problem(wanted.0, wanted.1);
+            assert!(problem["request_id"].as_str().is_some_and(|id| id.starts_with("req_")), "{problem}");
+        }
+    }
+    for path in ["/v1", "/v1/", "/v1/nothing", "/v2/me", "/nothing", "/v1/me/", "/v1/connections/a/b/c"] {
+        server.get(path).await.problem(404, "not_found");
+    }
+
+    // What is for everybody.
+    for (path, kind, text) in [
+        ("/healthz", "text/plain", "ok"),
+        ("/readyz", "text/plain", "ready"),
+        ("/metrics", "text/plain", "jackfield_database_statements_total "),
+        ("/openapi.json", "application/json", "\"openapi\""),
+    ] {
+        let answer = nobody.api("GET", path, Value::Null).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.headers["content-type"].to_str().unwrap().starts_with(kind), "{path}");
+        assert!(answer.text.contains(text), "{path}: {}", answer.text);
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+        nobody.api("POST", path, Value::Null).await.problem(405, "method_not_allowed");
+    }
+    let docs = nobody.api("GET", "/docs", Value::Null).await;
+    let docs = match docs.headers.get("location") {
+        Some(place) => {
+            nobody
+                .api(
+                    "GET",
+                    &format!("/docs/{}", place.to_str().unwrap().rsplit('/').next().unwrap_or("")),
+                    Value::Null,
+                )
+                .await
+        }
+        None => docs,
+    };
+    assert!(docs.status == 200 && docs.text.contains("<html"), "{} {}", docs.status, docs.text);
+}
+
+fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                if let ("$ref", Value::String(reference)) = (name.as_str(), value) {
+                    found.insert(reference.clone());
+                }
+                collect_references(value, found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_references(value, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn wrong_input_is_refused_by_name() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    for operation in operations(server).await {
+        let path = stage.fill(&operation.path);
+        let name = format!("{} {path}", operation.method);
+        if matches!(operation.method.as_str(), "POST" | "PUT" | "PATCH") {
+            let send = async |kind: &str, body: &[u8]| {
+                let request = server.request(&operation.method, &path).header("content-type", kind);
+                Answer::of(request.body(body.to_vec()).send().await.unwrap()).await
+            };
+            let json = "application/json";
+            for body in [
+                &b"{"[..],
+                b"{\"a\":1,}",
+                b"{} {}",
+                b"nonsense",
+                b"{\"a\":\"\xff\"}",
+                b"\xef\xbb\xbf{}",
+                b"{\"a\":\"\\ud800\"}",
+            ] {
+                send(json, body).await.problem(400, "invalid_json");
+            }
+            send("application/x-www-form-urlencoded", b"a=1").await.problem(415, "unsupported_media_type");
+            send("text/plain", b"{}").await.problem(415, "unsupported_media_type");
+            send("", b"{}").await.problem(415, "unsupported_media_type");
+            let answer = send("application/json; charset=utf-8", b"{\"no such\": 1}").await;
+            answer.problem(422, "invalid_input");
+            assert!(answer.fields().contains(&"no such".to_owned()), "{name}: {}", answer.text);
+            for body in [&b"[]"[..], b"1", b"\"x\"", b"null", b"true"] {
+                let answer = send(json, body).await;
+                assert!(matches!(answer.status, 400 | 422), "{name}: {} {}", answer.status, answer.text);
+            }
+        }
+        if operation.query.iter().any(|name| name == "limit") {
+            for query in [
+                "limit=0",
+                "limit=201",
+                "limit=-1",
+                "limit=abc",
+                "limit=",
+                "limit=1.5",
+                "limit=99999999999999999999",
+                "limit=1&limit=2",
+                "cursor=zz",
+                "cursor=f",
+                "cursor=ff",
+                "cursor=00",
+                "cursor=%00",
+                "cursor=%ff",
+                "nosuch=1",
+                "=",
+                "limit",
+            ] {
+                let answer = server.get(&format!("{path}?{query}")).await;
+                answer.problem(400, "invalid_request");
+            }
+            for query in ["limit=1", "limit=200", "cursor=7a7a"] {
+                server.get(&format!("{path}?{query}")).await.expect(200);
+            }
+        }
+    }
+    // Types, by their dotted path.
+    for (path, body, field) in [
+        ("/v1/connections", json!({"connector": 1, "name": "x"}), "connector"),
+        ("/v1/connections", json!({"connector": "mannered", "name": ["x"]}), "name"),
+        ("/v1/connections", json!({"connector": "mannered", "name": "x", "scopes": ["a", 1]}), "scopes.1"),
+        ("/v1/connections", json!({"connector": "mannered", "name": "x", "level": "owner"}), "level"),
+        ("/v1/connections", json!({"connector": "mannered", "name": "x", "level": "system"}), "level"),
+        (
+            "/v1/connections",
+            json!({"connector": "mannered", "name": "x", "parameters": {"nobody": "1"}}),
+            "parameters.nobody",
+        ),
+        (
+            "/v1/connections",
+            json!({"connector": "code", "name": "x", "parameters": {"client_id": 7}}),
+            "parameters.client_id",
+        ),
+        (
+            "/v1/connections",
+            json!({"connector": "mannered", "name": "x", "applications": ["*", "No"]}),
+            "applications.1",
+        ),
+        ("/v1/connections", json!({"connector": "nobody", "name": "x"}), "connector"),
+        ("/v1/connections", json!({"name": "x"}), "connector"),
+        (
+            "/v1/connectors",
+            json!({"name": "x", "base_url": "https://example.com", "auth": {"type": "magic"}}),
+            "auth.type",
+        ),
+        (
+            "/v1/connectors",
+            json!({"name": "x", "base_url": "https://example.com", "auth": {"type": "none"}, "hosts": [1]}),
+            "hosts.0",
+        ),
+        (
+            "/v1/connectors",
+            json!({"name": "x", "base_url": "https://example.com", "auth": {"type": "none"}, "test": {"way": 1}}),
+            "test.way",
+        ),
+        (
+            "/v1/connections/mannered/authorizations",
+            json!({"credentials": {"nobody": "x"}}),
+            "credentials.nobody",
+        ),
+        ("/v1/connections/mannered/authorizations", json!({"credentials": {"key": 7}}), "credentials.key"),
+        ("/v1/connections/mannered/authorizations", json!({}), "credentials.key"),
+        ("/v1/connections/mannered/authorizations", json!({"environments": ["moon"]}), "environments.0"),
+        (
+            "/v1/connections/mannered/authorizations",
+            json!({"environments": ["stage"], "credentials": key()}),
+            "environments",
+        ),
+        ("/v1/me/keys", json!({"name": "x", "expires_in_days": 0}), "expires_in_days"),
+        ("/v1/me/keys", json!({"name": "x", "expires_in_days": 3651}), "expires_in_days"),
+        ("/v1/me/keys", json!({"name": "x", "expires_in_days": "7"}), "expires_in_days"),
+    ] {
+        let answer = server.post(path, body.clone()).await;
+        answer.problem(422, "invalid_input");
+        assert!(answer.fields().contains(&field.to_owned()), "{body}: {}", answer.text);
+    }
+}
+
+/// Values that no field expects.
+fn hostile_values() -> Vec<Value> {
+    let deep = (0..100).fold(json!("x"), |inner, _| json!([inner]));
+    vec![
+        Value::Null,
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1e308),
+        json!(u64::MAX),
+        json!(""),
+        json!(" "),
+        json!("\u{1}\u{7f}\u{85}"),
+        json!("a\r\nb: c"),
+        json!("x\u{0}y"),
+        json!("\u{202e}\u{feff}ﷺ🏴‍☠️"),
+        json!("x".repeat(70_000)),
+        json!("'; DROP TABLE connections; --"),
+        json!("{region.x}{{{"),
+        json!("../../etc/passwd"),
+        json!([]),
+        json!({}),
+        json!([null, 1, {"a": []}]),
+        json!({"\u{0}": 1, "": 2, "a.b[0]": 3}),
+        deep,
+    ]
+}
+
+/// Everywhere in the value: each place replaced by each of these, and each member taken away.
+fn mutations(seed: &Value) -> Vec<Value> {
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_owned());
+        match value {
+            Value::Object(object) => {
+                for (name, value) in object {
+                    places(value, &format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")), found);
+                }
+            }
+            Value::Array(list) => {
+                for (n, value) in list.iter().enumerate() {
+                    places(value, &format!("{at}/{n}"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    places(seed, "", &mut found);
+    let mut all = Vec::new();
+    for (n, place) in found.iter().enumerate() {
+        for (m, value) in hostile_values().into_iter().enumerate() {
+            // Large documents get each value somewhere and something everywhere, not everything everywhere.
+            if found.len() > 12 && (n + m) % 4 != 0 {
+                continue;
+            }
+            let mut mutated = seed.clone();
+            *mutated.pointer_mut(place).unwrap() = value;
+            all.push(mutated);
+        }
+        if let Some((parent, name)) = place.rsplit_once('/') {
+            let mut mutated = seed.clone();
+            if let Some(Value::Object(object)) = mutated.pointer_mut(parent) {
+                let object: &mut Map<String, Value> = object;
+                object.remove(name);
+                all.push(mutated);
+            }
+        }
+    }
+    all
+}
+
+#[track_caller]
+fn civil(answer: &Answer, what: &dyn std::fmt::Display) {
+    assert!(answer.status < 500, "{what}: {} {}", answer.status, answer.text);
+    if answer.status >= 400 {
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{what}: {}", answer.text);
+        assert!(answer.json()["code"].is_string());
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_gives_a_5xx() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let mut sent = 0;
+        for operation in operations(server).await {
+            let name = format!("{} {}", operation.method, operation.path);
+            if matches!(operation.method.as_str(), "POST" | "PUT" | "PATCH") {
+                for body in mutations(&stage.body(&operation)) {
+                    let answer = stage.send(&operation, body.clone()).await;
+                    let mut text = body.to_string();
+                    text.truncate(text.floor_char_boundary(300));
+                    civil(&answer, &format!("{name} {text}"));
+                    sent += 1;
+                }
+            }
+            // What stands in for a name or an id.
+            let long = "x".repeat(9000);
+            for part in ["%00", "%ff", "%F0%9F%92%A9", "a%2Fb", "..%2f", "%25", "%", "'%22", "%0d%0a", &long]
+            {
+                let path = operation
+                    .path
+                    .replace("{link_name}", part)
+                    .replace("{id}", part)
+                    .replace("{environment}", part);
+                if path == operation.path {
+                    continue;
+                }
+                let answer = server.api(&operation.method, &path, stage.body(&operation)).await;
+                civil(&answer, &format!("{name} with {}", &part[..part.len().min(20)]));
+                assert!(answer.status >= 400, "{name} with {part}");
+            }
+            for query in &operation.query {
+                for value in ["", "%00", "%ff", "%F0%9F%92%A9", "'", "00", "ff", "%25", &long] {
+                    let path = format!("{}?{query}={value}", stage.fill(&operation.path));
+                    civil(&server.api(&operation.method, &path, Value::Null).await, &path);
+                }
+            }
+            // Under a key, the same.
+            if operation.method == "POST" {
+                for (key, refused) in [
+                    ("", true),
+                    (" ", false),
+                    ("ü", true),
+                    (&"k".repeat(256), true),
+                    (&"k".repeat(255), false),
+                ] {
+                    let request = server.request("POST", &stage.fill(&operation.path));
+                    let request = request.header("idempotency-key", key.as_bytes());
+                    let body = stage.body(&operation).to_string();
+                    let answer = Answer::of(request.body(body).send().await.unwrap()).await;
+                    civil(&answer, &format!("{name} under {key:?}"));
+                    if refused {
+                        answer.problem(400, "invalid_request");
+                    }
+                }
+            }
+        }
+        assert!(sent > 1000, "{sent}");
+
+        // By hand: heads that no client sends.
+        let key = &server.key;
+        let bomb = "x-bomb: x\r\n".repeat(500);
+        let large = format!("x-large: {}\r\n", "x".repeat(1_000_000));
+        let long = "y".repeat(300_000);
+        for request in [
+            format!("GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{bomb}\r\n"),
+            format!("GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n{large}\r\n"),
+            format!("GET /{long} HTTP/1.1\r\nhost: x\r\n\r\n"),
+            format!("GET /v1/proxy/{long} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"),
+            format!("GET /v1/me HTTP/1.1\r\nauthorization: Bearer {key}\r\n\r\n"),
+            "GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer \u{ff}\r\n\r\n".to_owned(),
+            "GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization: Basic eDp5\r\n\r\n".to_owned(),
+            "GET /v1/me HTTP/1.1\r\nhost: x\r\nauthorization:\r\n\r\n".to_owned(),
+            "GET http://elsewhere/v1/me HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+            "OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+            "GET /\u{e4}\u{1}\u{7f} HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(),
+            "POST /v1/me/keys HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n".to_owned(),
+            "POST /v1/me/keys HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(),
+            format!("POST /v1/me/keys HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"),
+            "\u{0}\u{1}\u{2}\r\n\r\n".to_owned(),
+        ] {
+            let mut wire = Wire::connect(&server.url).await;
+            wire.send(&request).await;
+            if let Some(answer) = wire.head().await {
+                let line = request.lines().next().unwrap();
+                assert!(answer.status() < 500, "{}: {answer:?}", &line[..line.len().min(80)]);
+            }
+        }
+        // It is still there, and nothing panicked.
+        server.get("/v1/me").await.expect(200);
+        assert!(!server.log().contains("panicked"));
+    }
+}
+
+#[tokio::test]
+async fn names_are_kept_derived_numbered_and_permanent() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let new = async |name: &str, link: Value| {
+        server
+            .post("/v1/connections", json!({"connector": stage.connector, "name": name, "link_name": link}))
+            .await
+    };
+    for (name, link) in [
+        ("Acme QuickBooks — Büro 7", "acme_quickbooks_b_ro_7"),
+        ("Acme  QuickBooks (Büro) 7", "acme_quickbooks_b_ro_7_2"),
+        ("acme quickbooks b ro 7", "acme_quickbooks_b_ro_7_3"),
+        ("日本", "connection"),
+        (" !! ", "connection_2"),
+        ("  padded  ", "padded"),
+        ("\u{1f469}\u{200d}\u{1f4bb} e\u{301} \u{202e}x", "e_x"),
+    ] {
+        let made = new(name, Value::Null).await.expect(201);
+        assert_eq!((made["name"].as_str().unwrap(), made["link_name"].as_str().unwrap()), (name, link));
+        let read = server.get(&format!("/v1/connections/{link}")).await.expect(200);
+        assert_eq!(read["name"], name, "kept byte for byte");
+    }
+    let long = "ü".repeat(200);
+    assert_eq!(new(&long, json!("long")).await.expect(201)["name"], long.as_str());
+    let many = "a".repeat(200);
+    let first = new(&many, Value::Null).await.expect(201)["link_name"].as_str().unwrap().to_owned();
+    let second = new(&many, Value::Null).await.expect(201)["link_name"].as_str().unwrap().to_owned();
+    assert_eq!((first.len(), second), (64, format!("{}_2", "a".repeat(62))));
+    for name in ["", " ", "\u{a0}\t", "a\tb", "a\nb", "a\u{7f}", "a\u{9f}", &"ü".repeat(201)] {
+        let answer = new(name, Value::Null).await;
+        answer.problem(422, "invalid_input");
+        assert_eq!(answer.fields(), ["name"], "{name:?}");
+        let path = format!("/v1/connections/{}", stage.connection);
+        assert_eq!(server.api("PATCH", &path, json!({"name": name})).await.fields(), ["name"]);
+        assert_eq!(server.post("/v1/me/keys", json!({"name": name})).await.fields(), ["name"]);
+    }
+    let answer =
+        server.post("/v1/connections", json!({"connector": stage.connector, "name": "x\u{0}"})).await;
+    assert!(matches!(answer.status, 400 | 422), "{}", answer.text);
+    for link in ["", "A", "a-b", "a b", "ü", "a/b", &"a".repeat(65)] {
+        let answer = new("x", json!(link)).await;
+        answer.problem(422, "invalid_input");
+        assert_eq!(answer.fields(), ["link_name"], "{link:?}");
+    }
+    assert_eq!(new("x", json!("a".repeat(63))).await.expect(201)["link_name"], "a".repeat(63));
+    new("x", json!("padded")).await.problem(409, "link_name_taken");
+    let path = "/v1/connections/padded";
+    let answer = server.api("PATCH", path, json!({"link_name": "other"})).await;
+    answer.problem(422, "invalid_input");
+    assert_eq!(answer.fields(), ["link_name"]);
+    server.api("PATCH", path, json!({"name": "Quite another"})).await.expect(200);
+    assert_eq!(server.get(path).await.expect(200)["name"], "Quite another");
+    // Another organization's names are its own.
+    let neighbour = home.organization("Other");
+    let neighbour = server.with_key(&neighbour.key);
+    let document = keyed("Mannered", "https://example.com", &["example.com"]);
+    let made = neighbour.api("POST", "/v1/connectors", document).await.expect(201);
+    assert_eq!(made["link_name"], "mannered");
+
+    // Connectors have their own rule.
+    let connector = async |name: &str, more: Value| {
+        let mut document = json!({"name": name, "base_url": "https://example.com", "auth": {"type": "none"}});
+        for (name, value) in more.as_object().unwrap() {
+            document[name] = value.clone();
+        }
+        server.post("/v1/connectors", document).await
+    };
+    for name in ["Acme CRM", "_x", "7 * _ - @ / ! : | & ~ \\ +", "Ünïcode", &"x".repeat(50)] {
+        assert_eq!(connector(name, json!({})).await.expect(201)["name"], name);
+    }
+    for name in ["", "-x", " x", "x ", "a  b", "a.b", "a\u{a0}b", "a\tb", "(x)", &"x".repeat(51)] {
+        let answer = connector(name, json!({})).await;
+        answer.problem(422, "invalid_input");
+        assert_eq!(answer.fields(), ["name"], "{name:?}");
+    }
+    assert_eq!(connector("Acme CRM", json!({})).await.expect(201)["link_name"], "acme_crm_2");
+    connector("Acme", json!({"link_name": "acme_crm"})).await.problem(409, "link_name_taken");
+    // … also those of the built-in ones.
+    let built_in = server.get("/v1/connectors?kind=built_in&limit=1").await.expect(200);
+    let built_in = &built_in["items"][0]["link_name"];
+    connector("Acme", json!({"link_name": built_in})).await.problem(409, "link_name_taken");
+    let answer = server.api("PATCH", "/v1/connectors/acme_crm", json!({"link_name": "other"})).await;
+    assert_eq!(answer.fields(), ["link_name"]);
+}
+
+#[tokio::test]
+async fn connectors_and_connections_live_and_change_in_order() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let document = json!({
+        "name": "Lively", "base_url": "https://example.com", "auth": {
+            "type": "oauth2_code", "authorize_url": "https://example.com/a", "token_url": "https://example.com/t",
+        },
+    });
+    let made = server.post("/v1/connectors", document).await.expect(201);
+    assert_eq!(
+        (&made["kind"], &made["stage"], &made["version"]),
+        (&json!("custom"), &json!("draft"), &json!(1))
+    );
+    let path = "/v1/connectors/lively";
+    let stage = async |step: &str| server.post(&format!("{path}/{step}"), json!({})).await;
+    let new = async || {
+        let parameters = json!({"client_id": "c", "client_secret": "s3cret-client"});
+        server
+            .post(
+                "/v1/connections",
+                json!({"connector": "lively", "name": "Lively", "parameters": parameters}),
+            )
+            .await
+    };
+    // A draft takes no connections; nor does a disabled one.
+    let refused = new().await;
+    assert!(matches!(refused.status, 409 | 422), "{}", refused.text);
+    stage("enable").await.problem(409, "state_conflict");
+    stage("disable").await.problem(409, "state_conflict");
+    assert_eq!(stage("publish").await.expect(200)["stage"], "published");
+    let connection = new().await.expect(201);
+    assert_eq!(connection["parameters"], json!({"client_id": "c", "client_secret": {"set": true}}));
+    assert_eq!(connection["connector"]["link_name"], "lively");
+    assert_eq!(
+        connection["status"],
+        json!({"development": "not_connected", "stage": "not_connected", "production": "not_connected"})
+    );
+    assert_eq!(stage("disable").await.expect(200)["stage"], "disabled");
+    let refused = new().await;
+    assert!(matches!(refused.status, 409 | 422), "{}", refused.text);
+    stage("publish").await.problem(409, "state_conflict");
+    assert_eq!(stage("enable").await.expect(200)["stage"], "published");
+
+    // Changes are a merge, and nobody's change is lost.
+    let view = server.get(path).await.expect(200);
+    let version = view["version"].as_i64().unwrap();
+    let patch = json!({"description": "Better", "version": version});
+    let patched = server.api("PATCH", path, patch.clone()).await.expect(200);
+    assert_eq!((&patched["description"], &patched["version"]), (&json!("Better"), &json!(version + 1)));
+    assert_eq!(patched["auth"], view["auth"]);
+    server.api("PATCH", path, patch).await.problem(409, "version_conflict");
+    let answer = server.api("PATCH", path, json!({"auth": {"token_url": "nonsense"}})).await;
+    answer.problem(422, "invalid_input");
+    assert_eq!(answer.fields(), ["auth.token_url"]);
+    server.api("PATCH", path, json!({"nobody": 1})).await.problem(422, "invalid_input");
+    assert_eq!(
+        server.api("PATCH", path, json!({"description": null})).await.expect(200)["description"],
+        Value::Null
+    );
+
+    // The same of the connection.
+    let path = "/v1/connections/lively";
+    let version = connection["version"].as_i64().unwrap();
+    let patch = json!({"name": "Renamed", "version": version});
+    let patched = server.api("PATCH", path, patch.clone()).await.expect(200);
+    assert_eq!((&patched["name"], &patched["version"]), (&json!("Renamed"), &json!(version + 1)));
+    let conflict = server.api("PATCH", path, patch).await.problem(409, "version_conflict");
+    assert_eq!(
+        (&conflict["current"]["name"], &conflict["current"]["version"]),
+        (&json!("Renamed"), &json!(version + 1))
+    );
+    assert!(!conflict.to_string().contains("s3cret"));
+    // What is shown as set comes back as it was shown and stays; what is new replaces; null takes out.
+    for (parameters, wanted) in [
+        (
+            json!({"client_secret": {"set": true}, "client_id": "d"}),
+            json!({"client_id": "d", "client_secret": {"set": true}}),
+        ),
+        (json!({"client_secret": "s3cret-new"}), json!({"client_id": "d", "client_secret": {"set": true}})),
+    ] {
+        let answer = server.api("PATCH", path, json!({"parameters": parameters})).await;
+        assert_eq!(answer.expect(200)["parameters"], wanted);
+        assert!(!answer.text.contains("s3cret"));
+    }
+    let answer = server.api("PATCH", path, json!({"parameters": {"client_id": null}})).await;
+    assert_eq!(answer.fields(), ["parameters.client_id"], "{}", answer.text);
+    let both = tokio::join!(
+        server.api("PATCH", path, json!({"name": "One", "version": version + 3})),
+        server.api("PATCH", path, json!({"name": "Two", "version": version + 3})),
+    );
+    let mut statuses = [both.0.status, both.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409], "{} {}", both.0.text, both.1.text);
+
+    // What is used is not deleted.
+    let connector = "/v1/connectors/lively";
+    server.api("DELETE", connector, Value::Null).await.problem(409, "connector_referenced");
+    assert_eq!(server.api("DELETE", path, Value::Null).await.status, 204);
+    server.api("DELETE", path, Value::Null).await.problem(404, "not_found");
+    assert_eq!(server.api("DELETE", connector, Value::Null).await.status, 204);
+    server.get(connector).await.problem(404, "not_found");
+    // The built-in ones are nobody's to change.
+    let built_in = server.get("/v1/connectors?kind=built_in").await.expect(200);
+    assert!(built_in["items"].as_array().unwrap().len() >= 25);
+    let built_in = format!("/v1/connectors/{}", built_in["items"][0]["link_name"].as_str().unwrap());
+    let view = server.get(&built_in).await.expect(200);
+    assert_eq!((&view["kind"], &view["stage"]), (&json!("built_in"), &json!("published")));
+    for (method, path, body) in [
+        ("PATCH", built_in.clone(), json!({"description": "mine"})),
+        ("DELETE", built_in.clone(), Value::Null),
+        ("POST", format!("{built_in}/disable"), json!({})),
+    ] {
+        let answer = server.api(method, &path, body).await;
+        assert!(matches!(answer.status, 403 | 409), "{method} {path}: {} {}", answer.status, answer.text);
+    }
+    assert!(!server.log().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn lists_are_paged() {
+    for home in Home::both() {
+        let server = home.start();
+        let connector = server.connector(keyed("Paged", "https://example.com", &["example.com"])).await;
+        let mut wanted = BTreeSet::new();
+        for n in 0..120 {
+            let level = if n % 3 == 0 { "user" } else { "admin" };
+            wanted.insert(
+                server
+                    .connection(json!({"connector": connector, "name": format!("C {n}"), "level": level}))
+                    .await,
+            );
+        }
+        for (query, expected, pages) in [
+            ("", 120, 3),
+            ("limit=50&", 120, 3),
+            ("limit=7&", 120, 18),
+            ("limit=40&", 120, 3),
+            ("limit=120&", 120, 1),
+            ("limit=200&", 120, 1),
+            ("level=user&limit=10&", 40, 4),
+            ("connector=paged&limit=60&", 120, 2),
+            ("connector=nobody&", 0, 1),
+        ] {
+            let (mut seen, mut count, mut cursor) = (BTreeSet::new(), 0, String::new());
+            loop {
+                let page = server.get(&format!("/v1/connections?{query}{cursor}")).await.expect(200);
+                count += 1;
+                for item in page["items"].as_array().unwrap() {
+                    let link = item["link_name"].as_str().unwrap().to_owned();
+                    assert!(seen.insert(link.clone()), "{query}: {link} came twice");
+                }
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("cursor={next}"),
+                    None => break,
+                }
+            }
+            assert_eq!((seen.len(), count), (expected, pages), "{query}");
+            assert!(seen.is_subset(&wanted));
+        }
+        // What is made and deleted in between neither repeats nor hides the others.
+        let page = server.get("/v1/connections?limit=10").await.expect(200);
+        let last = page["items"][9]["link_name"].as_str().unwrap();
+        assert_eq!(server.api("DELETE", &format!("/v1/connections/{last}"), Value::Null).await.status, 204);
+        let next = page["next_cursor"].as_str().unwrap();
+        let rest = server.get(&format!("/v1/connections?limit=200&cursor={next}")).await.expect(200);
+        assert_eq!(rest["items"].as_array().unwrap().len(), 110);
+    }
+}
+
+#[tokio::test]
+async fn keys_are_shown_once_told_apart_and_refused_at_once() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let made = server.post("/v1/me/keys", json!({"name": "Laptop", "expires_in_days": 30})).await.expect(201);
+    let (id, key) = (made["id"].as_str().unwrap(), made["key"].as_str().unwrap());
+    assert!(key.starts_with("jfp_") && id.starts_with("key_"), "{made}");
+    assert!(made["expires_at"].is_string());
+    let never = server.post("/v1/me/keys", json!({"name": "Laptop"})).await.expect(201);
+    assert_eq!(never["expires_at"], Value::Null);
+    let list = server.get("/v1/me/keys").await;
+    assert!(!list.text.contains(key) && !list.text.contains(&server.key), "{}", list.text);
+    let items = list.expect(200)["items"].as_array().unwrap().clone();
+    assert_eq!(items.len(), 3);
+    let listed = items.iter().find(|item| item["id"] == id).unwrap();
+    let hint = listed["hint"].as_str().unwrap();
+    assert!(key.starts_with(hint) && hint.len() <= 8, "{hint}");
+    assert!(listed.get("key").is_none());
+
+    let mine = server.with_key(key);
+    mine.api("GET", "/v1/me", Value::Null).await.expect(200);
+    // A typo is told from a key that is not known.
+    let mut mistyped = key.to_owned().into_bytes();
+    let last = mistyped.last_mut().unwrap();
+    *last = if *last == b'a' { b'b' } else { b'a' };
+    let mistyped = String::from_utf8(mistyped).unwrap();
+    let swapped = key.replacen("jfp_", "jfa_", 1);
+    for (key, code) in [
+        (mistyped.as_str(), "key_malformed"),
+        (&key[..key.len() - 1], "key_malformed"),
+        ("jfp_", "key_malformed"),
+        ("x", "unauthenticated"),
+        (&swapped, "key_malformed"),
+    ] {
+        let answer = server.with_key(key).api("GET", "/v1/me", Value::Null).await;
+        answer.problem(401, code);
+        assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    }
+    // A whole key of another store is unknown here.
+    let elsewhere = Home::sqlite();
+    let foreign = elsewhere.init().key;
+    server.with_key(&foreign).api("GET", "/v1/me", Value::Null).await.problem(401, "unauthenticated");
+    for header in ["Basic eDp5", "Bearer", "bearer", "Token x", ""] {
+        let request =
+            reqwest::Client::new().get(format!("{}/v1/me", server.url)).header("authorization", header);
+        let answer = Answer::of(request.send().await.unwrap()).await;
+        assert_eq!(answer.status, 401, "{header:?}: {}", answer.text);
+    }
+
+    // Neighbours cannot revoke it; its owner can, and from then on it opens nothing.
+    let neighbour = home.organization("Other");
+    let path = format!("/v1/me/keys/{id}");
+    server.with_key(&neighbour.key).api("DELETE", &path, Value::Null).await.problem(404, "not_found");
+    mine.api("GET", "/v1/me", Value::Null).await.expect(200);
+    assert_eq!(server.api("DELETE", &path, Value::Null).await.status, 204);
+    mine.api("GET", "/v1/me", Value::Null).await.problem(401, "key_revoked");
+    let proxied = mine.api("GET", "/v1/proxy/x/y", Value::Null).await;
+    proxied.problem(401, "key_revoked");
+    server.api("DELETE", &path, Value::Null).await.problem(404, "not_found");
+    assert_eq!(server.get("/v1/me/keys").await.expect(200)["items"].as_array().unwrap().len(), 2);
+    // It can end itself, too.
+    let last = server.with_key(never["key"].as_str().unwrap());
+    let path = format!("/v1/me/keys/{}", never["id"].as_str().unwrap());
+    assert_eq!(last.api("DELETE", &path, Value::Null).await.status, 204);
+    last.api("DELETE", &path, Value::Null).await.problem(401, "key_revoked");
+    assert!(!server.log().contains(key));
+}
