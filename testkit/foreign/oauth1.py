@@ -127,9 +127,9 @@ server = WebApplicationServer(Validator())
 
 
 def incoming():
-    """The request as oauthlib wants it."""
+    """The request as oauthlib wants it: with the address as it was written, which Flask's `url` decodes in part."""
     return {
-        "uri": request.url,
+        "uri": f"{request.scheme}://{request.host}{request.environ['RAW_URI']}",
         "http_method": request.method,
         "body": request.get_data(as_text=True),
         "headers": dict(request.headers),

@@ -18,7 +18,7 @@ use crate::say;
 use crate::settings::{API_KEY, URL, environment};
 
 /// How long an answer may take; invoke needs its own forty seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// An answer of invoke may be base64 of the largest that a server can be told to accept.
 const LARGEST: usize = 2 << 30;
 /// Where a server listens unless told otherwise.

@@ -1,6 +1,6 @@
 //! How a command fails: in plain words with the mend, and with an exit code.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use jackfield_core::{Code, Error};
 use jackfield_store::StoreError;
@@ -54,7 +54,8 @@ impl From<Error> for Failure {
             error.code.title().to_owned() + "."
         };
         for field in &error.fields {
-            message.push_str(&format!("\n  {}: {}", field.field, field.message));
+            // Writing into a string does not fail.
+            let _ = write!(message, "\n  {}: {}", field.field, field.message);
         }
         Self::new(message)
     }

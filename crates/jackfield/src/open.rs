@@ -3,8 +3,8 @@
 //! The order matters:
 //! 1. The key is read. A key that is there but cannot be used ends everything.
 //! 2. The store is looked at without being made or migrated. One that was sealed needs exactly its key.
-//! 3. Only for a new store a key is made, and it is on the disk before the store takes it.
-//! 4. The store is made or brought up to date, under the serving lock where it is SQLite.
+//! 3. Only for a new store, once it is known that it can be made, a key is made too. It is on the disk before the store takes it.
+//! 4. The tables are made or brought up to date, under the serving lock where it is SQLite.
 //! 5. A new store takes the key. Of several nodes that begin at once with different keys, one wins.
 
 use std::fs::DirBuilder;
@@ -75,11 +75,10 @@ pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Opened> {
         found.close().await;
     }
 
-    let mut made = false;
     let keyring = match (known?, loaded) {
         (Some(known), Some(keyring)) => {
             keyring.verify_check(&known).map_err(|_| foreign(settings))?;
-            keyring
+            Some(keyring)
         }
         (Some(_), None) => return Err(missing(settings)),
         (None, _) if purpose == Purpose::Use => {
@@ -87,15 +86,16 @@ pub async fn open(settings: &Settings, purpose: Purpose) -> Result<Opened> {
                 "There is no store yet. Make one with `jackfield init`, or start `jackfield serve` and open the link that it prints.",
             ));
         }
-        (None, Some(keyring)) => keyring,
-        (None, None) => {
-            made = true;
-            make_key(settings).await?
-        }
+        (None, keyring) => keyring,
     };
 
     let store = Store::connect(url, &options).await?;
     let lock = if purpose == Purpose::Serve { Some(lock(&store).await?) } else { None };
+    let made = keyring.is_none();
+    let keyring = match keyring {
+        Some(keyring) => keyring,
+        None => make_key(settings).await?,
+    };
     if !store.is_current().await? {
         // Nobody's tables are changed under him. PostgreSQL sees to it that one node migrates at a time.
         let _held = if lock.is_none() { Some(lock_briefly(&store).await?) } else { None };

@@ -293,13 +293,15 @@ impl Args for Flags {
             .long("config")
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
-            .help(format!("The file of settings [{CONFIG}; {FILE} in this folder, when it is there]"))
+            .help(format!(
+                "The file of settings [{CONFIG}, by default {FILE} in this folder, when it is there]"
+            ))
             .help_heading("Settings");
         SETTINGS.iter().fold(command.arg(config), |command, setting| {
             if setting.place != Place::Everywhere {
                 return command;
             }
-            let help = format!("{} [{}; {}]", setting.about, setting.variable(), setting.default);
+            let help = format!("{} [{}, by default {}]", setting.about, setting.variable(), setting.default);
             let flag = Arg::new(setting.name).long(setting.flag).value_name(setting.value);
             command.arg(flag.help(help).help_heading("Settings"))
         })

@@ -122,8 +122,9 @@ async fn answer(
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
     let started = Instant::now();
     let request_id = clock::new_id(Prefix::Request, clock::now());
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = if path.starts_with(PROXY) {
+    let seen = tracing::enabled!(tracing::Level::DEBUG)
+        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let mut response = if request.uri().path().starts_with(PROXY) {
         match proxy(&engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
             Err(error) => {
@@ -140,14 +141,16 @@ async fn answer(
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("jackfield-request-id", value);
     }
-    tracing::debug!(
-        request_id,
-        %method,
-        path,
-        status = response.status().as_u16(),
-        micros = started.elapsed().as_micros(),
-        "request answered"
-    );
+    if let Some((method, path)) = seen {
+        tracing::debug!(
+            request_id,
+            %method,
+            path,
+            status = response.status().as_u16(),
+            micros = started.elapsed().as_micros(),
+            "request answered"
+        );
+    }
     Ok(response)
 }
 

@@ -145,9 +145,10 @@ impl<T: DeserializeOwned> FromRequestParts<Engine> for Query<T> {
         // A stranger is told that he is one before he is told what is wrong with his query.
         let known = match op(engine, parts, b"").await {
             Err(error) => Err(error),
-            Ok(_) if holds_nul(parts.uri.query().unwrap_or("")) => {
-                Err(Error::new(Code::InvalidRequest, "The query cannot be read: it holds the character U+0000."))
-            }
+            Ok(_) if holds_nul(parts.uri.query().unwrap_or("")) => Err(Error::new(
+                Code::InvalidRequest,
+                "The query cannot be read: it holds the character U+0000.",
+            )),
             Ok(_) => axum::extract::Query::<T>::try_from_uri(&parts.uri).map_err(|error| {
                 let why = error.body_text();
                 let why = why.strip_prefix("Failed to deserialize query string: ").unwrap_or(&why).to_owned();
@@ -166,7 +167,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Engine> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, engine: &Engine) -> Result<Self, Failure> {
         if holds_nul(parts.uri.path()) {
             return Err(Failure {
-                error: Error::new(Code::InvalidRequest, "The path cannot be read: it holds the character U+0000."),
+                error: Error::new(
+                    Code::InvalidRequest,
+                    "The path cannot be read: it holds the character U+0000.",
+                ),
                 request_id: request_id(parts),
             });
         }
@@ -213,10 +217,18 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
     let text =
         std::str::from_utf8(bytes).map_err(|_| Error::new(Code::InvalidJson, "The body is not UTF-8."))?;
     let text = if text.trim().is_empty() { "{}" } else { text };
+    // A list would be taken for the members of the object in their order, which nobody has promised.
+    if text.trim_start().starts_with('[') && serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok() {
+        return Err(wrong_field("", "The body must be a JSON object"));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize::<_, T>(&mut json).map_err(|error| {
         let inner = error.inner();
         if inner.is_syntax() || inner.is_eof() {
+            return Error::new(Code::InvalidJson, format!("The body is not valid JSON: {inner}."));
+        }
+        // Its beginning was read far enough to be wrong; what is no JSON at all is told so first.
+        if let Err(inner) = serde_json::from_str::<serde_json::Value>(text) {
             return Error::new(Code::InvalidJson, format!("The body is not valid JSON: {inner}."));
         }
         wrong_field(&error.path().to_string(), &inner.to_string())
@@ -345,7 +357,8 @@ mod tests {
     fn what_is_wrong_with_a_body_is_named() {
         let is = |code, field: &str, rule: &str| (code, field.to_owned(), rule.to_owned());
         assert_eq!(wrong("{"), is(Code::InvalidJson, "", ""));
-        assert_eq!(wrong("{} x"), is(Code::InvalidInput, "connector", "required"));
+        assert_eq!(wrong("{} x").0, Code::InvalidJson);
+        assert_eq!(wrong("{}"), is(Code::InvalidInput, "connector", "required"));
         assert_eq!(
             wrong(r#"{"connector":"a","name":"b","nmae":1}"#),
             is(Code::InvalidInput, "nmae", "unknown")
@@ -358,6 +371,7 @@ mod tests {
         );
         assert_eq!(wrong(r#"{"connector":"a","name":"b","level":"owner"}"#).1, "level");
         assert_eq!(wrong("[]").1, "body");
+        assert_eq!(wrong(r#"["a","b",null,null,null,{},null,null]"#).1, "body");
         assert_eq!(wrong("{\"connector\":\"a\",\"name\":\"b\"} x").0, Code::InvalidJson);
         assert_eq!(wrong("{\"connector\":\"a\",\"name\":\"b\\u0000\"}").0, Code::InvalidJson);
     }

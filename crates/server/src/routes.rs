@@ -11,6 +11,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use jackfield_core::{Code, Error};
 use jackfield_engine::Engine;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
@@ -78,18 +79,31 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::flows::read, api::flows::cancel))
         .routes(routes!(api::calls::invoke))
         .routes(routes!(api::calls::list));
-    name_operations(router.get_openapi_mut());
+    complete(router.get_openapi_mut());
     router
 }
 
-/// Handlers are named within their file; the description needs names that are unique in all of it.
-fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+/// What the macros leave out: handlers are named within their file, but the description needs names that are unique in all of it; each
+/// answer needs a word about it; and failures have a content type of their own.
+fn complete(document: &mut utoipa::openapi::OpenApi) {
     for item in document.paths.paths.values_mut() {
         for operation in [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete] {
             let Some(operation) = operation else { continue };
             let tag = operation.tags.iter().flatten().next();
             if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
                 operation.operation_id = Some(format!("{tag}_{id}"));
+            }
+            for (status, response) in &mut operation.responses.responses {
+                let RefOr::T(response) = response else { continue };
+                if status == "default" {
+                    if let Some(problem) = response.content.swap_remove("application/json") {
+                        response.content.insert("application/problem+json".to_owned(), problem);
+                    }
+                    "Jackfield's own failure".clone_into(&mut response.description);
+                } else if response.description.is_empty() {
+                    let status = status.parse().ok().and_then(|status: StatusCode| status.canonical_reason());
+                    status.unwrap_or("Done").clone_into(&mut response.description);
+                }
             }
         }
     }

@@ -71,7 +71,7 @@ async fn look(flags: &Flags) -> Vec<Check> {
     let store = Store::look(&settings.database_url, &settings.database()).await.map_err(Failure::from);
     let checks = vec![
         Check::of("configuration", configuration(&settings)),
-        Check::of("key", key(&settings, store.as_ref().ok().and_then(Option::as_ref)).await),
+        Check::of("key", key(&settings, store.as_ref().map(Option::as_ref)).await),
         Check::of(
             "store",
             match &store {
@@ -97,9 +97,14 @@ fn configuration(settings: &Settings) -> Result<String> {
     Ok(format!("{file}; listens on {}, reached at {url}", settings.listen))
 }
 
-async fn key(settings: &Settings, store: Option<&Store>) -> Result<String> {
-    let known = known_key(store).await?;
+/// `store`: what came of looking at it.
+async fn key(settings: &Settings, store: Result<Option<&Store>, &Failure>) -> Result<String> {
     let provider = provider(&settings.key);
+    let Ok(store) = store else {
+        let there = if load_key(settings).await?.is_some() { "is there" } else { "is not there" };
+        return Ok(format!("{} {there}; whether the store goes with it is not known", provider.describe()));
+    };
+    let known = known_key(store).await?;
     match (load_key(settings).await?, known) {
         (Some(keyring), Some(known)) => {
             if keyring.verify_check(&known).is_err() {
@@ -144,9 +149,11 @@ async fn time(settings: &Settings, store: Option<&Store>) -> Result<String> {
     }
     let theirs = match store {
         Some(store) if store.kind() == Kind::Postgres => {
-            store.clock().await?.map(|at| (at, "the database's"))
+            store.clock().await?.map(|at| (at, "the database's time"))
         }
-        _ => file_time(&settings.data_dir).await?.map(|at| (at, "the last write in the data folder")),
+        _ => file_time(&settings.data_dir)
+            .await?
+            .map(|at| (at, "the time of the last write in the data folder")),
     };
     let Some((other, whose)) = theirs else { return Ok(format!("it shows {now}")) };
     let apart = Duration::from_micros(now.micros().abs_diff(other.micros()));
@@ -154,10 +161,10 @@ async fn time(settings: &Settings, store: Option<&Store>) -> Result<String> {
     let is_file = store.is_none_or(|store| store.kind() == Kind::Sqlite);
     if apart > APART && (!is_file || other > now) {
         return Err(Failure::new(format!(
-            "It shows {now}, and {whose} time is {other}. Set both, best by NTP: tokens expire by them."
+            "It shows {now}, and {whose} is {other}. Set both, best by NTP: tokens expire by them."
         )));
     }
-    Ok(format!("it shows {now}, and goes with {whose} time"))
+    Ok(format!("it shows {now}, and goes with {whose}"))
 }
 
 /// When something in the folder was last written.

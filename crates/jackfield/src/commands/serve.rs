@@ -38,8 +38,9 @@ pub async fn run(args: Serve) -> Result<()> {
         tracing::warn!(public_url, "JACKFIELD_PUBLIC_URL is not set: links lead to this machine only");
     }
 
-    let Opened { store, keyring, lock } = open::open(&settings, Purpose::Serve).await?;
     let egress = egress(&settings).await?;
+
+    let Opened { store, keyring, lock } = open::open(&settings, Purpose::Serve).await?;
     let alone = store.kind() == Kind::Sqlite;
     let engine = Engine::new(store.clone(), keyring, egress, settings.engine(public_url.clone()));
     engine.start_background(alone).await?;
@@ -57,7 +58,6 @@ pub async fn run(args: Serve) -> Result<()> {
         ));
     }
     let served = serving.await;
-    tracing::info!("stopping");
     engine.flush_records().await;
     store.close().await;
     drop(lock);
@@ -107,6 +107,7 @@ pub fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        tracing::info!("stopping; running requests may finish");
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::journey::{authorization, authorize_as, bring, caller, consent, flow, held, statuses, to_consent};
 use crate::support::{Answer, Home, Server, consenting, sandbox};
-use crate::world::{Asked, Service, until};
+use crate::upstream::{Message, Upstream, reply};
+use crate::world::until;
 
 async fn authorize(server: &Server, connection: &str, body: Value) -> Answer {
     server.post(&format!("/v1/connections/{connection}/authorizations"), body).await
@@ -683,7 +684,7 @@ async fn scopes_that_are_missing_are_shown() {
 /// What the service does next, and what it was asked.
 #[derive(Clone)]
 struct Odd {
-    service: Arc<Service>,
+    service: Arc<Upstream>,
     /// content type and body of the token answers
     answer: Arc<Mutex<(&'static str, String)>>,
     /// more parameters of the callback
@@ -708,8 +709,8 @@ impl Odd {
         let answer = Arc::new(Mutex::new(("application/json", String::new())));
         let callback = Arc::new(Mutex::new(Vec::new()));
         let (says, comes_back) = (Arc::clone(&answer), Arc::clone(&callback));
-        let service = Service::start(move |asked| {
-            let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        let service = Upstream::answering(move |asked| {
+            let (path, query) = asked.target().split_once('?').unwrap_or((asked.target(), ""));
             match path {
                 "/authorize" => {
                     let query = pairs(query);
@@ -718,13 +719,16 @@ impl Odd {
                     back.query_pairs_mut()
                         .extend_pairs([("code", "the-code"), state])
                         .extend_pairs(comes_back.lock().unwrap().iter());
-                    (302, "text/html", back.into())
+                    reply(302, &[("location", back.as_str())], "")
                 }
                 "/token" => {
                     let (kind, body) = says.lock().unwrap().clone();
-                    (200, kind, body)
+                    reply(200, &[("content-type", kind)], body)
                 }
-                _ => (200, "application/json", json!({"login": "octocat", "id": 42}).to_string()),
+                _ => {
+                    let body = json!({"login": "octocat", "id": 42}).to_string();
+                    reply(200, &[("content-type", "application/json")], body)
+                }
             }
         });
         Self { service: Arc::new(service.await), answer, callback }
@@ -748,16 +752,16 @@ impl Odd {
 
     /// The last request for a path.
     fn last(&self, path: &str) -> Seen {
-        let of_path = |asked: &Asked| asked.target.split('?').next() == Some(path);
-        let asked = self.service.asked().into_iter().rfind(of_path);
+        let of_path = |asked: &Message| asked.target().split('?').next() == Some(path);
+        let asked = self.service.seen().into_iter().rfind(of_path);
         let asked = asked.unwrap_or_else(|| panic!("nobody asked for {path}"));
-        let headers = asked.head.lines().skip(1).filter_map(|line| line.split_once(':'));
+        let lower = |(name, value): &(String, String)| (name.to_ascii_lowercase(), value.clone());
         Seen {
-            method: asked.method,
-            query: pairs(asked.target.split_once('?').map_or("", |(_, query)| query)),
-            headers: headers.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect(),
-            form: pairs(&asked.body),
-            body: asked.body,
+            method: asked.method().to_owned(),
+            query: pairs(asked.target().split_once('?').map_or("", |(_, query)| query)),
+            headers: asked.headers.iter().map(lower).collect(),
+            form: pairs(asked.text()),
+            body: asked.text().to_owned(),
         }
     }
 }

@@ -546,6 +546,14 @@ async fn the_answer_must_name_the_issuer() {
     assert_eq!(page.status, 200, "{}", page.body);
 }
 
+/// A page that shows hostile words, but as words.
+#[track_caller]
+fn harmless(page: &Page) {
+    assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
+    assert!(page.body.contains("alert(1)"), "it is shown, escaped: {}", page.body);
+    guarded(&page.headers);
+}
+
 #[tokio::test]
 async fn hostile_words_are_shown_as_words() {
     const EVIL: &str = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
@@ -553,12 +561,6 @@ async fn hostile_words_are_shown_as_words() {
     let sandbox = consenting().await;
     let server = home.start();
     let connection = server.sandbox_connection(&sandbox, "sandbox", json!({"name": EVIL})).await;
-    #[track_caller]
-    fn harmless(page: &Page) {
-        assert!(!page.body.contains("<script") && !page.body.contains("<img"), "{}", page.body);
-        assert!(page.body.contains("alert(1)"), "it is shown, escaped: {}", page.body);
-        guarded(&page.headers);
-    }
     for error in ["access_denied", "server_error", EVIL] {
         let brought = bring(&server, &connection, json!({})).await;
         let changes = [("code", None), ("error", Some(error)), ("error_description", Some(EVIL))];

@@ -447,6 +447,17 @@ async fn oauthlib_takes_every_signature() {
         let call = json!({
             "method": "GET", "url": "/resource/p%20q/r;s?a=2&a=1&b=%26%3D%2B&c=x+y&d", "query": {"e": "\u{fc}/~", "a": ["0"]},
         });
+        eprintln!(
+            "DBG {:?}",
+            server
+                .invoke(&connection, {
+                    let mut c = call.clone();
+                    c["environment"] = "production".into();
+                    c
+                })
+                .await
+                .text
+        );
         let seen = invoke(&server, &connection, call).await;
         assert_eq!((&seen["query"]["b"], &seen["query"]["c"]), (&json!("&=+"), &json!("x y")), "{method}");
         assert_eq!(seen["query"]["e"], "\u{fc}/~");

@@ -1,5 +1,7 @@
 //! Jackfield as its users meet it: the real binary, spoken to over HTTP and by its command line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers here are parts of tests")]
+
 mod authorizations;
 mod calls;
 mod crashes;
@@ -16,3 +18,4 @@ mod start;
 mod support;
 mod upstream;
 mod world;
+mod canary;

@@ -238,6 +238,16 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
             assert_eq!(in_path, wanted, "{name}");
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.contains_key("default") && responses.len() > 1, "{name}: {responses:?}");
+            for (status, response) in responses {
+                assert!(response["description"].as_str().is_some_and(|t| !t.is_empty()), "{name} {status}");
+                let kinds: Vec<&String> =
+                    response["content"].as_object().into_iter().flat_map(Map::keys).collect();
+                let kind = if status == "default" { "application/problem+json" } else { "application/json" };
+                assert!(
+                    kinds == [kind] || (status == "204" && kinds.is_empty()),
+                    "{name} {status}: {kinds:?}"
+                );
+            }
             described.entry(path.clone()).or_default().insert(method.to_ascii_uppercase());
         }
     }

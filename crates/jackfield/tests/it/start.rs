@@ -47,7 +47,7 @@ pub fn finish(command: &mut Command) -> Ended {
         }
         std::thread::sleep(Duration::from_millis(10));
     };
-    let mut text = |file: &mut std::fs::File| {
+    let text = |file: &mut std::fs::File| {
         let mut text = String::new();
         file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();

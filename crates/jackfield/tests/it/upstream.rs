@@ -1,5 +1,6 @@
 //! Services and clients spoken by hand, so that what arrives is seen byte for byte and anything can be answered.
 
+use std::fmt::Write as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
@@ -46,7 +47,8 @@ impl Upstream {
         let log = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
-                tokio::spawn(talk(Wire::accept(&listener).await, Arc::clone(&log)));
+                let wire = Wire::accept(&listener).await;
+                tokio::spawn(talk(wire, Arc::clone(&log)));
             }
         });
         Self { port, url: format!("http://127.0.0.1:{port}"), seen, task }
@@ -177,19 +179,6 @@ impl Wire {
         self.rest.drain(..length).collect()
     }
 
-    /// Until this text has come; false when the end came first.
-    pub async fn until(&mut self, text: &str) -> bool {
-        loop {
-            if let Some(at) = find(&self.rest, text.as_bytes()) {
-                self.rest.drain(..at + text.len());
-                return true;
-            }
-            if !self.more().await {
-                return false;
-            }
-        }
-    }
-
     /// The head of the next message; `None` at the end.
     pub async fn head(&mut self) -> Option<Message> {
         let end = loop {
@@ -253,10 +242,10 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> V
     let body = body.as_ref();
     let mut text = format!("HTTP/1.1 {status} Whatever\r\nconnection: close\r\n");
     if !matches!(status, 204 | 304) {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(text, "content-length: {}\r\n", body.len()).unwrap();
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     text.push_str("\r\n");
     [text.as_bytes(), body].concat()
