@@ -246,7 +246,7 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
 
 fn wrong_field(path: &str, message: &str) -> Error {
     // serde says " at line 1 column 2"; the path says it better.
-    let message = message.split(" at line ").next().unwrap_or(message);
+    let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let quoted = message.split('`').nth(1).unwrap_or("");
     let path = if path == "." { String::new() } else { path.replace('[', ".").replace(']', "") };
     let under = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
@@ -270,7 +270,17 @@ fn wrong_field(path: &str, message: &str) -> Error {
         return Error::invalid(vec![FieldError::new(under(quoted), "required", "This field is required.")]);
     }
     let field = if path.is_empty() { "body".to_owned() } else { path };
-    Error::invalid(vec![FieldError::new(field, "invalid", format!("{message}."))])
+    Error::invalid(vec![FieldError::new(field, "invalid", format!("{}.", without_value(message)))])
+}
+
+/// serde repeats what was sent, which may be a secret in the wrong place: its kind is told, not its value.
+fn without_value(message: &str) -> String {
+    match (message.split(['"', '`']).next(), message.rsplit_once(", expected ")) {
+        (Some(kind), Some((_, expected))) if kind.len() < message.len() - expected.len() => {
+            format!("{}, expected {expected}", kind.trim_end())
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// Answers with a view, or with what went wrong.
@@ -351,6 +361,31 @@ mod tests {
         };
         let first = error.fields.first().map(|f| (f.field.clone(), f.code.clone())).unwrap_or_default();
         (error.code, first.0, first.1)
+    }
+
+    #[test]
+    fn what_was_sent_is_not_repeated() {
+        for (text, told) in [
+            (
+                r#"{"connector":"a","name":"b","parameters":"hunter2"}"#,
+                "invalid type: string, expected a map.",
+            ),
+            (
+                r#"{"connector":"a","name":"b","parameters":"a\", expected hunter2 at line 5"}"#,
+                "invalid type: string, expected a map.",
+            ),
+            (r#"{"connector":"a","name":"b","scopes":77123}"#, "invalid type: integer, expected a sequence."),
+            (
+                r#"{"connector":"a","name":"b","same_authorization":[]}"#,
+                "invalid type: sequence, expected a boolean.",
+            ),
+        ] {
+            let Err(error) = parse::<NewConnection>(&HeaderMap::new(), text.as_bytes()) else {
+                panic!("accepted {text}")
+            };
+            assert_eq!(error.fields[0].message, told);
+            assert!(!error.detail.contains("hunter2"), "{}", error.detail);
+        }
     }
 
     #[test]

@@ -61,7 +61,8 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
         hex
     });
     let json = serde_json::to_string(secret).unwrap();
-    let mut forms = vec![secret.to_owned(), percent.to_string(), form, hex, json.trim_matches('"').to_owned()];
+    let mut forms =
+        vec![secret.to_owned(), percent.to_string(), form, hex, json.trim_matches('"').to_owned()];
     for offset in 0..3 {
         let shifted = [&vec![0; offset][..], secret.as_bytes()].concat();
         // Whole groups of the secret's own bytes only: the edges depend on what stands beside.
@@ -157,7 +158,9 @@ fn speak(asked: &Message, mood: &str, secrets: &Secrets) -> Vec<u8> {
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let heard = format!("{} {:?} {}", asked.start, asked.headers, String::from_utf8_lossy(&asked.body));
     let field = |name: &str| {
-        form_urlencoded::parse(&asked.body).find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(&asked.body)
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.into_owned())
     };
     let url = url::Url::parse(&format!("http://parrot{}", asked.target())).unwrap();
     match (url.path(), mood) {
@@ -170,7 +173,8 @@ fn speak(asked: &Message, mood: &str, secrets: &Secrets) -> Vec<u8> {
         ("/authorize1", _) => {
             let verifier = secrets.issue("Verifier");
             let token = query(&url, "oauth_token").unwrap();
-            let back = format!("{}&oauth_token={token}&oauth_verifier={verifier}", query(&url, "back").unwrap());
+            let back =
+                format!("{}&oauth_token={token}&oauth_verifier={verifier}", query(&url, "back").unwrap());
             reply(302, &[("location", &back)], "")
         }
         ("/token", "good") => {
@@ -181,14 +185,18 @@ fn speak(asked: &Message, mood: &str, secrets: &Secrets) -> Vec<u8> {
                 "id_token": secrets.issue("IdToken"), "expires_in": 600, "token_type": "Bearer", "scope": ""});
             reply(200, &json, answer.to_string())
         }
-        ("/token" | "/token1", "junk") => {
-            reply(200, &json, format!("{{\"access_token\":\"{}\",\"oauth_token_secret\":\"{heard}", secrets.issue("Cut")))
-        }
+        ("/token" | "/token1", "junk") => reply(
+            200,
+            &json,
+            format!("{{\"access_token\":\"{}\",\"oauth_token_secret\":\"{heard}", secrets.issue("Cut")),
+        ),
         ("/token" | "/token1", "error") => {
             let error = json!({"error": "invalid_request", "error_description": format!("I heard {heard}")});
             reply(400, &json, error.to_string())
         }
-        ("/token" | "/token1", "page") => reply(200, &[("content-type", "text/html")], format!("<p>{heard}</p>")),
+        ("/token" | "/token1", "page") => {
+            reply(200, &[("content-type", "text/html")], format!("<p>{heard}</p>"))
+        }
         ("/token" | "/token1", "down") => reply(500, &json, json!({"message": heard}).to_string()),
         ("/token" | "/token1", "final") => {
             // Word by word what was presented, so that nothing about it looks like a token beside others.
@@ -200,15 +208,23 @@ fn speak(asked: &Message, mood: &str, secrets: &Secrets) -> Vec<u8> {
             reply(400, &json, error.to_string())
         }
         ("/token1", _) => {
-            let body = format!("oauth_token={}&oauth_token_secret={}&oauth_callback_confirmed=true",
-                secrets.issue("Token"), secrets.issue("TokenSecret"));
+            let body = format!(
+                "oauth_token={}&oauth_token_secret={}&oauth_callback_confirmed=true",
+                secrets.issue("Token"),
+                secrets.issue("TokenSecret")
+            );
             reply(200, &form, body)
         }
-        ("/revoke", _) => reply(400, &json, json!({"error": "server_error", "error_description": heard}).to_string()),
+        ("/revoke", _) => {
+            reply(400, &json, json!({"error": "server_error", "error_description": heard}).to_string())
+        }
         ("/api/good", _) => reply(200, &json, json!({"email": "parrot@example.com"}).to_string()),
         ("/api/bad", _) => reply(401, &json, json!({"message": heard, "email": heard}).to_string()),
         ("/api/away", _) => {
-            let to = format!("http://elsewhere.example/?heard={}", form_urlencoded::byte_serialize(heard.as_bytes()).collect::<String>());
+            let to = format!(
+                "http://elsewhere.example/?heard={}",
+                form_urlencoded::byte_serialize(heard.as_bytes()).collect::<String>()
+            );
             reply(302, &[("location", &to)], "")
         }
         _ => reply(200, &json, json!({"heard": heard}).to_string()),
@@ -334,9 +350,7 @@ async fn oauth2(stage: &mut Stage) {
             "revoke_url": format!("{url}/revoke"), "client_authentication": authentication, "pkce": true})
     };
     let with_secret = json!({"client_id": NO_SECRET, "client_secret": CLIENT_SECRET});
-    let with_key = |key: &str, algorithm: &str| {
-        json!({"client_id": NO_SECRET, "private_key": key, "signing_algorithm": algorithm})
-    };
+    let with_key = |key: &str, algorithm: &str| json!({"client_id": NO_SECRET, "private_key": key, "signing_algorithm": algorithm});
     stage.make("post", auth("client_secret_post"), with_secret.clone()).await;
     stage.make("basic_client", auth("client_secret_basic"), with_secret.clone()).await;
     stage.make("jwt_rsa", auth("private_key_jwt"), with_key(RSA, "RS256")).await;
@@ -413,7 +427,9 @@ async fn oauth1(stage: &mut Stage) {
     let with_secret = json!({"consumer_key": NO_SECRET, "consumer_secret": CONSUMER_SECRET});
     stage.make("one", auth("HMAC-SHA1", &back), with_secret.clone()).await;
     stage.make("one_plain", auth("PLAINTEXT", &back), with_secret).await;
-    stage.make("one_rsa", auth("RSA-SHA1", &back), json!({"consumer_key": NO_SECRET, "private_key": RSA})).await;
+    stage
+        .make("one_rsa", auth("RSA-SHA1", &back), json!({"consumer_key": NO_SECRET, "private_key": RSA}))
+        .await;
     for link in ["one", "one_plain", "one_rsa"] {
         for mood in ["error", "final", "junk", "page", "down"] {
             stage.parrot.set(mood);
@@ -429,9 +445,7 @@ async fn oauth1(stage: &mut Stage) {
 }
 
 async fn prompted(stage: &mut Stage) {
-    let field = |name: &str, place: &str| {
-        json!({"name": name, "label": name, "secret": true, "required": true, "in": place, "as": format!("x-{name}")})
-    };
+    let field = |name: &str, place: &str| json!({"name": name, "label": name, "secret": true, "required": true, "in": place, "as": format!("x-{name}")});
     for place in ["header", "query", "cookie", "body"] {
         let link = format!("key_{place}");
         let auth = json!({"type": "api_key", "fields": [field("key", place), field("second", "header")]});
@@ -464,7 +478,11 @@ async fn prompted(stage: &mut Stage) {
     }
     stage.make("people", json!({"type": "basic"}), json!({})).await;
     let path = "/v1/connections/people/authorizations";
-    for credentials in [json!({"username": "ada:", "password": BASIC}), json!({"username": 5, "password": [BASIC]}), json!([BASIC])] {
+    for credentials in [
+        json!({"username": "ada:", "password": BASIC}),
+        json!({"username": 5, "password": [BASIC]}),
+        json!([BASIC]),
+    ] {
         stage.ask("POST", path, json!({"credentials": credentials})).await;
     }
     let good = json!({"credentials": {"username": "ada", "password": BASIC}});
@@ -511,7 +529,12 @@ async fn mistakes(stage: &mut Stage) {
     }
     // Keys that are no good.
     let key = stage.server.key.clone();
-    for wrong in [format!("{key}x"), key[..key.len() - 1].to_owned(), key.replace("jfp_", "jfa_"), format!("{key} {key}")] {
+    for wrong in [
+        format!("{key}x"),
+        key[..key.len() - 1].to_owned(),
+        key.replace("jfp_", "jfa_"),
+        format!("{key} {key}"),
+    ] {
         let answer = stage.server.with_key(&wrong).api("GET", "/v1/me", Value::Null).await;
         assert_eq!(answer.status, 401);
         stage.seen.answer("a wrong key", &answer);
@@ -588,9 +611,20 @@ async fn no_secret_is_where_it_has_no_business() {
         oauth1(&mut stage).await;
         prompted(&mut stage).await;
         mistakes(&mut stage).await;
-        for path in ["/v1/connections", "/v1/connectors", "/v1/connections/post", "/v1/connectors/post",
-            "/v1/organization", "/v1/me", "/v1/connections/post/reusable", "/metrics", "/healthz", "/readyz", "/openapi.json", "/nowhere"]
-        {
+        for path in [
+            "/v1/connections",
+            "/v1/connectors",
+            "/v1/connections/post",
+            "/v1/connectors/post",
+            "/v1/organization",
+            "/v1/me",
+            "/v1/connections/post/reusable",
+            "/metrics",
+            "/healthz",
+            "/readyz",
+            "/openapi.json",
+            "/nowhere",
+        ] {
             stage.ask("GET", path, Value::Null).await;
         }
         let founder = home.organization("Other");
@@ -620,16 +654,40 @@ async fn no_secret_is_where_it_has_no_business() {
         tokio::task::block_in_place(|| server.wait());
         stored(&mut seen);
         // The link is printed for the operator; it is no log line.
-        let log: Vec<String> = server.log().lines().filter(|l| !l.starts_with("This store is new.")).map(str::to_owned).collect();
+        let log: Vec<String> = server
+            .log()
+            .lines()
+            .filter(|l| !l.starts_with("This store is new."))
+            .map(str::to_owned)
+            .collect();
         seen.add("the log", log.join("\n"));
         drop(server);
 
         // The search finds what is there in clear.
-        let place = if home.database_url().starts_with("postgres") { "the table connections" } else { "jackfield.db" };
+        let place = if home.database_url().starts_with("postgres") {
+            "the table connections"
+        } else {
+            "jackfield.db"
+        };
         assert!(seen.holds(place, NO_SECRET) && seen.holds("GET /v1/connections/post", NO_SECRET));
-        assert!(seen.holds("the log", "/v1/connections/post/invoke") && seen.holds("the page of post's flow", "<h1>"));
+        assert!(
+            seen.holds("the log", "/v1/connections/post/invoke")
+                && seen.holds("the page of post's flow", "<h1>")
+        );
         let kinds: Vec<String> = secrets.forms().into_iter().map(|(kind, _)| kind).collect();
-        for kind in ["Access", "Refresh", "Code", "Cookie", "State", "StartToken", "PkceVerifier", "TokenSecret", "Verifier", "SetUpToken", "Cut"] {
+        for kind in [
+            "Access",
+            "Refresh",
+            "Code",
+            "Cookie",
+            "State",
+            "StartToken",
+            "PkceVerifier",
+            "TokenSecret",
+            "Verifier",
+            "SetUpToken",
+            "Cut",
+        ] {
             assert!(kinds.iter().any(|known| known.starts_with(kind)), "no {kind} was in play");
         }
         let leaks = seen.leaks(&secrets);

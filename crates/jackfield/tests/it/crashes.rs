@@ -193,7 +193,7 @@ async fn write(server: Arc<Server>, writer: usize, connection: String, told: Arc
 async fn check(server: &Server, acknowledged: &Acknowledged) {
     match acknowledged {
         Acknowledged::Connection(link) => {
-            drop(server.get(&format!("/v1/connections/{link}")).await.expect(200))
+            server.get(&format!("/v1/connections/{link}")).await.expect(200);
         }
         Acknowledged::Key(key) => {
             let me = server.with_key(key).api("GET", "/v1/me", serde_json::Value::Null).await.expect(200);

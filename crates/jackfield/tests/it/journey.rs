@@ -34,19 +34,27 @@ pub async fn bring(server: &Server, connection: &str, body: Value) -> Brought {
 
 /// The same in a browser that is open already.
 pub async fn bring_by(server: &Server, browser: &Browser, connection: &str, body: Value) -> Brought {
+    match try_bring(server, browser, connection, body).await {
+        Ok(brought) => brought,
+        Err(page) => panic!("no redirect to the callback: {} {}", page.status, page.body),
+    }
+}
+
+/// The same, where the flow may be over before the browser is there: then the page that says so.
+pub async fn try_bring(
+    server: &Server,
+    browser: &Browser,
+    connection: &str,
+    body: Value,
+) -> Result<Brought, Box<Page>> {
     let begun = server.begin_flow(connection, body).await;
     let start = begun["start_url"].as_str().unwrap().to_owned();
     browser.stop_at(Some(&format!("{}/oauth/callback", server.url)));
     let page = browser.get(&start).await.unwrap();
-    let callback = page.location().unwrap_or_else(|| panic!("no redirect: {} {}", page.status, page.body));
     browser.stop_at(None);
-    Brought {
-        id: begun["id"].as_str().unwrap().to_owned(),
-        start,
-        callback: callback.into(),
-        browser: browser.clone(),
-        page,
-    }
+    let Some(callback) = page.location() else { return Err(Box::new(page)) };
+    let id = begun["id"].as_str().unwrap().to_owned();
+    Ok(Brought { id, start, callback: callback.into(), browser: browser.clone(), page })
 }
 
 impl Brought {

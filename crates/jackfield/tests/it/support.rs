@@ -139,9 +139,8 @@ impl Home {
         let mut url = String::new();
         loop {
             let mut line = String::new();
-            if lines.read_line(&mut line).unwrap() == 0 {
-                panic!("it did not start: {}", log.lock().unwrap());
-            }
+            let read = lines.read_line(&mut line).unwrap();
+            assert!(read > 0, "it did not start: {}", log.lock().unwrap());
             log.lock().unwrap().push_str(&line);
             if let Some(found) = line.trim().strip_prefix("listening on ") {
                 found.clone_into(&mut url);
@@ -308,7 +307,10 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("---- log of {}\n{}", self.url, self.log());
+            #[allow(clippy::print_stderr)] // where a failing test is read
+            {
+                eprintln!("---- log of {}\n{}", self.url, self.log());
+            }
         }
     }
 }

@@ -7,7 +7,6 @@ use jackfield_testkit::browser::Browser;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, sandbox};
-use crate::upstream::{Message, Upstream, reply};
 
 /// The longest that something passing may take: the contract's 20 seconds, and a machine at work.
 pub const PATIENCE: Duration = Duration::from_secs(25);
@@ -122,64 +121,4 @@ pub fn at_refresh() -> Place {
 /// Opens a start link to the end of its flow.
 pub async fn walk(start_url: &str) -> jackfield_testkit::browser::Page {
     Browser::new().get(start_url).await.unwrap()
-}
-
-/// What the test's own service was asked.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
-    /// path and query
-    pub target: String,
-    pub head: String,
-    pub body: String,
-}
-
-impl Asked {
-    /// A field of a form body.
-    pub fn field(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.body.as_bytes())
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.into_owned())
-    }
-}
-
-/// What it answers: status, content type, body.
-pub type Told = (u16, &'static str, String);
-
-/// A service that answers as a test says. With status 302 the body is where to go.
-pub struct Service {
-    pub url: String,
-    upstream: Upstream,
-}
-
-fn asked(message: &Message) -> Asked {
-    let mut lines = vec![message.start.clone()];
-    lines.extend(message.headers.iter().map(|(name, value)| format!("{name}: {value}")));
-    Asked {
-        method: message.method().to_owned(),
-        target: message.target().to_owned(),
-        head: lines.join("\r\n"),
-        body: String::from_utf8_lossy(&message.body).into_owned(),
-    }
-}
-
-impl Service {
-    pub async fn start(answer: impl Fn(&Asked) -> Told + Send + Sync + 'static) -> Self {
-        let upstream = Upstream::answering(move |message| match answer(&asked(message)) {
-            (302, _, to) => reply(302, &[("location", &to)], ""),
-            (status, kind, body) => reply(status, &[("content-type", kind)], body),
-        })
-        .await;
-        Self { url: upstream.url.clone(), upstream }
-    }
-
-    /// Everything it was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.upstream.seen().iter().map(asked).collect()
-    }
-
-    /// The host as connectors name it.
-    pub fn host(&self) -> &str {
-        self.url.trim_start_matches("http://")
-    }
 }
