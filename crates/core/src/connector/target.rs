@@ -226,8 +226,10 @@ fn check_host(scheme: Scheme, host: &str) -> Result<(), TargetError> {
     }
     // What the parser leaves as it is needs no parser, which costs more than the rest of a URL: an address in its one form, and a name
     // that is no number to anybody and holds no punycode to judge.
-    let name = host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()));
-    if bracketed.is_none() && ((name && !host.contains("xn--")) || host.parse::<std::net::Ipv4Addr>().is_ok()) {
+    let name =
+        host.rsplit('.').next().is_some_and(|last| last.starts_with(|c: char| c.is_ascii_alphabetic()));
+    if bracketed.is_none() && ((name && !host.contains("xn--")) || host.parse::<std::net::Ipv4Addr>().is_ok())
+    {
         return Ok(());
     }
     let seen = url::Url::parse(&format!("{}://{host}/", scheme.as_str())).map_err(|_| WRONG)?;

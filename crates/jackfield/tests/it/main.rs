@@ -1,9 +1,15 @@
 //! Jackfield as its users meet it: the real binary, spoken to over HTTP and by its command line.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "the helpers here are parts of tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the helpers here are parts of tests"
+)]
 
 mod authorizations;
 mod calls;
+mod canary;
 mod crashes;
 mod flows;
 mod idempotency;
@@ -18,4 +24,3 @@ mod start;
 mod support;
 mod upstream;
 mod world;
-mod canary;
