@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(time(&value, "/at"), "2026-11-22 02:08:51");
         assert_eq!(
             (text(&value, "/scopes"), text(&value, "/on"), text(&value, "/no")),
-            ("a, b".into(), "yes".into(), "".into())
+            ("a, b".into(), "yes".into(), String::new())
         );
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use jackfield_sandbox::{ADA_API_KEY, ADA_PASSWORD, Fault, LIN_API_KEY, Options, Place};
 use jackfield_testkit::browser::Browser;
+use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 use crate::journey::{authorization, authorize_as, bring, caller, consent, flow, held, statuses, to_consent};

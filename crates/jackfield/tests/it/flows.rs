@@ -2,6 +2,7 @@
 
 use jackfield_sandbox::{Fault, Options, Place, Running};
 use jackfield_testkit::browser::{Browser, Cookie, Page, SameSite};
+use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 use crate::journey::{

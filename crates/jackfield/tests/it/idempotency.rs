@@ -1,5 +1,6 @@
 //! `Idempotency-Key`: one effect, one answer, whatever happens in between.
 
+use jackfield_testkit::reqwest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each module uses its part
 
 use jackfield_testkit::browser::{Browser, Page};
+use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 use crate::support::Server;

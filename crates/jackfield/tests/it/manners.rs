@@ -1,5 +1,6 @@
 //! The manners of the API: who is let in, how input is refused, names, pages, lives of things, and what describes it all.
 
+use jackfield_testkit::reqwest;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use jackfield_sandbox::{Options, Running, Sandbox};
 use jackfield_testkit::postgres::Postgres;
+use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 /// A store and its key, which outlive the servers on it.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jackfield_sandbox::{Fault, Options, Place, Running};
 use jackfield_testkit::browser::Browser;
+use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Server, sandbox};
