@@ -13,7 +13,7 @@ use super::{CHANNEL, Db};
 /// After so much silence the connection is asked whether it still lives.
 const SILENCE: Duration = Duration::from_millis(300);
 /// How long it may take to say so.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Between two attempts to connect.
 const PAUSE: Duration = Duration::from_millis(200);
 
