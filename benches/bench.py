@@ -389,8 +389,9 @@ def proxy(options):
         out = against_nginx([nginx(stage), mine], options)
         out += latencies([direct(stage, stage.peer), nginx(stage), mine], options)
         jackfield.api("GET", "/v1/connections/service/calls")
-        return [*out, "", f"Records of calls dropped: {jackfield.metric('dropped')}. Statements: "
-                          f"{jackfield.metric('statements') - statements}, all of them from writing the records."]
+        return [*out, "", f"Records of calls dropped: {jackfield.metric('dropped')}. Statements meanwhile: "
+                          f"{jackfield.metric('statements') - statements}: from writing the records, and the background's look for "
+                          "what is due each second."]
 
 
 def invoke(options):

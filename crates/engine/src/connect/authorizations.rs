@@ -132,6 +132,7 @@ impl Engine {
         let keep = Keep {
             owner: &owner,
             account_name: new.account_name.as_deref(),
+            name_is_firm: true,
             environments: &environments,
             requested: &connection.scopes.clone(),
             replaces: None,
@@ -158,6 +159,7 @@ impl Engine {
         let keep = Keep {
             owner: &owner,
             account_name: again.account_name.as_deref(),
+            name_is_firm: true,
             environments: &environments,
             requested: &connection.scopes.clone(),
             replaces: Some(id),

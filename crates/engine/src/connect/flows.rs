@@ -444,6 +444,7 @@ impl Engine {
         let keep = Keep {
             owner: &flow.member,
             account_name: flow.account_name.as_deref(),
+            name_is_firm: false,
             environments: &flow.environments,
             requested: &flow.scopes,
             replaces: flow.replaces.as_deref(),

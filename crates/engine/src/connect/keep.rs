@@ -20,6 +20,9 @@ use crate::work::Work;
 pub(crate) struct Keep<'a> {
     pub owner: &'a str,
     pub account_name: Option<&'a str>,
+    /// whoever asked for the name waits for the answer and can choose another; at the end of a flow it is numbered instead, since a
+    /// consent is worth more than a name
+    pub name_is_firm: bool,
     pub environments: &'a [Environment],
     pub requested: &'a [String],
     /// the authorization that it replaces
@@ -69,6 +72,11 @@ impl Engine {
             old_name = Some(old.account_name.clone());
         }
         let taken = work.account_names(organization, &connection.connector).await?;
+        if let Some(name) =
+            keep.account_name.filter(|name| keep.name_is_firm && taken.iter().any(|t| t == name))
+        {
+            return Err(account_name_taken(name));
+        }
         let wanted = keep.account_name.map(str::to_owned).or(old_name).or(whose.name);
         let account_name = free_name(wanted.as_deref(), &ground.connector.name, &taken);
         let bounds = ground.bounds(&granted.attributes)?;
