@@ -32,6 +32,10 @@ prefixes! {
     Call = "cal";
     /// request
     Request = "req";
+    /// event
+    Event = "evt";
+    /// browser session
+    Session = "ses";
 }
 
 /// A new id from the time and ten random bytes, which the caller draws.

@@ -4,6 +4,7 @@
 
 pub mod connector;
 pub mod error;
+pub mod event;
 pub mod flow;
 pub mod id;
 pub mod names;
@@ -12,6 +13,7 @@ pub mod time;
 pub mod words;
 
 pub use error::{Code, Error, FieldError, Result};
+pub use event::EventKind;
 pub use permit::{Action, Permit, Principal, Resource, permit};
 pub use time::Timestamp;
-pub use words::{ConnectionStatus, Environment, Level, Role};
+pub use words::{ConnectionStatus, Environment, KeyScope, KeyScopes, Level, Role};

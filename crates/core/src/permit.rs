@@ -4,15 +4,15 @@
 //! change of the store demands one.
 
 use crate::error::{Code, Error, Result};
-use crate::words::{Environment, Level, Role};
+use crate::words::{Environment, KeyScope, KeyScopes, Level, Role};
 
 /// Who is calling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
-    /// A person, by a personal key or a browser session.
-    Member { id: String, role: Role, key: Option<String> },
+    /// A person, by a personal key or a browser session (`key: None`).
+    Member { id: String, role: Role, key: Option<String>, scopes: KeyScopes },
     /// An application, by one of its keys, in one environment.
-    Application { id: String, link_name: String, environment: Environment, key: String },
+    Application { id: String, link_name: String, environment: Environment, key: String, scopes: KeyScopes },
 }
 
 impl Principal {
@@ -32,7 +32,15 @@ impl Principal {
         }
     }
 
-    fn role(&self) -> Option<Role> {
+    /// What the key may be used for.
+    pub fn scopes(&self) -> KeyScopes {
+        match self {
+            Self::Member { scopes, .. } | Self::Application { scopes, .. } => *scopes,
+        }
+    }
+
+    /// The member's role; an application has none.
+    pub fn role(&self) -> Option<Role> {
         match self {
             Self::Member { role, .. } => Some(*role),
             Self::Application { .. } => None,
@@ -57,6 +65,16 @@ pub enum Action {
 
 impl Action {
     pub const ALL: &'static [Self] = &[Self::Read, Self::See, Self::Manage, Self::Authorize, Self::Use];
+
+    /// The scope that a key needs for it.
+    pub const fn scope(self) -> KeyScope {
+        match self {
+            Self::Read | Self::See => KeyScope::Read,
+            Self::Manage => KeyScope::Manage,
+            Self::Authorize => KeyScope::Authorize,
+            Self::Use => KeyScope::Use,
+        }
+    }
 }
 
 /// On what.
@@ -72,6 +90,8 @@ pub enum Resource<'a> {
     Authorization { level: Level, owner: &'a str },
     /// an API key of a member
     Key { owner: &'a str },
+    /// the audit trail of the organization
+    Audit,
 }
 
 /// The proof that somebody decided. Mutating the store demands one.
@@ -97,6 +117,11 @@ enum Refusal {
 /// resources of his own, everything else was never found.
 pub fn permit(principal: &Principal, action: Action, resource: &Resource<'_>) -> Result<Permit> {
     match decide(principal, action, resource) {
+        // A key's scope narrows what its owner may do; what he may not even see stays unseen, whatever the key.
+        Ok(()) if !principal.scopes().has(action.scope()) => Err(Error::new(
+            Code::Forbidden,
+            format!("This key lacks the scope `{}`. Use a key that has it.", action.scope()),
+        )),
         Ok(()) => Ok(Permit(())),
         Err(Refusal::Hidden(what)) => Err(Error::not_found(what)),
         Err(Refusal::Forbidden(why)) => Err(Error::new(Code::Forbidden, why)),
@@ -167,6 +192,13 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
                 may_authorize(role, *level)
             }
         }
+        (Resource::Audit, _) => {
+            if admin {
+                Ok(())
+            } else {
+                Err(Refusal::Forbidden("Only the super admin and admins read the audit trail."))
+            }
+        }
         (Resource::Key { owner }, _) => {
             if principal.member() == Some(owner) {
                 Ok(())
@@ -209,7 +241,7 @@ mod tests {
     use super::*;
 
     fn member(role: Role) -> Principal {
-        Principal::Member { id: "mem_1".into(), role, key: None }
+        Principal::Member { id: "mem_1".into(), role, key: None, scopes: KeyScopes::PERSONAL }
     }
 
     fn connection(level: Level, managed_by_admins: bool, applications: &[String]) -> Resource<'_> {
@@ -242,6 +274,7 @@ mod tests {
             link_name: "portal".into(),
             environment: Environment::Stage,
             key: "key_1".into(),
+            scopes: KeyScopes::APPLICATION,
         };
         let listed = ["portal".to_owned()];
         let other = ["crm".to_owned()];
@@ -251,6 +284,23 @@ mod tests {
         let refused = permit(&app, Action::Use, &connection(Level::Admin, false, &other)).unwrap_err();
         assert_eq!(refused.code, Code::ApplicationNotAllowed);
         assert!(permit(&app, Action::Manage, &connection(Level::Admin, false, &any)).is_err());
+    }
+
+    #[test]
+    fn a_scope_narrows_and_never_widens() {
+        let reader = |role| Principal::Member {
+            id: "mem_1".into(),
+            role,
+            key: Some("key_1".into()),
+            scopes: KeyScopes::of(&[KeyScope::Read]),
+        };
+        let one = connection(Level::Admin, false, &[]);
+        assert!(permit(&reader(Role::Admin), Action::See, &one).is_ok());
+        for action in [Action::Manage, Action::Authorize, Action::Use] {
+            assert_eq!(permit(&reader(Role::Admin), action, &one).unwrap_err().code, Code::Forbidden);
+        }
+        assert_eq!(permit(&reader(Role::User), Action::See, &one).unwrap_err().code, Code::NotFound);
+        assert!(permit(&reader(Role::Developer), Action::Read, &Resource::Audit).is_err());
     }
 
     #[test]

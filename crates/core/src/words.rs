@@ -86,6 +86,57 @@ words! {
     }
 }
 
+words! {
+    /// What an API key may be used for; it never allows more than its owner may do.
+    KeyScope {
+        /// look at things
+        Read = "read",
+        /// make, change and delete things
+        Manage = "manage",
+        /// authorize connections and revoke authorizations
+        Authorize = "authorize",
+        /// call services through connections
+        Use = "use",
+        /// an application's: say for which person a call is made
+        ActFor = "act_for",
+    }
+}
+
+/// A set of [`KeyScope`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyScopes(u8);
+
+impl KeyScopes {
+    /// What a personal key has unless it is told otherwise, and what a browser session has.
+    pub const PERSONAL: Self =
+        Self::of(&[KeyScope::Read, KeyScope::Manage, KeyScope::Authorize, KeyScope::Use]);
+    /// What an application's key has unless it is told otherwise.
+    pub const APPLICATION: Self = Self::of(&[KeyScope::Read, KeyScope::Use, KeyScope::ActFor]);
+
+    pub const fn of(scopes: &[KeyScope]) -> Self {
+        let mut bits = 0;
+        let mut at = 0;
+        while at < scopes.len() {
+            bits |= 1 << scopes[at] as u8;
+            at += 1;
+        }
+        Self(bits)
+    }
+
+    pub const fn has(self, scope: KeyScope) -> bool {
+        self.0 & (1 << scope as u8) != 0
+    }
+
+    /// Whether everything that is here is there too.
+    pub const fn within(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub fn list(self) -> Vec<KeyScope> {
+        KeyScope::ALL.iter().copied().filter(|scope| self.has(*scope)).collect()
+    }
+}
+
 impl Role {
     /// Super admin or admin: those who authorize for everybody.
     pub const fn is_admin(self) -> bool {
@@ -96,6 +147,14 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scopes_are_a_set() {
+        let some = KeyScopes::of(&[KeyScope::Read, KeyScope::ActFor]);
+        assert_eq!(some.list(), [KeyScope::Read, KeyScope::ActFor]);
+        assert!(some.within(KeyScopes::APPLICATION) && !some.within(KeyScopes::PERSONAL));
+        assert_eq!(KeyScopes::of(&KeyScopes::PERSONAL.list()), KeyScopes::PERSONAL);
+    }
 
     #[test]
     fn words_round_trip() {

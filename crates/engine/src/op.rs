@@ -12,6 +12,8 @@ pub struct Op {
     pub organization: Arc<str>,
     pub now: Timestamp,
     pub request_id: String,
+    /// where the request came from: an IP address, or empty
+    pub address: String,
     /// set where the caller sent an `Idempotency-Key`
     pub idempotency: Option<Idempotency>,
 }

@@ -16,7 +16,7 @@ const AT_ONCE: i64 = 128;
 const DEAF: Duration = Duration::from_millis(200);
 /// How often old rows are forgotten.
 const FORGET: Duration = Duration::from_mins(10);
-/// How long records of calls and finished flows are kept.
+/// How long records of calls, finished flows and the history of connections are kept.
 const KEPT: Duration = Duration::from_hours(720);
 
 impl Engine {
@@ -124,6 +124,7 @@ impl Engine {
                 .prune_answers(idempotency::forgotten_before(now))
                 .await?
                 .max(work.prune_flows(now.minus(KEPT)).await?)
+                .max(work.prune_events(now.minus(KEPT)).await?)
                 .max(work.prune_calls(now.minus(KEPT)).await?);
             work.commit().await?;
             if i64::try_from(most).unwrap_or(i64::MAX) < PRUNE_AT_ONCE {

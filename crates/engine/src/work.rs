@@ -6,6 +6,7 @@ use jackfield_core::{Code, Error, Permit, Result};
 use jackfield_store::{Answer, Store, Tx};
 use serde::Serialize;
 
+use crate::govern::audit::{self, Event};
 use crate::op::Op;
 use crate::{Engine, idempotency};
 
@@ -14,11 +15,17 @@ pub(crate) struct Work<'e> {
     engine: &'e Engine,
     tx: Tx,
     touched: Vec<String>,
+    events: Vec<Event>,
 }
 
 impl Engine {
     pub(crate) async fn begin(&self, permit: Permit) -> Result<Work<'_>> {
-        Ok(Work { engine: self, tx: self.store().begin(permit).await?, touched: Vec::new() })
+        Ok(Work {
+            engine: self,
+            tx: self.store().begin(permit).await?,
+            touched: Vec::new(),
+            events: Vec::new(),
+        })
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -30,6 +37,11 @@ impl Work<'_> {
     /// What is cached about this organization or authorization is no longer true once this is committed.
     pub fn touch(&mut self, name: &str) {
         self.touched.push(name.to_owned());
+    }
+
+    /// What this change is, for the audit trail, the history and those who listen: written when it is committed, and only then.
+    pub fn record(&mut self, event: Event) {
+        self.events.push(event);
     }
 
     /// Records the answer in this transaction where the caller sent an `Idempotency-Key`.
@@ -62,6 +74,8 @@ impl Work<'_> {
 
     /// Makes it so, here at once and on other nodes by their notifications.
     pub async fn commit(mut self) -> Result<()> {
+        let events = std::mem::take(&mut self.events);
+        audit::write(&mut self.tx, self.engine.keyring(), &events).await?;
         for name in &self.touched {
             self.tx.notify(name).await?;
         }

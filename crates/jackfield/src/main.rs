@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    account, authorizations, connections, connectors, demo, doctor, init, invoke, pages, serve,
+    account, audit, authorizations, connections, connectors, demo, doctor, init, invoke, pages, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -26,7 +26,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, authorizations, flows and keys, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, authorizations, flows, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -61,6 +61,9 @@ enum Command {
     Flows(account::Flows),
     /// Call a service through a connection
     Invoke(Box<invoke::Invoke>),
+    /// What was done, by whom, and whether the record is intact
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Your own API keys
     Keys(account::Keys),
     /// Print what makes a shell complete these commands
@@ -117,6 +120,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,
         Command::Invoke(args) => invoke::run(*args).await,
+        Command::Audit(command) => audit::run(command).await,
         Command::Keys(args) => account::keys(args).await,
         Command::Completions(args) => pages::completions(&args, Cli::command()),
         Command::Man(args) => pages::man(&args, Cli::command()),

@@ -19,6 +19,10 @@ pub struct PageArgs {
 }
 
 impl PageArgs {
+    pub fn of(limit: u32, cursor: Option<String>) -> Self {
+        Self { limit: Some(limit), cursor }
+    }
+
     pub fn path(&self, path: &str, query: &[(&str, Option<String>)]) -> String {
         let mut all = query.to_vec();
         all.push(("limit", self.limit.map(|limit| limit.to_string())));

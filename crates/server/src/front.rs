@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -34,6 +35,10 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// The id of a request: in every answer, every problem document, every line of the log.
 #[derive(Clone)]
 pub(crate) struct RequestId(pub String);
+
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub IpAddr);
 
 /// What goes out.
 pub(crate) enum FrontBody {
@@ -84,7 +89,7 @@ pub(crate) async fn run(
     let graceful = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
-        let (stream, _peer) = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -98,7 +103,7 @@ pub(crate) async fn run(
         };
         let _ = stream.set_nodelay(true);
         let (engine, router) = (engine.clone(), router.clone());
-        let service = service_fn(move |request| answer(engine.clone(), router.clone(), request));
+        let service = service_fn(move |request| answer(engine.clone(), router.clone(), peer.ip(), request));
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
@@ -118,6 +123,7 @@ pub(crate) async fn run(
 async fn answer(
     engine: Engine,
     mut router: Router,
+    peer: IpAddr,
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
     let started = Instant::now();
@@ -133,6 +139,7 @@ async fn answer(
         }
     } else {
         request.extensions_mut().insert(RequestId(request_id.clone()));
+        request.extensions_mut().insert(Peer(peer.to_canonical()));
         match router.call(request.map(Body::new)).await {
             Ok(response) => response.map(FrontBody::Router),
             Err(never) => match never {},

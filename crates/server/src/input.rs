@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
-use crate::front::{RequestId, authenticate};
+use crate::front::{Peer, RequestId, authenticate};
 
 /// Largest body of the API, in bytes. Invoke has its own limit.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -59,6 +59,7 @@ fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op 
         organization: caller.organization,
         now: clock::now(),
         request_id: request_id(parts),
+        address: parts.extensions.get::<Peer>().map_or_else(String::new, |peer| peer.0.to_string()),
         idempotency,
     }
 }

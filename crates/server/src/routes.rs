@@ -39,6 +39,7 @@ use crate::{ServerOptions, api, pages};
         (name = "calls", description = "calls through connections"),
         (name = "me", description = "the caller and his keys"),
         (name = "organization", description = "the tenant"),
+        (name = "audit", description = "who did what to which, when, from where"),
     )
 )]
 struct Description;
@@ -78,7 +79,10 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::authorizations::reauthorize))
         .routes(routes!(api::flows::read, api::flows::cancel))
         .routes(routes!(api::calls::invoke))
-        .routes(routes!(api::calls::list));
+        .routes(routes!(api::calls::list))
+        .routes(routes!(api::audit::list))
+        .routes(routes!(api::audit::verify))
+        .routes(routes!(api::audit::events));
     complete(router.get_openapi_mut());
     router
 }

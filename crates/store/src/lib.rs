@@ -7,6 +7,7 @@
 //! Tables lead their keys with `organization_id`. Times are integer microseconds, JSON is opaque text, flags are 0 and 1, secrets are
 //! sealed before they come here.
 
+mod audit;
 mod authorizations;
 mod calls;
 mod connections;
@@ -18,6 +19,7 @@ mod migrate;
 mod organizations;
 mod schema;
 
+pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, Lease, NewCredential};
 pub use calls::Call;
 pub use connections::Connection;
@@ -25,7 +27,7 @@ pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
-pub use organizations::{ApiKey, Member, Organization};
+pub use organizations::{ApiKey, KeyOwner, Member, Organization};
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -119,6 +121,7 @@ impl Store {
     pub async fn check_statements(&self) -> Result<()> {
         for statements in [
             migrate::ALL,
+            audit::ALL,
             organizations::ALL,
             connectors::ALL,
             connections::ALL,

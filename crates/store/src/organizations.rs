@@ -1,14 +1,15 @@
 //! Organizations, their members, the members' keys, and the little that belongs to the installation as a whole.
 
-use jackfield_core::{Role, Timestamp};
+use jackfield_core::{Environment, KeyScope, KeyScopes, Role, Timestamp};
 
+use crate::connections::json;
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
 /// What [`ApiKey::read`] reads.
 macro_rules! key_columns {
     () => {
-        "organization_id, id, member_id, name, hint, created_at, expires_at, last_used_at, revoked_at"
+        "organization_id, id, member_id, application_id, environment, scopes, name, hint, created_at, expires_at, last_used_at, revoked_at"
     };
 }
 
@@ -35,8 +36,8 @@ statements! {
         where organization_id = $1 and id = $2";
 
     pub(crate) KEY_INSERT = "insert into api_keys
-        (organization_id, id, digest, member_id, name, hint, created_at, expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+        (organization_id, id, digest, member_id, name, hint, created_at, expires_at, application_id, environment, scopes)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     pub(crate) KEY_BY_DIGEST = concat!("select ", key_columns!(), " from api_keys where digest = $1");
     pub(crate) KEY_GET = concat!("select ", key_columns!(), " from api_keys where organization_id = $1 and id = $2");
     pub(crate) KEY_LIST = concat!("select ", key_columns!(), " from api_keys
@@ -112,12 +113,13 @@ impl Member {
     }
 }
 
-/// A personal key, without the key: that is shown once and kept nowhere.
+/// A key, without the key: that is shown once and kept nowhere.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub organization_id: String,
     pub id: String,
-    pub member_id: String,
+    pub owner: KeyOwner,
+    pub scopes: KeyScopes,
     pub name: String,
     /// the first characters, by which a person tells his keys apart
     pub hint: String,
@@ -127,12 +129,33 @@ pub struct ApiKey {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// Whose a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOwner {
+    /// a personal key
+    Member(String),
+    /// a key of an application (its id), in one environment
+    Application { id: String, environment: Environment },
+}
+
 impl ApiKey {
     fn read(row: &Row) -> Result<Self> {
+        let member = row.text("member_id")?;
+        let owner = if member.is_empty() {
+            let text = row.text("environment")?;
+            let environment = Environment::parse(&text).ok_or_else(|| {
+                StoreError::corrupt("api_keys", "environment", format!("{text:?} is no environment"))
+            })?;
+            KeyOwner::Application { id: row.text("application_id")?, environment }
+        } else {
+            KeyOwner::Member(member)
+        };
+        let scopes: Vec<KeyScope> = row.json("scopes")?;
         Ok(Self {
             organization_id: row.text("organization_id")?,
             id: row.text("id")?,
-            member_id: row.text("member_id")?,
+            owner,
+            scopes: KeyScopes::of(&scopes),
             name: row.text("name")?,
             hint: row.text("hint")?,
             created_at: row.time("created_at")?,
@@ -250,15 +273,23 @@ impl Tx {
     }
 
     pub async fn insert_key(&mut self, k: &ApiKey, digest: &[u8]) -> Result<()> {
-        let values: [Value<'_>; 8] = [
+        let (member, application, environment) = match &k.owner {
+            KeyOwner::Member(id) => (id.as_str(), "", ""),
+            KeyOwner::Application { id, environment } => ("", id.as_str(), environment.as_str()),
+        };
+        let scopes = json(&k.scopes.list())?;
+        let values: [Value<'_>; 11] = [
             (&k.organization_id).into(),
             (&k.id).into(),
             digest.into(),
-            (&k.member_id).into(),
+            member.into(),
             (&k.name).into(),
             (&k.hint).into(),
             k.created_at.into(),
             k.expires_at.into(),
+            application.into(),
+            environment.into(),
+            (&scopes).into(),
         ];
         self.execute(&KEY_INSERT, &values).await.map(drop)
     }

@@ -2,5 +2,7 @@
 
 use crate::migrate::Migration;
 
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "connections", sql: include_str!("../migrations/0001_connections.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "connections", sql: include_str!("../migrations/0001_connections.sql") },
+    Migration { version: 2, name: "audit", sql: include_str!("../migrations/0002_audit.sql") },
+];

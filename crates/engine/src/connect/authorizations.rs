@@ -2,8 +2,8 @@
 
 use jackfield_core::connector::{self, Auth};
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, Level, Permit, Resource, Result, Timestamp, names,
-    permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, Level, Permit, Resource, Result,
+    Timestamp, names, permit,
 };
 use jackfield_store::{Authorization, Connection};
 use secrecy::SecretString;
@@ -204,6 +204,7 @@ impl Engine {
         let whose = self.identify(&ground, &granted, &granted.attributes).await;
         let mut work = self.begin(permit).await?;
         let kept = self.keep_grant(&mut work, &ground, granted, whose, &keep, op.now).await?;
+        work.record(kept.event(op.event(kept.kind()), &ground));
         let done = Done {
             authorization: view_in(&ground.connection, &kept.authorization, keep.environments.to_vec()),
         };
@@ -237,6 +238,12 @@ impl Engine {
         }
         let done = Done { authorization: view_in(connection, &row, environments.to_vec()) };
         work.touch(&op.organization);
+        work.record(
+            op.event(EventKind::AuthorizationReused)
+                .to_authorization(&connection.link_name, &row.id)
+                .with("account_name", row.account_name.as_str())
+                .with("environments", words(environments)),
+        );
         work.answer(op, 201, &done).await?;
         work.commit().await?;
         Ok(Authorized::Done(Box::new(done)))
@@ -354,6 +361,12 @@ impl Engine {
                 error.into()
             }
         })?;
+        work.record(
+            op.event(EventKind::AuthorizationRenamed)
+                .to_authorization(link_name, id)
+                .with("from", row.account_name)
+                .with("to", patch.account_name),
+        );
         work.commit().await?;
         self.read_authorization(op, link_name, id).await
     }
@@ -369,6 +382,12 @@ impl Engine {
         let mut work = self.begin(permit).await?;
         let orphan = self.let_go(&mut work, &op.organization, link_name, id).await?;
         work.touch(&op.organization);
+        work.record(
+            op.event(EventKind::AuthorizationRevoked)
+                .to_authorization(link_name, id)
+                .with("account_name", row.account_name)
+                .with("owner", row.owner),
+        );
         work.commit().await?;
         self.revoke_orphans(&ground, orphan.into_iter().collect(), op.now).await;
         Ok(())
@@ -409,6 +428,12 @@ impl Engine {
             work.bind(&op.organization, link_name, *environment, member, &row.id, op.now).await?;
         }
         work.touch(&op.organization);
+        work.record(
+            op.event(EventKind::ConnectionSwitched)
+                .to_authorization(link_name, &row.id)
+                .with("account_name", row.account_name.as_str())
+                .with("environments", words(environments)),
+        );
         work.commit().await?;
         self.authorization_view(&connection, &row).await
     }
@@ -524,6 +549,10 @@ fn check_environments(connection: &Connection, given: Option<&[Environment]>) ->
             Ok(environments)
         }
     }
+}
+
+fn words(environments: &[Environment]) -> Vec<&'static str> {
+    environments.iter().map(|environment| environment.as_str()).collect()
 }
 
 fn same_scopes(a: &[String], b: &[String]) -> bool {

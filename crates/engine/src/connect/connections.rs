@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jackfield_core::connector;
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, FieldError, Level, Resource, Result, Role, Timestamp,
-    names, permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result, Role,
+    Timestamp, names, permit,
 };
 use jackfield_store::Connection;
 use secrecy::{ExposeSecret, SecretString};
@@ -239,6 +239,16 @@ impl Engine {
             work.answer(op, 201, &view).await?;
             // A caller may have asked for this name before, and been told that it is not there.
             work.touch(&op.organization);
+            work.record(
+                op.event(EventKind::ConnectionCreated)
+                    .to_connection(&connection.link_name)
+                    .with("name", connection.name.as_str())
+                    .with("connector", connection.connector.as_str())
+                    .with("level", connection.level.as_str())
+                    .with("scopes", connection.scopes.as_slice())
+                    .with("same_authorization", connection.same_authorization)
+                    .with("applications", connection.applications.as_slice()),
+            );
             work.commit().await?;
             return Ok(view);
         }
@@ -317,23 +327,29 @@ impl Engine {
             return Err(version_conflict().with_extension("current", json!(current)));
         }
         let found = self.find_connector(&op.organization, &connection.connector).await?;
+        let mut changes = op.event(EventKind::ConnectionUpdated).to_connection(link_name);
         let mut wrong = Vec::new();
         if let Some(name) = patch.name {
             if let Err(why) = names::display_name(&name) {
                 wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
             }
+            changes = changes.with("name", name.as_str());
             connection.name = name;
         }
         if let Some(scopes) = patch.scopes {
             wrong.extend(connector::check_scopes(&found.connector, &scopes).err().unwrap_or_default());
+            changes = changes.with("scopes", scopes.as_slice());
             connection.scopes = scopes;
         }
         if let Some(applications) = patch.applications {
             wrong.extend(check_applications(&applications));
+            changes = changes.with("applications", applications.as_slice());
             connection.applications = applications;
         }
-        if let Some(changes) = patch.parameters {
-            match self.merged_parameters(&connection, &found, changes) {
+        if let Some(parameters) = patch.parameters {
+            // Their names alone: some of them are secret.
+            changes = changes.with("parameters", parameters.keys().cloned().collect::<Vec<_>>());
+            match self.merged_parameters(&connection, &found, parameters) {
                 Ok(parameters) => {
                     connection.parameters = parameters.public;
                     connection.secrets =
@@ -347,7 +363,10 @@ impl Engine {
             return Err(Error::invalid(wrong));
         }
         let joins = patch.same_authorization == Some(true) && !connection.same_authorization;
-        connection.same_authorization = patch.same_authorization.unwrap_or(connection.same_authorization);
+        if let Some(same) = patch.same_authorization {
+            changes = changes.with("same_authorization", same);
+            connection.same_authorization = same;
+        }
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
         if !work.update_connection(&connection).await? {
@@ -357,6 +376,7 @@ impl Engine {
             work.join_environments(&op.organization, link_name, op.now).await?;
         }
         work.touch(&op.organization);
+        work.record(changes);
         work.commit().await?;
         self.read_connection(op, link_name).await
     }
@@ -411,6 +431,8 @@ impl Engine {
         let view = self.view_of(op, &connection).await?;
         work.answer(op, 200, &view).await?;
         work.touch(&op.organization);
+        let kind = if enabled { EventKind::ConnectionEnabled } else { EventKind::ConnectionDisabled };
+        work.record(op.event(kind).to_connection(link_name));
         work.commit().await?;
         Ok(view)
     }
@@ -434,6 +456,7 @@ impl Engine {
             return Err(Error::not_found(format_args!("connection {link_name:?}")));
         }
         work.touch(&op.organization);
+        work.record(op.event(EventKind::ConnectionDeleted).to_connection(link_name));
         work.commit().await?;
         self.revoke_orphans(&ground, orphans, op.now).await;
         Ok(())

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use jackfield_core::connector::{self, Connector, built_in};
-use jackfield_core::{Action, Code, Error, Resource, Result, Timestamp, names, permit};
+use jackfield_core::{Action, Code, Error, EventKind, Resource, Result, Timestamp, names, permit};
 use jackfield_store::CustomConnector;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::govern::audit::Event;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
@@ -241,6 +242,11 @@ impl Engine {
             let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
             let view = view(&found, &organization.region);
             work.answer(op, 201, &view).await?;
+            work.record(
+                op.event(EventKind::ConnectorCreated)
+                    .to(&view.card.link_name)
+                    .with("name", view.card.name.as_str()),
+            );
             work.commit().await?;
             return Ok(view);
         }
@@ -268,12 +274,14 @@ impl Engine {
         if members.get("link_name").is_some_and(|name| name.as_str() != Some(link_name)) {
             return Err(Error::field("link_name", "permanent", "A link name is permanent."));
         }
+        let changed: Vec<String> = members.keys().cloned().collect();
         let mut document: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
         merge(&mut document, patch);
         let connector = Connector::from_json(document).map_err(Error::invalid)?;
         custom.name.clone_from(&connector.name);
         custom.document = connector.to_json().to_string();
-        self.save_connector(op, permit, custom, connector, &organization.region).await
+        let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
+        self.save_connector(op, permit, custom, connector, &organization.region, event).await
     }
 
     /// `publish`, `disable` or `enable`. Only published connectors take new connections.
@@ -294,7 +302,8 @@ impl Engine {
         };
         let document: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
         let connector = Connector::from_json(document).map_err(Error::invalid)?;
-        self.save_connector(op, permit, custom, connector, &organization.region).await
+        let event = op.event(EventKind::ConnectorStaged).with("stage", custom.stage.as_str());
+        self.save_connector(op, permit, custom, connector, &organization.region, event).await
     }
 
     async fn save_connector(
@@ -304,6 +313,7 @@ impl Engine {
         mut custom: CustomConnector,
         connector: Connector,
         region: &str,
+        event: Event,
     ) -> Result<ConnectorView> {
         custom.updated_at = op.now;
         let mut work = self.begin(permit).await?;
@@ -312,6 +322,7 @@ impl Engine {
         }
         custom.version += 1;
         let link_name = custom.link_name.clone();
+        work.record(event.to(&link_name));
         let view = view(&Found { connector: Arc::new(connector), link_name, custom: Some(custom) }, region);
         work.touch(&op.organization);
         work.answer(op, 200, &view).await?;
@@ -336,6 +347,7 @@ impl Engine {
         let mut work = self.begin(permit).await?;
         work.delete_connector(&op.organization, link_name).await?;
         work.touch(&op.organization);
+        work.record(op.event(EventKind::ConnectorDeleted).to(link_name));
         work.commit().await
     }
 

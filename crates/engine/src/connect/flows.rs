@@ -9,7 +9,7 @@ use std::time::Duration;
 use jackfield_core::connector::Auth;
 use jackfield_core::flow::{FlowState, state_at};
 use jackfield_core::id::Prefix;
-use jackfield_core::{Code, Error, Permit, Result, Timestamp};
+use jackfield_core::{Code, Error, EventKind, Permit, Result, Timestamp};
 use jackfield_oauth::{Callback, TokenError, check_issuer, parse_callback};
 use jackfield_store::{Flow, FlowOutcome};
 use jackfield_vault::{Context, token};
@@ -24,6 +24,7 @@ use crate::connect::credential::{open_map, seal_map};
 use crate::connect::exchange::{ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::keep::Keep;
+use crate::govern::audit::{Actor, Event};
 use crate::{Engine, Op};
 
 /// How long whoever exchanges the code may take beyond the flow's life before it counts as dead.
@@ -452,6 +453,9 @@ impl Engine {
         let now = clock::now();
         let mut work = self.begin(PERMIT).await.map_err(inner)?;
         let kept = self.keep_grant(&mut work, ground, granted, whose, &keep, now).await.map_err(inner)?;
+        let event = Event::by(Actor::Member(flow.member.clone()), kept.kind(), &flow.organization_id, now)
+            .with("flow", flow.id.as_str());
+        work.record(kept.event(event, ground));
         let warnings =
             if kept.different_account { vec![json!({"code": "different_account"})] } else { Vec::new() };
         let outcome = FlowOutcome {
@@ -495,6 +499,16 @@ impl Engine {
         };
         let mut work = self.begin(PERMIT).await?;
         let ended = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await?;
+        if ended {
+            let actor = Actor::Member(flow.member.clone());
+            work.record(
+                Event::by(actor, EventKind::FlowEnded, &flow.organization_id, now)
+                    .to_connection(&flow.connection)
+                    .to(&flow.id)
+                    .with("state", step.1.shown())
+                    .with("code", why.code.as_str()),
+            );
+        }
         work.commit().await?;
         Ok(ended)
     }

@@ -3,7 +3,7 @@
 
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Code, ConnectionStatus, Environment, Error, FieldError, Level, Result, Timestamp, names,
+    Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp, names,
 };
 use jackfield_store::Authorization;
 
@@ -14,6 +14,7 @@ use crate::connect::exchange::Granted;
 use crate::connect::ground::Ground;
 use crate::connect::prove::Whose;
 use crate::connect::refresh::background_at;
+use crate::govern::audit::Event;
 use crate::work::Work;
 
 /// What is to be kept of a granted credential.
@@ -34,8 +35,38 @@ pub(crate) struct Kept {
     pub authorization: Authorization,
     /// the person at the service is another one than before
     pub different_account: bool,
+    /// id of the authorization whose place it took
+    replaced: Option<String>,
     /// authorizations that nothing holds any more: to be revoked at the service
     pub orphans: Vec<Authorization>,
+}
+
+impl Kept {
+    pub fn kind(&self) -> EventKind {
+        if self.replaced.is_some() {
+            EventKind::AuthorizationReplaced
+        } else {
+            EventKind::AuthorizationConnected
+        }
+    }
+
+    /// Fills in what was kept.
+    pub fn event(&self, event: Event, ground: &Ground) -> Event {
+        let row = &self.authorization;
+        let mut event = event
+            .to_authorization(&ground.connection.link_name, &row.id)
+            .with("account_name", row.account_name.as_str())
+            .with("owner", row.owner.as_str())
+            .with("connector", row.connector.as_str())
+            .with("scopes", row.scopes.as_ref().unwrap_or(&row.requested_scopes).as_slice());
+        if let Some(old) = &self.replaced {
+            event = event.with("replaces", old.as_str());
+        }
+        if self.different_account {
+            event = event.with("different_account", true);
+        }
+        event
+    }
 }
 
 /// The member in a binding: at level `user` each has his own.
@@ -121,7 +152,7 @@ impl Engine {
                 .await?;
         }
         work.touch(organization);
-        Ok(Kept { authorization, different_account, orphans })
+        Ok(Kept { authorization, different_account, replaced: old.map(|old| old.id), orphans })
     }
 
     /// Takes an authorization from a connection; if nobody holds it any more it is deleted and returned, to be revoked at the service.

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jackfield_core::{Code, ConnectionStatus, Error, Permit, Result, Timestamp};
+use jackfield_core::{Code, ConnectionStatus, Error, EventKind, Permit, Result, Timestamp};
 use jackfield_oauth::TokenError;
 use jackfield_store::{Authorization, Lease, NewCredential};
 use jackfield_vault::token;
@@ -30,6 +30,7 @@ use crate::clock;
 use crate::connect::exchange::{EXCHANGE_TIME, ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::{Bounds, Credential, exchange};
+use crate::govern::audit::{Actor, Event};
 
 /// How long a lease lasts without being renewed: as long as others wait after its holder has died.
 const LEASE: Duration = Duration::from_secs(5);
@@ -188,7 +189,7 @@ impl Engine {
             }
             if !row.refreshable {
                 let reason = "the access token has expired and the service gave no refresh token";
-                return self.break_off(&lease_on(&row), reason).await;
+                return self.break_off(&row, &lease_on(&row), reason).await;
             }
             if row.presented >= 2 {
                 return Ok(failed(
@@ -260,9 +261,9 @@ impl Engine {
             let patience = if out < 2 { EXCHANGE_TIME } else { LAST_EXCHANGE_TIME };
             match self.present(lease, ground, credential, &row.attributes, patience).await {
                 Presented::Granted(granted) => return self.keep(row, lease, *granted, bounds).await,
-                Presented::Refused(reason) => return self.break_off(lease, &reason).await,
+                Presented::Refused(reason) => return self.break_off(row, lease, &reason).await,
                 Presented::Unspent { failed, pause } => {
-                    return self.give_back(lease, out - i64::from(single_use), failed, pause).await;
+                    return self.give_back(row, lease, out - i64::from(single_use), failed, pause).await;
                 }
                 Presented::Lost { why, .. } if single_use && out < 2 => {
                     tracing::warn!(
@@ -280,11 +281,11 @@ impl Engine {
                 Presented::Lost { timed_out, why } if timed_out || !single_use => {
                     let outcome =
                         failed(&format!("The service's token endpoint failed: {why}."), Some(PAUSE));
-                    return self.give_back(lease, out, outcome, PAUSE).await;
+                    return self.give_back(row, lease, out, outcome, PAUSE).await;
                 }
                 Presented::Lost { why, .. } => {
                     let reason = format!("the service's answers to two refreshes were lost: {why}");
-                    return self.break_off(lease, &reason).await;
+                    return self.break_off(row, lease, &reason).await;
                 }
             }
         }
@@ -352,6 +353,13 @@ impl Engine {
                 let mut work = self.begin(PERMIT).await?;
                 let stored = work.store_credential(lease, &new).await?;
                 work.touch(&lease.authorization_id);
+                if stored {
+                    let at = clock::now();
+                    work.record(Self::refresh_event(row, EventKind::AuthorizationRefreshed, at));
+                    if row.refresh_error.is_some() {
+                        work.record(Self::refresh_event(row, EventKind::AuthorizationRecovered, at));
+                    }
+                }
                 work.commit().await?;
                 Ok(stored)
             }
@@ -378,10 +386,15 @@ impl Engine {
         }
     }
 
-    async fn break_off(&self, lease: &Lease, reason: &str) -> Result<Outcome> {
+    async fn break_off(&self, row: &Authorization, lease: &Lease, reason: &str) -> Result<Outcome> {
         let mut work = self.begin(PERMIT).await?;
-        let broken = work.break_credential(lease, reason, clock::now()).await?;
+        let now = clock::now();
+        let broken = work.break_credential(lease, reason, now).await?;
         work.touch(&lease.authorization_id);
+        if broken {
+            let event = Self::refresh_event(row, EventKind::ReauthorizationRequired, now);
+            work.record(event.with("reason", reason));
+        }
         work.commit().await?;
         if !broken {
             // Somebody else has stored a newer credential: what was refused was the old one.
@@ -395,15 +408,36 @@ impl Engine {
         Ok(Outcome::Broken(reason.to_owned()))
     }
 
-    async fn give_back(&self, lease: &Lease, out: i64, outcome: Outcome, pause: Duration) -> Result<Outcome> {
+    async fn give_back(
+        &self,
+        row: &Authorization,
+        lease: &Lease,
+        out: i64,
+        outcome: Outcome,
+        pause: Duration,
+    ) -> Result<Outcome> {
         let why = if let Outcome::Failed { detail, .. } = &outcome { detail.as_str() } else { "" };
         let why =
             why.strip_prefix("The service's token endpoint failed: ").unwrap_or(why).trim_end_matches('.');
         let mut work = self.begin(PERMIT).await?;
-        work.release_lease(lease, out, Some(clock::now().plus(pause)), Some(why)).await?;
+        let now = clock::now();
+        work.release_lease(lease, out, Some(now.plus(pause)), Some(why)).await?;
+        // Told once, when it begins, and not at every try.
+        if row.refresh_error.is_none() {
+            let event = Self::refresh_event(row, EventKind::AuthorizationFailing, now);
+            work.record(event.with("reason", why));
+        }
         work.commit().await?;
         tracing::warn!(authorization = lease.authorization_id, why, "refresh failed for now");
         Ok(outcome)
+    }
+
+    /// Something happened to an authorization in a refresh, which concerns every connection that holds it.
+    fn refresh_event(row: &Authorization, kind: EventKind, at: Timestamp) -> Event {
+        Event::by(Actor::Jackfield, kind, &row.organization_id, at)
+            .of_authorization(&row.id)
+            .with("account_name", row.account_name.as_str())
+            .with("connector", row.connector.as_str())
     }
 
     /// The ground of some connection that holds the authorization: they were made with the same parameters.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use jackfield_core::id::Prefix;
-use jackfield_core::{Action, Code, Error, Principal, Resource, Result, Timestamp, names, permit};
-use jackfield_store::ApiKey;
+use jackfield_core::{
+    Action, Code, Error, EventKind, KeyScope, KeyScopes, Principal, Resource, Result, Timestamp, names,
+    permit,
+};
+use jackfield_store::{ApiKey, KeyOwner};
 use jackfield_vault::{KeyKind, MalformedKey, api_key};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -46,6 +49,7 @@ pub struct KeyView {
     pub name: String,
     /// its first characters
     pub hint: String,
+    pub scopes: Vec<KeyScope>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub last_used_at: Option<Timestamp>,
@@ -68,6 +72,8 @@ pub struct NewKey {
     pub name: String,
     /// days until it expires; never, when absent
     pub expires_in_days: Option<u32>,
+    /// what it may be used for, at most what the key that makes it may; everything unless told
+    pub scopes: Option<Vec<KeyScope>>,
 }
 
 impl From<ApiKey> for KeyView {
@@ -76,6 +82,7 @@ impl From<ApiKey> for KeyView {
             id: key.id,
             name: key.name,
             hint: key.hint,
+            scopes: key.scopes.list(),
             created_at: key.created_at,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
@@ -83,25 +90,35 @@ impl From<ApiKey> for KeyView {
     }
 }
 
+/// What a key that is to be made shall be.
+pub(crate) struct Fresh<'a> {
+    pub owner: KeyOwner,
+    pub name: &'a str,
+    pub scopes: KeyScopes,
+    pub expires_at: Option<Timestamp>,
+}
+
 /// Makes a key in the caller's transaction.
 pub(crate) async fn insert(
     work: &mut Work<'_>,
     organization: &str,
-    member: &str,
-    name: &str,
-    expires_at: Option<Timestamp>,
+    fresh: Fresh<'_>,
     now: Timestamp,
 ) -> Result<(SecretString, ApiKey)> {
-    let key = api_key::generate(KeyKind::Personal);
+    let key = api_key::generate(match fresh.owner {
+        KeyOwner::Member(_) => KeyKind::Personal,
+        KeyOwner::Application { .. } => KeyKind::Application,
+    });
     let parsed = api_key::parse(key.expose_secret()).map_err(Error::internal)?;
     let row = ApiKey {
         organization_id: organization.to_owned(),
         id: new_id(Prefix::Key, now),
-        member_id: member.to_owned(),
-        name: name.to_owned(),
+        owner: fresh.owner,
+        scopes: fresh.scopes,
+        name: fresh.name.to_owned(),
         hint: key.expose_secret().chars().take(HINT).collect(),
         created_at: now,
-        expires_at,
+        expires_at: fresh.expires_at,
         last_used_at: None,
         revoked_at: None,
     };
@@ -147,14 +164,25 @@ impl Engine {
         if key.revoked_at.is_some() {
             return Ok(Known::Revoked);
         }
-        let Some(member) =
-            self.store().member(&key.organization_id, &key.member_id).await?.filter(|m| m.active)
-        else {
-            return Ok(Known::Revoked);
-        };
-        let principal = Principal::Member { id: member.id, role: member.role, key: Some(key.id) };
+        let Some(principal) = self.principal_of(&key).await? else { return Ok(Known::Revoked) };
         let caller = Caller { principal, organization: key.organization_id.into() };
         Ok(Known::Caller { caller, expires_at: key.expires_at, epochs })
+    }
+
+    /// Who a key stands for; `None` when he is no longer there or not active.
+    async fn principal_of(&self, key: &ApiKey) -> Result<Option<Principal>> {
+        match &key.owner {
+            KeyOwner::Member(id) => {
+                let member = self.store().member(&key.organization_id, id).await?.filter(|m| m.active);
+                Ok(member.map(|member| Principal::Member {
+                    id: member.id,
+                    role: member.role,
+                    key: Some(key.id.clone()),
+                    scopes: key.scopes,
+                }))
+            }
+            KeyOwner::Application { .. } => Ok(None),
+        }
     }
 
     pub async fn list_keys(&self, op: &Op, query: &PageQuery) -> Result<Page<KeyView>> {
@@ -179,9 +207,22 @@ impl Engine {
             ));
         }
         let days = |d: u32| op.now.plus(std::time::Duration::from_secs(u64::from(d) * 86_400));
+        let scopes = asked_scopes(new.scopes.as_deref(), op.principal.scopes())?;
+        let fresh = Fresh {
+            owner: KeyOwner::Member(member.to_owned()),
+            name: &new.name,
+            scopes,
+            expires_at: new.expires_in_days.map(days),
+        };
         let mut work = self.begin(permit).await?;
-        let expires_at = new.expires_in_days.map(days);
-        let (key, row) = insert(&mut work, &op.organization, member, &new.name, expires_at, op.now).await?;
+        let (key, row) = insert(&mut work, &op.organization, fresh, op.now).await?;
+        work.record(
+            op.event(EventKind::KeyCreated)
+                .to(&row.id)
+                .with("name", row.name.as_str())
+                .with("member", member)
+                .with("scopes", words(scopes)),
+        );
         let view = NewKeyView { view: row.into(), key: key.expose_secret().to_owned() };
         work.answer(op, 201, &view).await?;
         work.commit().await?;
@@ -191,12 +232,36 @@ impl Engine {
     pub async fn revoke_key(&self, op: &Op, id: &str) -> Result<()> {
         let key = self.store().key(&op.organization, id).await?.filter(|k| k.revoked_at.is_none());
         let key = key.ok_or_else(|| Error::not_found("key"))?;
-        let permit = permit(&op.principal, Action::Manage, &Resource::Key { owner: &key.member_id })?;
+        let KeyOwner::Member(owner) = &key.owner else { return Err(Error::not_found("key")) };
+        let permit = permit(&op.principal, Action::Manage, &Resource::Key { owner })?;
         let mut work = self.begin(permit).await?;
         work.revoke_key(&op.organization, id, op.now).await?;
         work.touch(&op.organization);
+        work.record(op.event(EventKind::KeyRevoked).to(id).with("name", key.name.as_str()));
         work.commit().await
     }
+}
+
+/// The scopes that a new key gets: those asked for, of those that a key of its kind can have. A key never makes one that may do more than
+/// itself; an application's key is another's and is made by whoever manages the application.
+pub(crate) fn asked_scopes(asked: Option<&[KeyScope]>, possible: KeyScopes) -> Result<KeyScopes> {
+    let Some(asked) = asked else { return Ok(possible) };
+    if asked.is_empty() {
+        return Err(Error::field("scopes", "required", "Name at least one scope, or leave scopes out."));
+    }
+    let asked = KeyScopes::of(asked);
+    if !asked.within(possible) {
+        return Err(Error::field(
+            "scopes",
+            "not_allowed",
+            format!("Here a key can have {}.", words(possible).join(", ")),
+        ));
+    }
+    Ok(asked)
+}
+
+pub(crate) fn words(scopes: KeyScopes) -> Vec<&'static str> {
+    scopes.list().into_iter().map(KeyScope::as_str).collect()
 }
 
 /// `None`: what is remembered may no longer be true.

@@ -1,4 +1,5 @@
-//! Who belongs to an organization and with which keys they call.
+//! Who belongs to an organization and with which keys they call; and what was done.
 
+pub mod audit;
 pub mod keys;
 pub mod organizations;

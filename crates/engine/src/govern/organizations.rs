@@ -2,15 +2,17 @@
 
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, Error, FieldError, Permit, Resource, Result, Role, Timestamp, names, permit,
+    Action, Code, Error, EventKind, FieldError, KeyScopes, Permit, Resource, Result, Role, Timestamp, names,
+    permit,
 };
-use jackfield_store::{Member, Organization};
+use jackfield_store::{KeyOwner, Member, Organization};
 use jackfield_vault::{password, token};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::new_id;
+use crate::govern::audit::{Actor, Event};
 use crate::govern::keys;
 use crate::work::Work;
 use crate::{Engine, Op};
@@ -185,7 +187,19 @@ impl Engine {
         };
         work.insert_organization(&made).await?;
         work.insert_member(&member).await?;
-        let (key, _) = keys::insert(work, &made.id, &member.id, "First key", None, now).await?;
+        let first = keys::Fresh {
+            owner: KeyOwner::Member(member.id.clone()),
+            name: "First key",
+            scopes: KeyScopes::PERSONAL,
+            expires_at: None,
+        };
+        let (key, _) = keys::insert(work, &made.id, first, now).await?;
+        work.record(
+            Event::by(Actor::Operator, EventKind::OrganizationCreated, &made.id, now)
+                .to(&made.id)
+                .with("name", made.name.as_str())
+                .with("super_admin", member.id.as_str()),
+        );
         Ok(NewOrganization { organization: made.id, email: member.email, password, key })
     }
 
@@ -273,6 +287,13 @@ impl Engine {
             return Err(version_conflict());
         }
         work.touch(&op.organization);
+        work.record(
+            op.event(EventKind::OrganizationUpdated)
+                .to(&op.organization)
+                .with("name", organization.name.as_str())
+                .with("region", organization.region.as_str())
+                .with("connections_managed_by", organization.connections_managed_by.as_str()),
+        );
         work.commit().await?;
         organization.version += 1;
         Ok(view(organization))

@@ -193,6 +193,7 @@ async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<()> {
         organization: caller.organization,
         now,
         request_id: clock::new_id(jackfield_core::id::Prefix::Request, now),
+        address: String::new(),
         idempotency: None,
     };
     for document in sandbox.handle.connector_documents(&sandbox.url) {

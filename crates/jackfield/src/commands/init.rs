@@ -58,7 +58,8 @@ pub async fn create(args: Create) -> Result<()> {
     show(&made?, &args.name, &url, args.json)
 }
 
-async fn open(settings: &Settings, purpose: Purpose) -> Result<(Engine, Store, String)> {
+/// An engine on the store of these settings, for what is done on the machine itself.
+pub async fn open(settings: &Settings, purpose: Purpose) -> Result<(Engine, Store, String)> {
     let opened = open::open(settings, purpose).await?;
     let url = settings.public_url(settings.listen);
     // Nothing is called: the rules about addresses need not be known.

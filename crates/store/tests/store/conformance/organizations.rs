@@ -1,7 +1,7 @@
 //! Organizations, members, keys, and what belongs to the installation.
 
-use jackfield_core::Role;
-use jackfield_store::{ApiKey, Member, Organization, Result, Tx};
+use jackfield_core::{Environment, KeyScope, KeyScopes, Role};
+use jackfield_store::{ApiKey, KeyOwner, Member, Organization, Result, Tx};
 
 use super::{NOW, ORG, OTHER, at, change, failing, on_both};
 
@@ -35,7 +35,8 @@ fn key(organization: &str, id: &str, member: &str) -> ApiKey {
     ApiKey {
         organization_id: organization.to_owned(),
         id: id.to_owned(),
-        member_id: member.to_owned(),
+        owner: KeyOwner::Member(member.to_owned()),
+        scopes: KeyScopes::PERSONAL,
         name: "laptop".to_owned(),
         hint: "jf_ab".to_owned(),
         created_at: NOW,
@@ -132,6 +133,14 @@ async fn members_and_keys() {
         let error =
             failing(&store, async |tx| tx.insert_key(&key(ORG, "key_1", "x"), &digest(30)).await).await;
         assert!(error.is_unique("api_keys_pkey"), "{error:?}");
+
+        // A key of an application.
+        let owner = KeyOwner::Application { id: "app_1".to_owned(), environment: Environment::Stage };
+        let scopes = KeyScopes::of(&[KeyScope::Use, KeyScope::ActFor]);
+        let of_application = ApiKey { owner, scopes, ..key(ORG, "key_app", "") };
+        change(&store, async |tx| tx.insert_key(&of_application, &digest(40)).await).await;
+        let read = store.key(ORG, "key_app").await.unwrap().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{of_application:?}"));
 
         let read = store.key_by_digest(&digest(1)).await.unwrap().unwrap();
         assert_eq!(format!("{read:?}"), format!("{:?}", key(ORG, "key_1", "mem_1")));
