@@ -9,6 +9,7 @@ pub mod flow;
 pub mod id;
 pub mod names;
 pub mod permit;
+pub mod plan;
 pub mod time;
 pub mod words;
 

@@ -154,8 +154,10 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
             _ => Ok(()),
         },
         (Resource::Connection { managed_by_admins, level, .. }, Action::Manage) => {
-            if *level == Level::System {
-                return Err(Refusal::Forbidden("A system connection is managed by Jackfield itself."));
+            if *level == Level::System && role != Some(Role::SuperAdmin) {
+                return Err(Refusal::Forbidden(
+                    "A system connection is made by Jackfield itself; only the super admin changes it.",
+                ));
             }
             may_manage(role, *managed_by_admins)
         }

@@ -51,6 +51,8 @@ pub struct Settings {
     pub request_limit: usize,
     /// largest answer of an invoke, in bytes
     pub response_limit: usize,
+    /// what the organizations' plans allow
+    pub plans: jackfield_core::plan::Plans,
 }
 
 /// The engine. Cheap to clone.
@@ -69,6 +71,7 @@ struct Inner {
     ready: moka::sync::Cache<call::ready::Place, Arc<call::ready::Ready>>,
     refreshes: connect::refresh::Flights,
     records: call::record::Recorder,
+    meters: govern::plan::Meters,
 }
 
 impl Engine {
@@ -86,6 +89,7 @@ impl Engine {
                 ready: cache(),
                 refreshes: connect::refresh::Flights::default(),
                 records: call::record::Recorder::default(),
+                meters: govern::plan::Meters::default(),
             }),
         }
     }

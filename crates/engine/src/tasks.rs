@@ -29,6 +29,7 @@ impl Engine {
             work.commit().await?;
         }
         tokio::spawn(self.clone().write_records());
+        tokio::spawn(self.clone().write_counts());
         tokio::spawn(self.clone().hear_changes());
         tokio::spawn(self.clone().keep_fresh());
         tokio::spawn(self.clone().forget());

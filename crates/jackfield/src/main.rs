@@ -78,6 +78,8 @@ enum Command {
 enum Organizations {
     /// Add an organization and its super admin, also while the service runs
     Create(init::Create),
+    /// Give an organization a plan of the operator's file of plans (JACKFIELD_PLANS)
+    Plan(init::Plan),
 }
 
 fn main() -> ExitCode {
@@ -112,6 +114,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Demo(args) => demo::run(args).await,
         Command::Init(args) => init::init(args).await,
         Command::Organizations(Organizations::Create(args)) => init::create(args).await,
+        Command::Organizations(Organizations::Plan(args)) => init::plan(args).await,
         Command::Doctor(args) => doctor::run(args).await,
         Command::Login(args) => account::login(args).await,
         Command::Whoami(args) => account::whoami(args).await,

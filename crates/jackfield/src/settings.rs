@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use ipnet::IpNet;
+use jackfield_core::plan::Plans;
 use secrecy::SecretString;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
@@ -168,6 +169,16 @@ pub const SETTINGS: &[Setting] = &[
         place: Place::Everywhere,
     },
     Setting {
+        name: "plans",
+        flag: "plans",
+        value: "FILE",
+        default: "none",
+        example: "/etc/jackfield/plans.toml",
+        about: "A TOML file of plans, which limit what organizations may have",
+        more: "A table a plan: `[free]` with `connections`, `custom_connectors`, `calls_per_day`. `jackfield organizations plan` gives an organization one; all others have no limits.",
+        place: Place::Everywhere,
+    },
+    Setting {
         name: "flow_ttl",
         flag: "flow-ttl",
         value: "SECONDS",
@@ -251,6 +262,7 @@ pub struct Settings {
     pub key: KeySource,
     pub egress_allow: Vec<IpNet>,
     pub egress_roots: Option<PathBuf>,
+    pub plans: Plans,
     pub flow_ttl: Duration,
     pub request_limit: usize,
     pub response_limit: usize,
@@ -358,6 +370,7 @@ impl Settings {
             flow_ttl: self.flow_ttl,
             request_limit: self.request_limit,
             response_limit: self.response_limit,
+            plans: self.plans.clone(),
         }
     }
 
@@ -499,6 +512,14 @@ impl Layers<'_> {
         })
     }
 
+    /// The operator's plans. A file that is named must be there and right: a mistake must not lift every limit.
+    fn plans(&self) -> Result<Plans> {
+        let Some(file) = self.read("plans", path)? else { return Ok(Plans::default()) };
+        let wrong = |why: String| Failure::new(format!("JACKFIELD_PLANS: {}: {why}.", file.display()));
+        let text = std::fs::read_to_string(&file).map_err(|e| wrong(format!("it cannot be read: {e}")))?;
+        Plans::parse(&text).map_err(wrong)
+    }
+
     fn settle(&self) -> Result<Settings> {
         let data_dir = self.read("data_dir", path)?.unwrap_or_else(|| PathBuf::from("jackfield-data"));
         let key_file = self.read("key_file", path)?;
@@ -540,6 +561,7 @@ impl Layers<'_> {
             key,
             egress_allow: self.read("egress_allow", networks)?.unwrap_or_default(),
             egress_roots: self.read("egress_roots", path)?,
+            plans: self.plans()?,
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),
             request_limit: self.read("request_limit", size)?.unwrap_or(16 << 20),
             response_limit: self.read("response_limit", size)?.unwrap_or(16 << 20),

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jackfield_core::flow::FlowState;
 use jackfield_core::{Code, Error};
 use jackfield_engine::connect::flows::{Ended, cookie_name};
+use jackfield_engine::connect::setup::SetupView;
 use jackfield_engine::{Engine, clock};
 use secrecy::{ExposeSecret, SecretString};
 
@@ -23,6 +24,7 @@ pub(crate) fn routes() -> Router<Engine> {
     Router::new()
         .route("/", get(home))
         .route("/flows/{id}/start", get(start))
+        .route("/flows/{id}/setup", axum::routing::post(choose))
         .route("/oauth/callback", get(callback))
         .route("/setup", get(set_up_form).post(set_up))
         .route("/assets/page.css", get(style))
@@ -186,7 +188,35 @@ async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, reque
     }
 }
 
+/// One thing is still to be chosen: a site, a company, a workspace.
+#[derive(Template)]
+#[template(path = "choice.html")]
+struct Choice<'a> {
+    account: &'a str,
+    connector: &'a str,
+    flow: &'a str,
+    step: &'a SetupView,
+}
+
+/// The flow's cookie is not sent by other sites (SameSite), and only its browser has it: it stands for the defence against forged requests.
+async fn choose(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
+    let request_id = id_of(&request);
+    let own = cookie(request.headers(), &cookie_name(&id));
+    let Ok(form) = axum::body::to_bytes(request.into_body(), 64 * 1024).await else {
+        let error = Error::new(Code::RequestTooLarge, "The form is too large.");
+        return trouble(&error, request_id);
+    };
+    match engine.choose_in_flow(&id, &field(&form, "step"), &field(&form, "value"), own.as_deref()).await {
+        Ok(ended) => end(&ended, request_id),
+        Err(error) => trouble(&error, request_id),
+    }
+}
+
 fn end(ended: &Ended, request_id: String) -> Response {
+    if let Some((flow, step)) = &ended.choice {
+        let account = ended.account_name.as_deref().unwrap_or("your account");
+        return page(StatusCode::OK, &Choice { account, connector: &ended.connector, flow, step });
+    }
     let why = ended.error.as_ref().map_or_else(String::new, |error| error.detail.clone());
     let (status, notice) = match ended.state {
         FlowState::Authorized => {

@@ -21,15 +21,16 @@ macro_rules! columns {
     () => {
         "organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
         credential_version, refreshable, issued_at, expires_at, refresh_at, status, reason, presented, lease_until, next_attempt_at,
-        refresh_error, last_refreshed_at, last_used_at, created_at, version"
+        refresh_error, last_refreshed_at, last_used_at, created_at, version, named, setup_pending"
     };
 }
 
 statements! {
     pub(crate) AUTHORIZATION_INSERT = "insert into authorizations
         (organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
-         credential_version, refreshable, issued_at, expires_at, refresh_at, status, presented, created_at, updated_at, version)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14, 'connected', 0, $15, $15, 1)";
+         credential_version, refreshable, issued_at, expires_at, refresh_at, status, presented, created_at, updated_at, version, named,
+         setup_pending)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, $14, 'connected', 0, $15, $15, 1, $16, $17)";
     pub(crate) AUTHORIZATION_GET = concat!("select ", columns!(), " from authorizations where organization_id = $1 and id = $2");
     pub(crate) AUTHORIZATION_OF_CONNECTION = concat!("select ", columns!(), " from
         (select authorization_id as held from holdings where organization_id = $1 and connection = $2 and authorization_id > $3) h
@@ -39,8 +40,10 @@ statements! {
     pub(crate) AUTHORIZATION_NAMED = "select id from authorizations
         where organization_id = $1 and connector = $2 and account_name = $3";
     pub(crate) AUTHORIZATION_NAMES = "select account_name from authorizations where organization_id = $1 and connector = $2";
-    pub(crate) AUTHORIZATION_RENAME = "update authorizations set account_name = $3, updated_at = $4, version = version + 1
+    pub(crate) AUTHORIZATION_RENAME = "update authorizations set account_name = $3, named = 1, updated_at = $4, version = version + 1
         where organization_id = $1 and id = $2";
+    pub(crate) AUTHORIZATION_SET_UP = "update authorizations set attributes = $4, setup_pending = $5, updated_at = $6, version = version + 1
+        where organization_id = $1 and id = $2 and version = $3";
     pub(crate) AUTHORIZATION_DELETE = "delete from authorizations where organization_id = $1 and id = $2";
     pub(crate) AUTHORIZATION_USED = "update authorizations set last_used_at = $3
         where organization_id = $1 and id = $2 and (last_used_at is null or last_used_at < $3)";
@@ -96,7 +99,8 @@ statements! {
         where b.organization_id = $1 and b.connection = $2 and b.environment = $4
         on conflict (organization_id, connection, environment, member)
         do update set authorization_id = excluded.authorization_id, created_at = excluded.created_at";
-    pub(crate) BINDING_STATUSES = "select b.connection, b.environment, a.status from bindings b
+    pub(crate) BINDING_STATUSES = "select b.connection, b.environment, b.authorization_id, a.account_name,
+        case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end as status from bindings b
         join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
         where b.organization_id = $1 and b.connection >= $2 and b.connection <= $3 and (b.member = '' or b.member = $4)";
     pub(crate) BINDINGS_DELETE = "delete from bindings where organization_id = $1 and connection = $2";
@@ -141,6 +145,10 @@ pub struct Authorization {
     pub last_used_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub version: i64,
+    /// a person gave or confirmed the account name
+    pub named: bool,
+    /// a choice that the service offers is still to be made
+    pub setup_pending: bool,
 }
 
 fn status(text: &str) -> Result<ConnectionStatus> {
@@ -181,8 +189,20 @@ impl Authorization {
             last_used_at: row.opt_time("last_used_at")?,
             created_at: row.time("created_at")?,
             version: row.int("version")?,
+            named: row.flag("named")?,
+            setup_pending: row.flag("setup_pending")?,
         })
     }
+}
+
+/// What serves a connection in an environment, and how it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindingStatus {
+    pub connection: String,
+    pub environment: Environment,
+    pub authorization_id: String,
+    pub account_name: String,
+    pub status: ConnectionStatus,
 }
 
 /// Which authorization serves a connection in an environment.
@@ -295,16 +315,18 @@ impl Store {
         first: &str,
         last: &str,
         member: &str,
-    ) -> Result<Vec<(String, Environment, ConnectionStatus)>> {
+    ) -> Result<Vec<BindingStatus>> {
         let values = [organization.into(), first.into(), last.into(), member.into()];
         let rows = self.db.query(&BINDING_STATUSES, &values).await?;
         rows.iter()
             .map(|row| {
-                Ok((
-                    row.text("connection")?,
-                    environment(&row.text("environment")?)?,
-                    status(&row.text("status")?)?,
-                ))
+                Ok(BindingStatus {
+                    connection: row.text("connection")?,
+                    environment: environment(&row.text("environment")?)?,
+                    authorization_id: row.text("authorization_id")?,
+                    account_name: row.text("account_name")?,
+                    status: status(&row.text("status")?)?,
+                })
             })
             .collect()
     }
@@ -344,7 +366,7 @@ impl Tx {
     pub async fn insert_authorization(&mut self, a: &Authorization) -> Result<()> {
         let (requested, attributes) = (json(&a.requested_scopes)?, json(&a.attributes)?);
         let scopes = a.scopes.as_ref().map(json).transpose()?;
-        let values: [Value<'_>; 15] = [
+        let values: [Value<'_>; 17] = [
             (&a.organization_id).into(),
             (&a.id).into(),
             (&a.connector).into(),
@@ -360,6 +382,8 @@ impl Tx {
             a.expires_at.into(),
             a.refresh_at.into(),
             a.created_at.into(),
+            a.named.into(),
+            a.setup_pending.into(),
         ];
         self.execute(&AUTHORIZATION_INSERT, &values).await.map(drop)
     }
@@ -385,6 +409,20 @@ impl Tx {
     ) -> Result<bool> {
         let values = [organization.into(), id.into(), name.into(), now.into()];
         Ok(self.execute(&AUTHORIZATION_RENAME, &values).await? == 1)
+    }
+
+    /// Keeps the choices of set-up steps. `a.version` is the version that was read; false when somebody else was quicker.
+    pub async fn set_up_authorization(&mut self, a: &Authorization, now: Timestamp) -> Result<bool> {
+        let attributes = json(&a.attributes)?;
+        let values: [Value<'_>; 6] = [
+            (&a.organization_id).into(),
+            (&a.id).into(),
+            a.version.into(),
+            (&attributes).into(),
+            a.setup_pending.into(),
+            now.into(),
+        ];
+        Ok(self.execute(&AUTHORIZATION_SET_UP, &values).await? == 1)
     }
 
     pub async fn delete_authorization(&mut self, organization: &str, id: &str) -> Result<bool> {

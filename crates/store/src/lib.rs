@@ -17,10 +17,11 @@ mod flows;
 mod idempotency;
 mod migrate;
 mod organizations;
+mod primaries;
 mod schema;
 
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
-pub use authorizations::{Authorization, Binding, Lease, NewCredential};
+pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
 pub use calls::Call;
 pub use connections::Connection;
 pub use connectors::CustomConnector;
@@ -28,6 +29,7 @@ pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
 pub use organizations::{ApiKey, KeyOwner, Member, Organization};
+pub use primaries::Primary;
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -123,6 +125,7 @@ impl Store {
             migrate::ALL,
             audit::ALL,
             organizations::ALL,
+            primaries::ALL,
             connectors::ALL,
             connections::ALL,
             authorizations::ALL,

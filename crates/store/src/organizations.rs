@@ -21,11 +21,17 @@ statements! {
     pub(crate) INSTALLATION_CLAIM = "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing";
 
     pub(crate) ORGANIZATION_INSERT = "insert into organizations
-        (id, name, region, plan, connections_managed_by, created_at, updated_at, version)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)";
+        (id, name, region, plan, connections_managed_by, created_at, updated_at, version, suite)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     pub(crate) ORGANIZATION_UPDATE = "update organizations set name = $2, region = $3, connections_managed_by = $4, updated_at = $5,
-        version = version + 1 where id = $1 and version = $6";
-    pub(crate) ORGANIZATION_GET = "select id, name, region, plan, connections_managed_by, created_at, updated_at, version
+        plan = $7, suite = $8, version = version + 1 where id = $1 and version = $6";
+    pub(crate) ORGANIZATION_LOCK = "update organizations set version = version where id = $1";
+    pub(crate) CONNECTIONS_COUNT = "select count(*) as found from connections where organization_id = $1";
+    pub(crate) CONNECTORS_COUNT = "select count(*) as found from connectors where organization_id = $1";
+    pub(crate) CALLS_ADD = "insert into call_counts (organization_id, day, calls) values ($1, $2, $3)
+        on conflict (organization_id, day) do update set calls = call_counts.calls + excluded.calls returning calls";
+    pub(crate) CALLS_ON = "select calls from call_counts where organization_id = $1 and day = $2";
+    pub(crate) ORGANIZATION_GET = "select id, name, region, plan, connections_managed_by, suite, created_at, updated_at, version
         from organizations where id = $1";
     pub(crate) ORGANIZATION_ANY = "select id from organizations limit 1";
 
@@ -57,6 +63,8 @@ pub struct Organization {
     pub plan: String,
     /// `developers` or `admins` (product N1)
     pub connections_managed_by: String,
+    /// link names of the connectors that are the organization's own suite (product N2)
+    pub suite: Vec<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub version: i64,
@@ -75,6 +83,7 @@ impl Organization {
             region: row.text("region")?,
             plan: row.text("plan")?,
             connections_managed_by: row.text("connections_managed_by")?,
+            suite: row.json("suite")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
             version: row.int("version")?,
@@ -166,6 +175,11 @@ impl ApiKey {
     }
 }
 
+/// A number that is never negative; 0 where there is no row.
+fn count(row: Option<&Row>, column: &str) -> Result<u64> {
+    row.map_or(Ok(0), |row| Ok(u64::try_from(row.int(column)?).unwrap_or(0)))
+}
+
 impl Store {
     pub async fn installation(&self, name: &str) -> Result<Option<Vec<u8>>> {
         self.db.query_opt(&INSTALLATION_GET, &[name.into()]).await?.map(|row| row.bytes("value")).transpose()
@@ -178,6 +192,21 @@ impl Store {
 
     pub async fn organization(&self, id: &str) -> Result<Option<Organization>> {
         self.db.query_opt(&ORGANIZATION_GET, &[id.into()]).await?.as_ref().map(Organization::read).transpose()
+    }
+
+    /// How many connections the organization has.
+    pub async fn count_connections(&self, organization: &str) -> Result<u64> {
+        count(self.db.query_opt(&CONNECTIONS_COUNT, &[organization.into()]).await?.as_ref(), "found")
+    }
+
+    /// How many connectors of its own the organization has.
+    pub async fn count_connectors(&self, organization: &str) -> Result<u64> {
+        count(self.db.query_opt(&CONNECTORS_COUNT, &[organization.into()]).await?.as_ref(), "found")
+    }
+
+    /// How many calls were counted on a day (days since 1970, UTC).
+    pub async fn calls_on(&self, organization: &str, day: i64) -> Result<u64> {
+        count(self.db.query_opt(&CALLS_ON, &[organization.into(), day.into()]).await?.as_ref(), "calls")
     }
 
     pub async fn member(&self, organization: &str, id: &str) -> Result<Option<Member>> {
@@ -231,7 +260,8 @@ impl Tx {
     }
 
     pub async fn insert_organization(&mut self, o: &Organization) -> Result<()> {
-        let values: [Value<'_>; 8] = [
+        let suite = json(&o.suite)?;
+        let values: [Value<'_>; 9] = [
             (&o.id).into(),
             (&o.name).into(),
             (&o.region).into(),
@@ -240,21 +270,44 @@ impl Tx {
             o.created_at.into(),
             o.updated_at.into(),
             o.version.into(),
+            (&suite).into(),
         ];
         self.execute(&ORGANIZATION_INSERT, &values).await.map(drop)
     }
 
     /// `o.version` is the version that was read; false when somebody else was quicker.
     pub async fn update_organization(&mut self, o: &Organization) -> Result<bool> {
-        let values: [Value<'_>; 6] = [
+        let suite = json(&o.suite)?;
+        let values: [Value<'_>; 8] = [
             (&o.id).into(),
             (&o.name).into(),
             (&o.region).into(),
             (&o.connections_managed_by).into(),
             o.updated_at.into(),
             o.version.into(),
+            (&o.plan).into(),
+            (&suite).into(),
         ];
         Ok(self.execute(&ORGANIZATION_UPDATE, &values).await? == 1)
+    }
+
+    /// Makes others who lock this organization wait until this transaction ends.
+    pub async fn lock_organization(&mut self, id: &str) -> Result<()> {
+        self.execute(&ORGANIZATION_LOCK, &[id.into()]).await.map(drop)
+    }
+
+    pub async fn count_connections(&mut self, organization: &str) -> Result<u64> {
+        count(self.query_opt(&CONNECTIONS_COUNT, &[organization.into()]).await?.as_ref(), "found")
+    }
+
+    pub async fn count_connectors(&mut self, organization: &str) -> Result<u64> {
+        count(self.query_opt(&CONNECTORS_COUNT, &[organization.into()]).await?.as_ref(), "found")
+    }
+
+    /// Counts calls on a day; how many it has now.
+    pub async fn add_calls(&mut self, organization: &str, day: i64, calls: u64) -> Result<u64> {
+        let values = [organization.into(), day.into(), i64::try_from(calls).unwrap_or(i64::MAX).into()];
+        count(self.query_opt(&CALLS_ADD, &values).await?.as_ref(), "calls")
     }
 
     pub async fn insert_member(&mut self, m: &Member) -> Result<()> {

@@ -72,14 +72,24 @@ impl Injection {
         bounds: &Bounds,
         attributes: &Attributes,
     ) -> Result<Self> {
-        let base_url = ground.base_url(attributes)?;
+        Self::prepare_at(ground, ground.base_url(attributes)?, credential, bounds, attributes)
+    }
+
+    /// The same with another root, for what is asked before everything is chosen.
+    pub fn prepare_at(
+        ground: &Ground,
+        base_url: String,
+        credential: &Credential,
+        bounds: &Bounds,
+        attributes: &Attributes,
+    ) -> Result<Self> {
         let hosts = ground.hosts(&base_url, attributes)?;
         let patterns =
             |hosts: &[String]| hosts.iter().filter_map(|host| HostPattern::parse(host).ok()).collect();
         let mut injection = Self {
             base_url,
             hosts: patterns(&hosts),
-            bounds: patterns(&bounds.hosts),
+            bounds: patterns(&ground.hosts_within(bounds, attributes)?),
             headers: Vec::new(),
             query: Vec::new(),
             cookies: Vec::new(),

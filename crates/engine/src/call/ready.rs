@@ -17,6 +17,7 @@ use crate::connect::Credential;
 use crate::connect::exchange::refresh_from;
 use crate::connect::refresh::{Outcome, reauthorization_required};
 use crate::govern::keys::Caller;
+use crate::govern::plan::Meter;
 use crate::hot::Epochs;
 
 /// Organization, connection, environment, member; parted by a character that none of them can hold.
@@ -30,6 +31,8 @@ pub(crate) struct Ready {
     epochs: Epochs,
     pub connection: Connection,
     managed_by_admins: bool,
+    /// counts the calls, where the organization's plan limits them
+    meter: Option<Arc<Meter>>,
     pub state: State,
 }
 
@@ -184,7 +187,8 @@ impl Engine {
         let connection = self.store().connection(&caller.organization, to.connection).await?;
         let connection =
             connection.ok_or_else(|| Error::not_found(format_args!("connection {:?}", to.connection)))?;
-        let managed_by_admins = self.own_organization(&caller.organization).await?.managed_by_admins();
+        let organization = self.own_organization(&caller.organization).await?;
+        let (managed_by_admins, meter) = (organization.managed_by_admins(), self.meter(&organization).await?);
         let member = acting_member(&caller.principal, connection.level, to.acting_for)?;
         let bound =
             self.store().binding(&caller.organization, &connection.link_name, environment, &member).await?;
@@ -198,11 +202,14 @@ impl Engine {
                 }
             }
         };
-        Ok(Ready { epochs, connection, managed_by_admins, state })
+        Ok(Ready { epochs, connection, managed_by_admins, meter, state })
     }
 
     async fn make_callable(&self, connection: &Connection, row: Authorization) -> Result<State> {
         let ground = self.ground(connection.clone()).await?;
+        if let Some(error) = Self::setup_error(&ground, &row.attributes) {
+            return Ok(State::Misfit(error.code, error.detail));
+        }
         let (credential, bounds) =
             Credential::open(self.keyring(), &row.organization_id, &row.id, &row.credential)?;
         let injection = match Injection::prepare(&ground, &credential, &bounds, &row.attributes) {
@@ -236,6 +243,9 @@ impl Engine {
             return Err(reauthorization_required(reason));
         }
         let now = clock::now();
+        if let Some(meter) = &ready.meter {
+            meter.count(now)?;
+        }
         let expired = callable.expires_at.is_some_and(|at| at <= now);
         let due = expired || (callable.refreshable && callable.refresh_from.is_some_and(|at| at <= now));
         if !due {

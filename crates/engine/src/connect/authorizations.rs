@@ -8,7 +8,7 @@ use jackfield_core::{
 use jackfield_store::{Authorization, Connection};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use crate::connect::Credential;
@@ -16,6 +16,7 @@ use crate::connect::exchange::{EXCHANGE_TIME, Granted};
 use crate::connect::flows::FlowView;
 use crate::connect::ground::Attributes;
 use crate::connect::keep::{Keep, account_name_taken, binding_member};
+use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
 
@@ -29,7 +30,8 @@ pub struct NewAuthorization {
     pub environments: Option<Vec<Environment>>,
     /// for schemes that prompt: the fields of the connector
     pub credentials: Option<Map<String, Value>>,
-    /// id of an authorization of the same person, connector, parameters and scopes, to use instead of authorizing again
+    /// id of an authorization of the same person, connector, parameters and scopes, to use instead of authorizing again; `account_name`
+    /// beside it names one that has no name yet
     pub reuse: Option<String>,
 }
 
@@ -48,6 +50,8 @@ pub struct Reauthorization {
 #[serde(deny_unknown_fields)]
 pub struct AuthorizationPatch {
     pub account_name: String,
+    /// the version that was read; when it is no longer the present one, nothing is changed
+    pub version: Option<i64>,
 }
 
 /// Which authorization is to serve.
@@ -73,7 +77,13 @@ pub struct AuthorizationView {
     pub scopes: Vec<String>,
     /// scopes of the connection that are not granted
     pub missing_scopes: Vec<String>,
+    /// the scopes that were asked for
+    pub requested_scopes: Vec<String>,
     pub status: ConnectionStatus,
+    /// whether a person gave or confirmed the account name; where nobody did, ask for one
+    pub named: bool,
+    /// whether a choice of the set-up is still to be made; until then no call is served
+    pub setup_pending: bool,
     /// why it must be authorized again, or why the last refresh failed
     pub reason: Option<String>,
     pub created_at: Timestamp,
@@ -82,6 +92,8 @@ pub struct AuthorizationView {
     pub last_refreshed_at: Option<Timestamp>,
     /// values of the callback, the token answer and set-up steps
     pub attributes: Attributes,
+    /// give it back with a change, so that nobody's change is overwritten
+    pub version: i64,
 }
 
 /// An authorization that can be used again.
@@ -119,14 +131,11 @@ impl Engine {
         let owner = op.member()?.to_owned();
         let environments = check_environments(&connection, new.environments.as_deref())?;
         if let Some(id) = &new.reuse {
-            if new.credentials.is_some() || new.account_name.is_some() {
-                return Err(Error::field(
-                    "reuse",
-                    "not_allowed",
-                    "Give reuse alone, or account_name and credentials.",
-                ));
+            if new.credentials.is_some() {
+                return Err(Error::field("reuse", "not_allowed", "Give reuse or credentials, not both."));
             }
-            return self.reuse(op, permit, &connection, id, &environments).await;
+            let name = new.account_name.as_deref();
+            return self.reuse(op, permit, &connection, (id, name), &environments).await;
         }
         self.check_account_name(op, &connection, new.account_name.as_deref(), None).await?;
         let keep = Keep {
@@ -200,10 +209,9 @@ impl Engine {
             }
             Auth::None(_) => typed(Credential::None, op.now),
         };
-        self.prove(&ground, &granted, &granted.attributes).await?;
-        let whose = self.identify(&ground, &granted, &granted.attributes).await;
+        let proven = self.proven(&ground, granted, &keep).await?;
         let mut work = self.begin(permit).await?;
-        let kept = self.keep_grant(&mut work, &ground, granted, whose, &keep, op.now).await?;
+        let kept = self.keep_grant(&mut work, &ground, proven, &keep, op.now).await?;
         work.record(kept.event(op.event(kept.kind()), &ground));
         let done = Done {
             authorization: view_in(&ground.connection, &kept.authorization, keep.environments.to_vec()),
@@ -219,18 +227,34 @@ impl Engine {
         op: &Op,
         permit: Permit,
         connection: &Connection,
-        id: &str,
+        (id, name): (&str, Option<&str>),
         environments: &[Environment],
     ) -> Result<Authorized> {
         let reusable = self.reusable_rows(op, connection).await?;
-        let row = reusable.into_iter().find(|row| row.id == id).ok_or_else(|| {
+        let mut row = reusable.into_iter().find(|row| row.id == id).ok_or_else(|| {
             Error::field(
                 "reuse",
                 "unknown",
                 "There is no authorization of yours with this id for the same connector, parameters and scopes.",
             )
         })?;
+        // Whoever maps an account that has no name yet gives it one; one that has a name keeps it (product N8).
+        let name = name.filter(|name| *name != row.account_name);
+        if name.is_some() && row.named {
+            return Err(Error::field(
+                "account_name",
+                "not_allowed",
+                format!("This account is called {:?} already. Rename it by itself.", row.account_name),
+            ));
+        }
+        self.check_account_name(op, connection, name, Some(id)).await?;
         let mut work = self.begin(permit).await?;
+        if let Some(name) = name {
+            let renamed = work.rename_authorization(&op.organization, id, name, op.now).await;
+            renamed.map_err(|error| taken_or(error, name))?;
+            name.clone_into(&mut row.account_name);
+            row.named = true;
+        }
         work.hold(&op.organization, &connection.link_name, &row.id, op.now).await?;
         let member = binding_member(connection.level, &row.owner);
         for environment in environments {
@@ -295,7 +319,7 @@ impl Engine {
     }
 
     /// The authorization, if this connection holds it and the caller may know it.
-    async fn held(&self, op: &Op, connection: &Connection, id: &str) -> Result<Authorization> {
+    pub(crate) async fn held(&self, op: &Op, connection: &Connection, id: &str) -> Result<Authorization> {
         let missing = || Error::not_found(format_args!("authorization {id:?}"));
         let row = self.store().authorization(&op.organization, id).await?.ok_or_else(missing)?;
         let holders = self.store().holders(&op.organization, id).await?;
@@ -351,16 +375,14 @@ impl Engine {
         let row = self.held(op, &connection, id).await?;
         let resource = Resource::Authorization { level: connection.level, owner: &row.owner };
         let permit = permit(&op.principal, Action::Manage, &resource)?;
+        if patch.version.is_some_and(|version| version != row.version) {
+            let current = self.authorization_view(&connection, &row).await?;
+            return Err(version_conflict().with_extension("current", json!(current)));
+        }
         self.check_account_name(op, &connection, Some(&patch.account_name), Some(id)).await?;
         let mut work = self.begin(permit).await?;
         let renamed = work.rename_authorization(&op.organization, id, &patch.account_name, op.now).await;
-        renamed.map_err(|error| {
-            if error.is_unique("authorizations_account_name") {
-                account_name_taken(&patch.account_name)
-            } else {
-                error.into()
-            }
-        })?;
+        renamed.map_err(|error| taken_or(error, &patch.account_name))?;
         work.record(
             op.event(EventKind::AuthorizationRenamed)
                 .to_authorization(link_name, id)
@@ -483,13 +505,21 @@ fn view_in(
         environments,
         scopes: scopes.clone(),
         missing_scopes: connection.scopes.iter().filter(|scope| !scopes.contains(scope)).cloned().collect(),
-        status: row.status,
+        requested_scopes: row.requested_scopes.clone(),
+        status: if row.setup_pending && row.status == ConnectionStatus::Connected {
+            ConnectionStatus::NotConnected
+        } else {
+            row.status
+        },
+        named: row.named,
+        setup_pending: row.setup_pending,
         reason: row.reason.clone().or_else(|| row.refresh_error.clone()),
         created_at: row.created_at,
         expires_at: row.expires_at,
         last_used_at: row.last_used_at,
         last_refreshed_at: row.last_refreshed_at,
         attributes: row.attributes.clone(),
+        version: row.version,
     }
 }
 
@@ -549,6 +579,10 @@ fn check_environments(connection: &Connection, given: Option<&[Environment]>) ->
             Ok(environments)
         }
     }
+}
+
+fn taken_or(error: jackfield_store::StoreError, name: &str) -> Error {
+    if error.is_unique("authorizations_account_name") { account_name_taken(name) } else { error.into() }
 }
 
 fn words(environments: &[Environment]) -> Vec<&'static str> {

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::clock::new_id;
 use crate::connect::Secrets;
+use crate::connect::authorizations::Switch;
 use crate::connect::connectors::{ConnectorCard, Found, card, check_usable, link_name_taken};
 use crate::connect::credential::seal_map;
 use crate::connect::ground::secrets_context;
@@ -60,26 +61,47 @@ pub struct ConnectionPatch {
     pub version: Option<i64>,
 }
 
-/// The status of a connection by environment.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub struct Statuses {
-    pub development: ConnectionStatus,
-    pub stage: ConnectionStatus,
-    pub production: ConnectionStatus,
+/// Something of a connection by environment.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct ByEnvironment<T> {
+    pub development: T,
+    pub stage: T,
+    pub production: T,
 }
 
-impl Statuses {
-    const NONE: Self = Self {
-        development: ConnectionStatus::NotConnected,
-        stage: ConnectionStatus::NotConnected,
-        production: ConnectionStatus::NotConnected,
-    };
-
-    fn set(&mut self, environment: Environment, status: ConnectionStatus) {
+impl<T> ByEnvironment<T> {
+    fn set(&mut self, environment: Environment, value: T) {
         match environment {
-            Environment::Development => self.development = status,
-            Environment::Stage => self.stage = status,
-            Environment::Production => self.production = status,
+            Environment::Development => self.development = value,
+            Environment::Stage => self.stage = value,
+            Environment::Production => self.production = value,
+        }
+    }
+}
+
+/// An authorized account, in short.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AccountView {
+    /// id of the authorization
+    pub authorization: String,
+    pub account_name: String,
+}
+
+/// What serves a connection, and how that is.
+#[derive(Clone)]
+pub(crate) struct Served {
+    status: ByEnvironment<ConnectionStatus>,
+    accounts: ByEnvironment<Option<AccountView>>,
+    primary: ByEnvironment<Option<String>>,
+}
+
+impl Served {
+    fn nothing() -> Self {
+        let none = ConnectionStatus::NotConnected;
+        Self {
+            status: ByEnvironment { development: none, stage: none, production: none },
+            accounts: ByEnvironment::default(),
+            primary: ByEnvironment::default(),
         }
     }
 }
@@ -99,7 +121,11 @@ pub struct ConnectionView {
     pub enabled: bool,
     pub applications: Vec<String>,
     /// at level `user` it is the caller's own
-    pub status: Statuses,
+    pub status: ByEnvironment<ConnectionStatus>,
+    /// the authorized accounts that serve; at level `user` the caller's own
+    pub accounts: ByEnvironment<Option<AccountView>>,
+    /// at level `user`: ids of the authorizations that unattended work uses
+    pub primary: Option<ByEnvironment<Option<String>>>,
     pub created_by: String,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -229,13 +255,14 @@ impl Engine {
         for n in 1..1000 {
             connection.link_name = names::numbered(wanted, n);
             let mut work = self.begin(permit).await?;
+            self.allow_connection(&mut work, &organization).await?;
             match work.insert_connection(&connection).await {
                 Ok(()) => {}
                 Err(error) if error.is_unique("connections_pkey") && new.link_name.is_none() => continue,
                 Err(error) if error.is_unique("connections_pkey") => return Err(link_name_taken(wanted)),
                 Err(error) => return Err(error.into()),
             }
-            let view = view(&connection, &found, &organization.region, &secret, Statuses::NONE);
+            let view = view(&connection, &found, &organization.region, &secret, Served::nothing());
             work.answer(op, 201, &view).await?;
             // A caller may have asked for this name before, and been told that it is not there.
             work.touch(&op.organization);
@@ -268,23 +295,16 @@ impl Engine {
         };
         let connector = query.connector.as_deref().unwrap_or("");
         let rows = self.store().connections(&op.organization, level, connector, &after, limit.rows()).await?;
-        let mut statuses: BTreeMap<String, Statuses> = BTreeMap::new();
-        if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
-            let member = op.principal.member().unwrap_or("");
-            let found = self
-                .store()
-                .binding_statuses(&op.organization, &first.link_name, &last.link_name, member)
-                .await?;
-            for (connection, environment, status) in found {
-                statuses.entry(connection).or_insert(Statuses::NONE).set(environment, status);
-            }
-        }
+        let served = match (rows.first(), rows.last()) {
+            (Some(first), Some(last)) => self.served(op, &first.link_name, &last.link_name).await?,
+            _ => BTreeMap::new(),
+        };
         let mut views = Vec::with_capacity(rows.len());
         for row in rows {
-            let status = statuses.get(&row.link_name).copied().unwrap_or(Statuses::NONE);
+            let served = served.get(&row.link_name).cloned().unwrap_or_else(Served::nothing);
             let found = self.find_connector(&op.organization, &row.connector).await?;
             let secrets = self.open_secrets(&row)?;
-            views.push(view(&row, &found, &organization.region, &secrets, status));
+            views.push(view(&row, &found, &organization.region, &secrets, served));
         }
         Ok(limit.page(views, |view| view.link_name.clone(), |view| view))
     }
@@ -300,14 +320,25 @@ impl Engine {
         let found = self.find_connector(&op.organization, &connection.connector).await?;
         let secrets = self.open_secrets(connection)?;
         let link = &connection.link_name;
+        let served = self.served(op, link, link).await?.remove(link).unwrap_or_else(Served::nothing);
+        Ok(view(connection, &found, &organization.region, &secrets, served))
+    }
+
+    /// What serves the connections from `first` to `last`, as the caller sees it.
+    async fn served(&self, op: &Op, first: &str, last: &str) -> Result<BTreeMap<String, Served>> {
+        let mut served: BTreeMap<String, Served> = BTreeMap::new();
         let member = op.principal.member().unwrap_or("");
-        let mut statuses = Statuses::NONE;
-        for (_, environment, status) in
-            self.store().binding_statuses(&op.organization, link, link, member).await?
-        {
-            statuses.set(environment, status);
+        for row in self.store().binding_statuses(&op.organization, first, last, member).await? {
+            let entry = served.entry(row.connection).or_insert_with(Served::nothing);
+            entry.status.set(row.environment, row.status);
+            let account = AccountView { authorization: row.authorization_id, account_name: row.account_name };
+            entry.accounts.set(row.environment, Some(account));
         }
-        Ok(view(connection, &found, &organization.region, &secrets, statuses))
+        for row in self.store().primaries(&op.organization, first, last).await? {
+            let entry = served.entry(row.connection).or_insert_with(Served::nothing);
+            entry.primary.set(row.environment, Some(row.authorization_id));
+        }
+        Ok(served)
     }
 
     pub async fn update_connection(
@@ -370,7 +401,9 @@ impl Engine {
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
         if !work.update_connection(&connection).await? {
-            return Err(version_conflict());
+            drop(work);
+            let current = self.read_connection(op, link_name).await?;
+            return Err(version_conflict().with_extension("current", json!(current)));
         }
         if joins {
             work.join_environments(&op.organization, link_name, op.now).await?;
@@ -452,6 +485,7 @@ impl Engine {
             orphans.extend(self.let_go(&mut work, &op.organization, link_name, &id).await?);
         }
         work.delete_bindings(&op.organization, link_name).await?;
+        work.delete_primaries(&op.organization, link_name).await?;
         if !work.delete_connection(&op.organization, link_name).await? {
             return Err(Error::not_found(format_args!("connection {link_name:?}")));
         }
@@ -460,6 +494,56 @@ impl Engine {
         work.commit().await?;
         self.revoke_orphans(&ground, orphans, op.now).await;
         Ok(())
+    }
+
+    /// Chooses whose account unattended work uses, where each person authorizes for himself (product N14). Admins choose any that serves;
+    /// others who manage connections offer their own.
+    pub async fn choose_primary(
+        &self,
+        op: &Op,
+        link_name: &str,
+        environment: &str,
+        chosen: Switch,
+    ) -> Result<ConnectionView> {
+        let connection = self.find_connection(op, link_name).await?;
+        let permit = permit(
+            &op.principal,
+            Action::Manage,
+            &self.connection_resource(op, &connection).await?.as_resource(),
+        )?;
+        let environment = Environment::parse(environment)
+            .ok_or_else(|| Error::not_found(format_args!("environment {environment:?}")))?;
+        if connection.level != Level::User {
+            return Err(Error::new(
+                Code::StateConflict,
+                "Only a connection of level user has a primary account: here the admins' authorization serves everybody already.",
+            ));
+        }
+        let wrong = |message: &str| Error::field("authorization", "unknown", message);
+        let row = self.held(op, &connection, &chosen.authorization).await;
+        let row = row.map_err(|_| wrong("The connection holds no such authorization."))?;
+        let one = [environment];
+        let environments = if connection.same_authorization { Environment::ALL } else { &one };
+        for environment in environments {
+            let bound = self.store().binding(&op.organization, link_name, *environment, &row.owner).await?;
+            if bound.as_ref() != Some(&row.id) {
+                return Err(wrong(&format!("It does not serve its owner in {environment}.")));
+            }
+        }
+        let mut work = self.begin(permit).await?;
+        for environment in environments {
+            work.set_primary(&op.organization, link_name, *environment, &row.owner, op.now).await?;
+        }
+        work.touch(&op.organization);
+        work.record(
+            op.event(EventKind::PrimaryChosen)
+                .to_authorization(link_name, &row.id)
+                .with("account_name", row.account_name)
+                .with("member", row.owner)
+                .with("environments", environments.iter().map(|e| e.as_str()).collect::<Vec<_>>()),
+        );
+        work.commit().await?;
+        self.read_connection(op, link_name).await
     }
 
     fn seal_secrets(
@@ -510,7 +594,7 @@ fn view(
     found: &Found,
     region: &str,
     secrets: &Secrets,
-    status: Statuses,
+    served: Served,
 ) -> ConnectionView {
     let mut parameters: Map<String, Value> =
         connection.parameters.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -527,7 +611,9 @@ fn view(
         same_authorization: connection.same_authorization,
         enabled: connection.enabled,
         applications: connection.applications.clone(),
-        status,
+        status: served.status,
+        accounts: served.accounts,
+        primary: (connection.level == Level::User).then_some(served.primary),
         created_by: connection.created_by.clone(),
         created_at: connection.created_at,
         updated_at: connection.updated_at,

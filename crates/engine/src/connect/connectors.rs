@@ -233,6 +233,7 @@ impl Engine {
                 version: 1,
             };
             let mut work = self.begin(permit).await?;
+            self.allow_connector(&mut work, &organization).await?;
             match work.insert_connector(&custom).await {
                 Ok(()) => {}
                 // Somebody else was faster by a moment.
@@ -269,7 +270,8 @@ impl Engine {
         };
         let version = members.remove("version");
         if version.as_ref().is_some_and(|version| version.as_i64() != Some(custom.version)) {
-            return Err(version_conflict());
+            let current = self.read_connector(op, link_name).await?;
+            return Err(version_conflict().with_extension("current", serde_json::json!(current)));
         }
         if members.get("link_name").is_some_and(|name| name.as_str() != Some(link_name)) {
             return Err(Error::field("link_name", "permanent", "A link name is permanent."));

@@ -24,6 +24,7 @@ use crate::connect::credential::{open_map, seal_map};
 use crate::connect::exchange::{ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::keep::Keep;
+use crate::connect::setup::SetupView;
 use crate::govern::audit::{Actor, Event};
 use crate::{Engine, Op};
 
@@ -92,6 +93,8 @@ pub struct Ended {
     pub account_name: Option<String>,
     pub error: Option<FlowError>,
     pub different_account: bool,
+    /// what the person has yet to choose, and the flow by which he can
+    pub choice: Option<(String, SetupView)>,
 }
 
 /// Name of a flow's cookie.
@@ -439,9 +442,6 @@ impl Engine {
         let mut granted: Granted = exchanged.map_err(provider_error)?;
         granted.attributes.extend(kept);
         let refused = |error: Error| FlowError { code: "provider_error".to_owned(), detail: error.detail };
-        let attributes = granted.attributes.clone();
-        self.prove(ground, &granted, &attributes).await.map_err(refused)?;
-        let whose = self.identify(ground, &granted, &attributes).await;
         let keep = Keep {
             owner: &flow.member,
             account_name: flow.account_name.as_deref(),
@@ -450,9 +450,10 @@ impl Engine {
             requested: &flow.scopes,
             replaces: flow.replaces.as_deref(),
         };
+        let proven = self.proven(ground, granted, &keep).await.map_err(refused)?;
         let now = clock::now();
         let mut work = self.begin(PERMIT).await.map_err(inner)?;
-        let kept = self.keep_grant(&mut work, ground, granted, whose, &keep, now).await.map_err(inner)?;
+        let kept = self.keep_grant(&mut work, ground, proven, &keep, now).await.map_err(inner)?;
         let event = Event::by(Actor::Member(flow.member.clone()), kept.kind(), &flow.organization_id, now)
             .with("flow", flow.id.as_str());
         work.record(kept.event(event, ground));
@@ -480,8 +481,54 @@ impl Engine {
         );
         self.revoke_orphans(ground, kept.orphans, now).await;
         let mut ended = ended(flow, ground, FlowState::Authorized, None);
+        let choice = self.open_choice(ground.connection.clone(), &kept.authorization).await;
+        ended.choice = choice.map(|choice| (flow.id.clone(), choice));
         ended.account_name = Some(kept.authorization.account_name);
         ended.different_account = kept.different_account;
+        Ok(ended)
+    }
+
+    /// The person chooses on the last page of his flow, in the browser that began it, while its cookie lives.
+    pub async fn choose_in_flow(
+        &self,
+        id: &str,
+        step: &str,
+        value: &str,
+        cookie: Option<&str>,
+    ) -> Result<Ended> {
+        let now = clock::now();
+        let unknown = || {
+            Error::new(
+                Code::NotFound,
+                "This choice is not open here any more. Choose it at the authorization.",
+            )
+        };
+        let flow = self.store().flow(id).await?.ok_or_else(unknown)?;
+        let open = flow.state == FlowState::Authorized && now <= flow.expires_at.plus(COOKIE_EXTRA);
+        let Some(authorization) =
+            flow.authorization_id.clone().filter(|_| open && is_own_browser(&flow, cookie))
+        else {
+            return Err(unknown());
+        };
+        let ground = self.flow_ground(&flow).await?;
+        let row = self.store().authorization(&flow.organization_id, &authorization).await?;
+        // Once it is chosen it is changed where the authorization is managed, not by going back in a browser.
+        row.filter(|row| row.setup_pending).ok_or_else(unknown)?;
+        let event = Event::by(
+            Actor::Member(flow.member.clone()),
+            EventKind::AuthorizationSetUp,
+            &flow.organization_id,
+            now,
+        );
+        let connection = ground.connection.clone();
+        self.choose(PERMIT, connection, &authorization, step, value, event.with("flow", id)).await?;
+        let row =
+            self.store().authorization(&flow.organization_id, &authorization).await?.ok_or_else(unknown)?;
+        let mut ended = ended(&flow, &ground, FlowState::Authorized, None);
+        let choice = self.open_choice(ground.connection.clone(), &row).await;
+        ended.choice = choice.map(|choice| (flow.id.clone(), choice));
+        ended.account_name = Some(row.account_name);
+        ended.different_account = !flow.warnings.is_empty();
         Ok(ended)
     }
 
@@ -592,5 +639,6 @@ fn ended(flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError
         account_name: flow.account_name.clone(),
         error,
         different_account: false,
+        choice: None,
     }
 }

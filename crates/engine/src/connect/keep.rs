@@ -9,11 +9,12 @@ use jackfield_store::Authorization;
 
 use crate::Engine;
 use crate::clock::new_id;
-use crate::connect::Credential;
 use crate::connect::exchange::Granted;
 use crate::connect::ground::Ground;
 use crate::connect::prove::Whose;
 use crate::connect::refresh::background_at;
+use crate::connect::setup::open_step;
+use crate::connect::{Bounds, Credential};
 use crate::govern::audit::Event;
 use crate::work::Work;
 
@@ -28,6 +29,14 @@ pub(crate) struct Keep<'a> {
     pub requested: &'a [String],
     /// the authorization that it replaces
     pub replaces: Option<&'a str>,
+}
+
+/// A grant that was proven: its attributes are whole, but for what a person has yet to choose.
+pub(crate) struct Proven {
+    granted: Granted,
+    bounds: Bounds,
+    whose: Whose,
+    setup_pending: bool,
 }
 
 /// What was kept, and what is left to do.
@@ -75,13 +84,34 @@ pub(crate) fn binding_member(level: Level, owner: &str) -> &str {
 }
 
 impl Engine {
+    /// Makes the choices that need nobody, tries the credential, and asks whose it is.
+    pub(crate) async fn proven(
+        &self,
+        ground: &Ground,
+        mut granted: Granted,
+        keep: &Keep<'_>,
+    ) -> Result<Proven> {
+        let former = match keep.replaces {
+            Some(id) => self.store().authorization(&ground.connection.organization_id, id).await?,
+            None => None,
+        };
+        let former = former.map(|row| row.attributes);
+        let mut attributes = std::mem::take(&mut granted.attributes);
+        let bounds = ground.bounds(&attributes)?;
+        self.choose_alone(ground, (&granted.credential, &bounds), &mut attributes, former.as_ref()).await;
+        self.prove(ground, (&granted.credential, &bounds), &attributes).await?;
+        let whose = self.identify(ground, &granted, &bounds, &attributes).await;
+        let setup_pending = open_step(ground, &attributes).is_some();
+        granted.attributes = attributes;
+        Ok(Proven { granted, bounds, whose, setup_pending })
+    }
+
     /// Keeps what was granted and lets it serve, in the caller's transaction.
     pub(crate) async fn keep_grant(
         &self,
         work: &mut Work<'_>,
         ground: &Ground,
-        granted: Granted,
-        whose: Whose,
+        Proven { granted, bounds, whose, setup_pending }: Proven,
         keep: &Keep<'_>,
         now: Timestamp,
     ) -> Result<Kept> {
@@ -108,9 +138,10 @@ impl Engine {
         {
             return Err(account_name_taken(name));
         }
+        // A name that the service or Jackfield proposes is nobody's word yet.
+        let named = keep.account_name.is_some() || old.as_ref().is_some_and(|old| old.named);
         let wanted = keep.account_name.map(str::to_owned).or(old_name).or(whose.name);
         let account_name = free_name(wanted.as_deref(), &ground.connector.name, &taken);
-        let bounds = ground.bounds(&granted.attributes)?;
         let authorization = Authorization {
             organization_id: organization.to_owned(),
             connector: connection.connector.clone(),
@@ -136,6 +167,8 @@ impl Engine {
             last_used_at: None,
             created_at: now,
             version: 1,
+            named,
+            setup_pending,
             id,
         };
         work.insert_authorization(&authorization).await.map_err(|error| {

@@ -10,5 +10,6 @@ pub(crate) mod ground;
 mod keep;
 mod prove;
 pub(crate) mod refresh;
+pub mod setup;
 
 pub(crate) use credential::{Bounds, Credential, Secrets};

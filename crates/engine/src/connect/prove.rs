@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use jackfield_core::connector::{Identity, IdentitySource, Template};
+use jackfield_core::connector::{Identity, IdentitySource, Template, target};
 use jackfield_core::{Code, Error, Result};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -13,11 +13,15 @@ use crate::call::egress::{Egress, EgressBody};
 use crate::call::inject::{Injection, KnownBody};
 use crate::connect::exchange::{EXCHANGE_TIME, Granted};
 use crate::connect::ground::{Attributes, Ground};
+use crate::connect::{Bounds, Credential};
 
 /// Longest answer of a test or an identity operation.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// Longest proposed account name, in characters.
 const NAME_MAX: usize = 150;
+
+/// A credential, and where it may go.
+pub(crate) type Bounded<'a> = (&'a Credential, &'a Bounds);
 
 /// What a service says about whose account it is.
 #[derive(Debug, Default)]
@@ -31,16 +35,16 @@ impl Engine {
     pub(crate) async fn prove(
         &self,
         ground: &Ground,
-        granted: &Granted,
+        credential: Bounded<'_>,
         attributes: &Attributes,
     ) -> Result<()> {
         let Some(test) = &ground.connector.test else { return Ok(()) };
-        if waits_for_setup(ground, &test.path, attributes) {
+        if waits(ground, &test.path, attributes) {
             return Ok(());
         }
         let path = rendered(ground, &test.path, attributes)?;
         let (status, body) = self
-            .try_call(ground, granted, attributes, test.method.as_str(), &path, test.body.as_ref())
+            .try_call(ground, credential, attributes, test.method.as_str(), &path, test.body.as_ref())
             .await?;
         if test.passed(status, body.as_ref()) {
             return Ok(());
@@ -66,6 +70,7 @@ impl Engine {
         &self,
         ground: &Ground,
         granted: &Granted,
+        bounds: &Bounds,
         attributes: &Attributes,
     ) -> Whose {
         let Some(identity) = &ground.connector.identity else { return Whose::default() };
@@ -74,7 +79,9 @@ impl Engine {
             IdentitySource::IdToken => {
                 granted.id_token.as_ref().and_then(|token| claims(token.expose_secret()))
             }
-            IdentitySource::Call => self.ask_identity(ground, granted, attributes, identity).await,
+            IdentitySource::Call => {
+                self.ask_identity(ground, (&granted.credential, bounds), attributes, identity).await
+            }
         };
         let Some(answer) = answer else { return Whose::default() };
         let (name, subject) = identity.read(&answer, &ground.values(attributes, None));
@@ -85,13 +92,13 @@ impl Engine {
     async fn ask_identity(
         &self,
         ground: &Ground,
-        granted: &Granted,
+        credential: Bounded<'_>,
         attributes: &Attributes,
         identity: &Identity,
     ) -> Option<Value> {
         let url = rendered(ground, identity.url.as_deref()?, attributes).ok()?;
         let method = identity.method.as_str();
-        match self.try_call(ground, granted, attributes, method, &url, identity.body.as_ref()).await {
+        match self.try_call(ground, credential, attributes, method, &url, identity.body.as_ref()).await {
             Ok((200..=299, body)) => body,
             Ok((status, _)) => {
                 tracing::info!(
@@ -108,17 +115,18 @@ impl Engine {
         }
     }
 
-    async fn try_call(
+    /// A request of Jackfield's own with a credential: status, and body where it is JSON. It goes nowhere beyond the bounds.
+    pub(crate) async fn try_call(
         &self,
         ground: &Ground,
-        granted: &Granted,
+        (credential, bounds): Bounded<'_>,
         attributes: &Attributes,
         method: &str,
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Option<Value>)> {
-        let bounds = ground.bounds(attributes)?;
-        let injection = Injection::prepare(ground, &granted.credential, &bounds, attributes)?;
+        let root = ground.root_for(path, attributes)?;
+        let injection = Injection::prepare_at(ground, root, credential, bounds, attributes)?;
         let method = Method::from_bytes(method.as_bytes()).map_err(Error::internal)?;
         let mut headers = HeaderMap::new();
         headers.insert(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
@@ -143,18 +151,14 @@ impl Engine {
     }
 }
 
-/// Whether a template needs a choice that is made only after authorization.
-fn waits_for_setup(ground: &Ground, path: &str, attributes: &Attributes) -> bool {
-    let waits = |text: &str| {
-        Template::parse(text).is_ok_and(|template| {
-            template.names().any(|name| name.starts_with("setup.") && !attributes.contains_key(name))
-        })
-    };
-    waits(path)
-        || (!jackfield_core::connector::target::has_web_scheme(path) && waits(&ground.connector.base_url))
+/// Whether a request needs a choice that was not made yet.
+fn waits(ground: &Ground, path: &str, attributes: &Attributes) -> bool {
+    let root = &ground.connector.base_url;
+    ground.waits_for_setup(path, attributes)
+        || (!target::has_web_scheme(path) && ground.waits_for_setup(root, attributes))
 }
 
-fn rendered(ground: &Ground, template: &str, attributes: &Attributes) -> Result<String> {
+pub(crate) fn rendered(ground: &Ground, template: &str, attributes: &Attributes) -> Result<String> {
     let values = ground.values(attributes, None);
     let parsed = Template::parse(template).map_err(Error::internal)?;
     parsed

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use crate::clock::new_id;
 use crate::govern::audit::{Actor, Event};
 use crate::govern::keys;
+use crate::govern::plan::LimitsView;
 use crate::work::Work;
 use crate::{Engine, Op};
 
@@ -22,7 +23,7 @@ const SET_UP_TOKEN: &str = "set_up_token";
 /// Where an organization lives unless it says otherwise.
 const DEFAULT_REGION: &str = "us";
 /// A self-hosted installation has no limits.
-const DEFAULT_PLAN: &str = "unlimited";
+const DEFAULT_PLAN: &str = jackfield_core::plan::UNLIMITED;
 
 /// A new organization and its super admin. The password and the key are shown this once.
 pub struct NewOrganization {
@@ -40,8 +41,12 @@ pub struct OrganizationView {
     /// data centre: decides regional hosts
     pub region: String,
     pub plan: String,
+    /// what the plan allows and what is used of it
+    pub limits: LimitsView,
     /// who creates and edits connections: `developers` (and admins) or `admins` only
     pub connections_managed_by: String,
+    /// link names of the connectors that are the organization's own suite: integrations that target them get a system connection
+    pub suite: Vec<String>,
     pub created_at: Timestamp,
     pub version: i64,
 }
@@ -65,17 +70,21 @@ pub struct OrganizationPatch {
     pub region: Option<String>,
     /// `developers` or `admins`
     pub connections_managed_by: Option<String>,
+    /// link names of the connectors that are the organization's own suite; only the super admin changes it
+    pub suite: Option<Vec<String>>,
     /// the version that was read; when it is no longer the present one, nothing is changed
     pub version: Option<i64>,
 }
 
-fn view(o: Organization) -> OrganizationView {
+fn view(o: Organization, limits: LimitsView) -> OrganizationView {
     OrganizationView {
         id: o.id,
         name: o.name,
         region: o.region,
         plan: o.plan,
+        limits,
         connections_managed_by: o.connections_managed_by,
+        suite: o.suite,
         created_at: o.created_at,
         version: o.version,
     }
@@ -171,6 +180,7 @@ impl Engine {
             region: DEFAULT_REGION.to_owned(),
             plan: DEFAULT_PLAN.to_owned(),
             connections_managed_by: "developers".to_owned(),
+            suite: Vec::new(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -243,14 +253,17 @@ impl Engine {
 
     pub async fn read_organization(&self, op: &Op) -> Result<OrganizationView> {
         permit(&op.principal, Action::Read, &Resource::Organization)?;
-        Ok(view(self.own_organization(&op.organization).await?))
+        let organization = self.own_organization(&op.organization).await?;
+        let limits = self.limits(&organization).await?;
+        Ok(view(organization, limits))
     }
 
     pub async fn update_organization(&self, op: &Op, patch: OrganizationPatch) -> Result<OrganizationView> {
         let permit = permit(&op.principal, Action::Manage, &Resource::Organization)?;
         let mut organization = self.own_organization(&op.organization).await?;
         if patch.version.is_some_and(|version| version != organization.version) {
-            return Err(version_conflict());
+            let current = self.read_organization(op).await?;
+            return Err(version_conflict().with_extension("current", serde_json::json!(current)));
         }
         let mut wrong = Vec::new();
         if let Some(name) = patch.name {
@@ -278,6 +291,24 @@ impl Engine {
             }
             organization.connections_managed_by = who;
         }
+        if let Some(suite) = patch.suite {
+            if op.principal.role() != Some(Role::SuperAdmin) {
+                return Err(Error::new(
+                    Code::Forbidden,
+                    "Only the super admin says which connectors are the organization's own suite.",
+                ));
+            }
+            for (at, connector) in suite.iter().enumerate() {
+                if let Err(error) = self.find_connector(&op.organization, connector).await {
+                    if error.code != Code::NotFound {
+                        return Err(error);
+                    }
+                    let message = format!("There is no connector {connector:?}.");
+                    wrong.push(FieldError::new(format!("suite.{at}"), "unknown", message));
+                }
+            }
+            organization.suite = suite;
+        }
         if !wrong.is_empty() {
             return Err(Error::invalid(wrong));
         }
@@ -292,11 +323,11 @@ impl Engine {
                 .to(&op.organization)
                 .with("name", organization.name.as_str())
                 .with("region", organization.region.as_str())
-                .with("connections_managed_by", organization.connections_managed_by.as_str()),
+                .with("connections_managed_by", organization.connections_managed_by.as_str())
+                .with("suite", organization.suite.as_slice()),
         );
         work.commit().await?;
-        organization.version += 1;
-        Ok(view(organization))
+        self.read_organization(op).await
     }
 
     pub(crate) async fn own_organization(&self, id: &str) -> Result<Organization> {

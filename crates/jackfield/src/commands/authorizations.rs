@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Reply, Server, path};
 use crate::commands::authorize::{self, How};
@@ -41,6 +41,18 @@ enum Command {
     },
     /// Let another account of the connection serve an environment
     Switch { connection: String, environment: String, authorization: String },
+    /// Where each person authorizes for himself: choose whose account schedules and datasources use
+    Primary { connection: String, environment: String, authorization: String },
+    /// Show what is to be chosen at the service (a site, a company), or choose it
+    Setup {
+        connection: String,
+        authorization: String,
+        /// The step to answer; all are shown unless given
+        #[arg(requires = "value")]
+        step: Option<String>,
+        /// One of the values that the service offers for it
+        value: Option<String>,
+    },
 }
 
 pub async fn run(args: Authorizations) -> Result<()> {
@@ -85,6 +97,41 @@ pub async fn run(args: Authorizations) -> Result<()> {
             let body = json!({"authorization": authorization});
             show(&client.ask(Method::PUT, &path, Some(&body)).await?.json()?, as_json)
         }
+        Command::Primary { connection, environment, authorization } => {
+            let path = path(&["connections", &connection, "primary", &environment]);
+            let body = json!({"authorization": authorization});
+            let answer = client.ask(Method::PUT, &path, Some(&body)).await?.json()?;
+            if as_json {
+                say::json(&answer)
+            } else {
+                say::line("Schedules and datasources use this account.")
+            }
+        }
+        Command::Setup { connection, authorization, step: Some(step), value } => {
+            let path = path(&["connections", &connection, "authorizations", &authorization, "setup", &step]);
+            let body = json!({"value": value});
+            show(&client.ask(Method::PUT, &path, Some(&body)).await?.json()?, as_json)
+        }
+        Command::Setup { connection, authorization, step: None, .. } => {
+            let path = path(&["connections", &connection, "authorizations", &authorization, "setup"]);
+            let steps = client.get(&path).await?;
+            if as_json {
+                return say::json(&steps);
+            }
+            let steps = steps.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
+            if steps.is_empty() {
+                return say::line("Nothing is to be chosen for it.");
+            }
+            let rows = steps.iter().flat_map(|step| {
+                let choices = step.get("choices").and_then(Value::as_array).cloned().unwrap_or_default();
+                choices.into_iter().map(|choice| {
+                    let value = text(&choice, "/value");
+                    let chosen = if text(step, "/chosen") == value { "chosen" } else { "" };
+                    vec![text(step, "/id"), value, text(&choice, "/label"), chosen.to_owned()]
+                })
+            });
+            say::table(&["Step", "Value", "What it is", ""], rows)
+        }
     }
 }
 
@@ -100,6 +147,14 @@ fn show(authorization: &Reply, as_json: bool) -> Result<()> {
         ("Environments", text(authorization, "/environments")),
         ("Status", status(authorization, "/status")),
         ("Reason", text(authorization, "/reason")),
+        (
+            "Set-up",
+            if authorization.get("setup_pending") == Some(&Value::Bool(true)) {
+                "something is to be chosen: see `jackfield authorizations setup`".to_owned()
+            } else {
+                String::new()
+            },
+        ),
         ("Scopes", text(authorization, "/scopes")),
         ("Missing scopes", text(authorization, "/missing_scopes")),
         ("Authorized", time(authorization, "/created_at")),

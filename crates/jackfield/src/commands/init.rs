@@ -1,4 +1,4 @@
-//! `jackfield init` and `jackfield organizations create`: organizations made on the machine itself.
+//! `jackfield init` and `jackfield organizations`: what is done to organizations on the machine itself.
 
 use clap::Args;
 use jackfield_engine::govern::organizations::NewOrganization;
@@ -40,6 +40,28 @@ pub struct Create {
     json: bool,
     #[command(flatten)]
     settings: Flags,
+}
+
+#[derive(Args)]
+pub struct Plan {
+    /// Id of the organization
+    organization: String,
+    /// Name of the plan; `unlimited` has no limits
+    plan: String,
+    #[command(flatten)]
+    settings: Flags,
+}
+
+pub async fn plan(args: Plan) -> Result<()> {
+    let settings = Settings::load(&args.settings)?;
+    let (engine, store, _) = open(&settings, Purpose::Use).await?;
+    let set = engine.set_plan(&args.organization, &args.plan, clock::now()).await;
+    store.close().await;
+    set?;
+    say::line(format!(
+        "{} has the plan {} now. A service that runs on SQLite counts calls by it within five minutes.",
+        args.organization, args.plan
+    ))
 }
 
 pub async fn init(args: Init) -> Result<()> {

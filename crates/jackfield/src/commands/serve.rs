@@ -59,6 +59,7 @@ pub async fn run(args: Serve) -> Result<()> {
     }
     let served = serving.await;
     engine.flush_records().await;
+    engine.flush_counts().await;
     store.close().await;
     drop(lock);
     match served {

@@ -16,6 +16,7 @@ mod flows;
 mod idempotency;
 mod interop;
 mod journey;
+mod life;
 mod manners;
 mod nodes;
 mod proxy;

@@ -88,8 +88,11 @@ impl Stage {
             _ if path.starts_with("/v1/me/keys/") => &self.key,
             _ => &self.authorization,
         };
-        let filled =
-            path.replace("{link_name}", link).replace("{id}", id).replace("{environment}", "production");
+        let filled = path
+            .replace("{link_name}", link)
+            .replace("{id}", id)
+            .replace("{environment}", "production")
+            .replace("{step}", "team");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
     }
@@ -129,7 +132,12 @@ impl Stage {
             ("POST", "/v1/connections/{link_name}/authorizations/{id}/reauthorize") => {
                 json!({"credentials": key()})
             }
-            ("PUT", "/v1/connections/{link_name}/bindings/{environment}") => {
+            ("PUT", "/v1/connections/{link_name}/authorizations/{id}/setup/{step}") => json!({"value": "x"}),
+            (
+                "PUT",
+                "/v1/connections/{link_name}/bindings/{environment}"
+                | "/v1/connections/{link_name}/primary/{environment}",
+            ) => {
                 json!({"authorization": self.authorization})
             }
             ("POST", "/v1/connections/{link_name}/invoke") => json!({

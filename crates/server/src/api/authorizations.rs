@@ -5,6 +5,7 @@ use axum::response::Response;
 use jackfield_engine::connect::authorizations::{
     AuthorizationPatch, AuthorizationView, Authorized, Begun, Done, NewAuthorization, Reauthorization,
 };
+use jackfield_engine::connect::setup::{SetupChosen, SetupList};
 use jackfield_engine::{Engine, Page, PageQuery};
 
 use crate::error::Problem;
@@ -96,4 +97,28 @@ pub(crate) async fn reauthorize(
 ) -> Response {
     let AskedWith { op, body } = asked;
     once(&engine, &op, || async { Ok(shown(&engine.reauthorize(&op, &link, &id, body).await?)) }).await
+}
+
+/// What is to be chosen for an authorization: a site, a company, a workspace, as the service offers them now
+#[utoipa::path(get, path = "/v1/connections/{link_name}/authorizations/{id}/setup", tag = "authorizations",
+    params(("link_name" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = SetupList), (status = "default", body = Problem)))]
+pub(crate) async fn read_setup(
+    State(engine): State<Engine>,
+    Path((link, id)): Path<(String, String)>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_setup(&asked.op, &link, &id).await)
+}
+
+/// Choose, or choose anew
+#[utoipa::path(put, path = "/v1/connections/{link_name}/authorizations/{id}/setup/{step}", tag = "authorizations",
+    params(("link_name" = String, Path), ("id" = String, Path), ("step" = String, Path)), request_body = SetupChosen,
+    responses((status = 200, body = AuthorizationView), (status = "default", body = Problem)))]
+pub(crate) async fn choose_setup(
+    State(engine): State<Engine>,
+    Path((link, id, step)): Path<(String, String, String)>,
+    asked: AskedWith<SetupChosen>,
+) -> Response {
+    reply(&asked.op, 200, engine.choose_setup(&asked.op, &link, &id, &step, asked.body).await)
 }

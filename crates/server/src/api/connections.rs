@@ -105,3 +105,15 @@ pub(crate) async fn switch(
 ) -> Response {
     reply(&asked.op, 200, engine.switch_authorization(&asked.op, &link, &environment, asked.body).await)
 }
+
+/// Choose whose account unattended work uses, at level user
+#[utoipa::path(put, path = "/v1/connections/{link_name}/primary/{environment}", tag = "connections",
+    params(("link_name" = String, Path), ("environment" = String, Path)), request_body = Switch,
+    responses((status = 200, body = ConnectionView), (status = "default", body = Problem)))]
+pub(crate) async fn choose_primary(
+    State(engine): State<Engine>,
+    Path((link, environment)): Path<(String, String)>,
+    asked: AskedWith<Switch>,
+) -> Response {
+    reply(&asked.op, 200, engine.choose_primary(&asked.op, &link, &environment, asked.body).await)
+}

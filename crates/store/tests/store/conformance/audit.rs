@@ -155,6 +155,7 @@ async fn history_is_found_by_connection_and_forgotten() {
                 region: "us".to_owned(),
                 plan: "unlimited".to_owned(),
                 connections_managed_by: "admins".to_owned(),
+                suite: Vec::new(),
                 created_at: at(0),
                 updated_at: at(0),
                 version: 1,

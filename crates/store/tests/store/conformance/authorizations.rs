@@ -220,7 +220,12 @@ async fn bindings() {
         })
         .await;
         let statuses = async |organization: &str, first: &str, last: &str, member: &str| {
-            let mut found = store.binding_statuses(organization, first, last, member).await.unwrap();
+            let found = store.binding_statuses(organization, first, last, member).await.unwrap();
+            for row in &found {
+                assert_eq!(row.account_name, format!("the account of {}", row.authorization_id));
+            }
+            let mut found: Vec<_> =
+                found.into_iter().map(|row| (row.connection, row.environment, row.status)).collect();
             found.sort_by_key(|(connection, environment, _)| (connection.clone(), environment.as_str()));
             found
         };

@@ -12,6 +12,7 @@ mod flows;
 mod idempotency;
 mod leases;
 mod organizations;
+mod primaries;
 mod whole;
 
 use std::future::Future;
@@ -87,6 +88,8 @@ fn authorization(organization: &str, id: &str, connector: &str, owner: &str) -> 
         last_used_at: None,
         created_at: NOW,
         version: 1,
+        named: true,
+        setup_pending: false,
     }
 }
 

@@ -12,6 +12,7 @@ fn organization(id: &str) -> Organization {
         region: "eu".to_owned(),
         plan: "free".to_owned(),
         connections_managed_by: "developers".to_owned(),
+        suite: vec!["crm".to_owned()],
         created_at: at(-5),
         updated_at: NOW,
         version: 1,
@@ -77,6 +78,8 @@ async fn installation_and_organizations() {
             name: "first".to_owned(),
             region: "us".to_owned(),
             connections_managed_by: "admins".to_owned(),
+            plan: "team".to_owned(),
+            suite: Vec::new(),
             updated_at: at(1),
             ..read.clone()
         };
@@ -181,6 +184,27 @@ async fn members_and_keys() {
         assert_eq!(used(ORG, at(20)).await, Some(at(20)));
         assert_eq!(used(ORG, at(10)).await, Some(at(20)));
         assert_eq!(used(ORG, at(30)).await, Some(at(30)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_plans_limit_is_counted() {
+    on_both(async |store| {
+        assert_eq!(store.count_connections(ORG).await.unwrap(), 0);
+        assert_eq!(store.count_connectors(ORG).await.unwrap(), 0);
+        assert_eq!(store.calls_on(ORG, 20_000).await.unwrap(), 0);
+        change(&store, async |tx| {
+            tx.lock_organization(ORG).await?;
+            assert_eq!(tx.count_connections(ORG).await? + tx.count_connectors(ORG).await?, 0);
+            assert_eq!(tx.add_calls(ORG, 20_000, 3).await?, 3);
+            assert_eq!(tx.add_calls(ORG, 20_000, 4).await?, 7);
+            assert_eq!(tx.add_calls(ORG, 20_001, 1).await?, 1);
+            assert_eq!(tx.add_calls(OTHER, 20_000, 9).await?, 9);
+            Ok(())
+        })
+        .await;
+        assert_eq!(store.calls_on(ORG, 20_000).await.unwrap(), 7);
     })
     .await;
 }
