@@ -89,7 +89,7 @@ impl Injection {
         let mut injection = Self {
             base_url,
             hosts: patterns(&hosts),
-            bounds: patterns(&ground.hosts_within(bounds, attributes)?),
+            bounds: patterns(&bounds.hosts),
             headers: Vec::new(),
             query: Vec::new(),
             cookies: Vec::new(),

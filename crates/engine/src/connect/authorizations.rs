@@ -264,7 +264,7 @@ impl Engine {
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::AuthorizationReused)
-                .to_authorization(&connection.link_name, &row.id)
+                .on_authorization(&connection.link_name, &row.id)
                 .with("account_name", row.account_name.as_str())
                 .with("environments", words(environments)),
         );
@@ -385,7 +385,7 @@ impl Engine {
         renamed.map_err(|error| taken_or(error, &patch.account_name))?;
         work.record(
             op.event(EventKind::AuthorizationRenamed)
-                .to_authorization(link_name, id)
+                .on_authorization(link_name, id)
                 .with("from", row.account_name)
                 .with("to", patch.account_name),
         );
@@ -406,7 +406,7 @@ impl Engine {
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::AuthorizationRevoked)
-                .to_authorization(link_name, id)
+                .on_authorization(link_name, id)
                 .with("account_name", row.account_name)
                 .with("owner", row.owner),
         );
@@ -452,7 +452,7 @@ impl Engine {
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::ConnectionSwitched)
-                .to_authorization(link_name, &row.id)
+                .on_authorization(link_name, &row.id)
                 .with("account_name", row.account_name.as_str())
                 .with("environments", words(environments)),
         );

@@ -268,7 +268,7 @@ impl Engine {
             work.touch(&op.organization);
             work.record(
                 op.event(EventKind::ConnectionCreated)
-                    .to_connection(&connection.link_name)
+                    .on_connection(&connection.link_name)
                     .with("name", connection.name.as_str())
                     .with("connector", connection.connector.as_str())
                     .with("level", connection.level.as_str())
@@ -358,7 +358,7 @@ impl Engine {
             return Err(version_conflict().with_extension("current", json!(current)));
         }
         let found = self.find_connector(&op.organization, &connection.connector).await?;
-        let mut changes = op.event(EventKind::ConnectionUpdated).to_connection(link_name);
+        let mut changes = op.event(EventKind::ConnectionUpdated).on_connection(link_name);
         let mut wrong = Vec::new();
         if let Some(name) = patch.name {
             if let Err(why) = names::display_name(&name) {
@@ -465,7 +465,7 @@ impl Engine {
         work.answer(op, 200, &view).await?;
         work.touch(&op.organization);
         let kind = if enabled { EventKind::ConnectionEnabled } else { EventKind::ConnectionDisabled };
-        work.record(op.event(kind).to_connection(link_name));
+        work.record(op.event(kind).on_connection(link_name));
         work.commit().await?;
         Ok(view)
     }
@@ -490,7 +490,7 @@ impl Engine {
             return Err(Error::not_found(format_args!("connection {link_name:?}")));
         }
         work.touch(&op.organization);
-        work.record(op.event(EventKind::ConnectionDeleted).to_connection(link_name));
+        work.record(op.event(EventKind::ConnectionDeleted).on_connection(link_name));
         work.commit().await?;
         self.revoke_orphans(&ground, orphans, op.now).await;
         Ok(())
@@ -537,7 +537,7 @@ impl Engine {
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::PrimaryChosen)
-                .to_authorization(link_name, &row.id)
+                .on_authorization(link_name, &row.id)
                 .with("account_name", row.account_name)
                 .with("member", row.owner)
                 .with("environments", environments.iter().map(|e| e.as_str()).collect::<Vec<_>>()),

@@ -31,9 +31,6 @@ pub(crate) struct Bounds {
     pub hosts: Vec<String>,
     /// `scheme://host[:port]` of the endpoints that see a refresh token
     pub endpoints: Vec<String>,
-    /// hosts that hang on a choice (`{setup.site}.example.com`), so that a later choice stays within what the connector said then
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub chosen: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

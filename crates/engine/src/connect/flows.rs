@@ -550,7 +550,7 @@ impl Engine {
             let actor = Actor::Member(flow.member.clone());
             work.record(
                 Event::by(actor, EventKind::FlowEnded, &flow.organization_id, now)
-                    .to_connection(&flow.connection)
+                    .on_connection(&flow.connection)
                     .to(&flow.id)
                     .with("state", step.1.shown())
                     .with("code", why.code.as_str()),

@@ -153,7 +153,7 @@ impl Ground {
     }
 
     /// Whether a template needs a choice that is made only after authorization, and was not made yet.
-    pub fn waits_for_setup(&self, template: &str, attributes: &Attributes) -> bool {
+    pub fn waits_for_setup(template: &str, attributes: &Attributes) -> bool {
         Template::parse(template).is_ok_and(|template| {
             template.names().any(|name| name.starts_with("setup.") && !attributes.contains_key(name))
         })
@@ -162,7 +162,7 @@ impl Ground {
     /// The root for a request that is made while choices are still open: the API's where it is known, else the one of the URL itself, which
     /// stands in the connector.
     pub fn root_for(&self, url: &str, attributes: &Attributes) -> Result<String> {
-        if self.waits_for_setup(&self.connector.base_url, attributes) && target::has_web_scheme(url) {
+        if Self::waits_for_setup(&self.connector.base_url, attributes) && target::has_web_scheme(url) {
             let target = target::parse(url).map_err(|why| self.misfit(url, &why))?;
             return Ok(format!("{}://{}", target.scheme.as_str(), target.authority()));
         }
@@ -171,45 +171,24 @@ impl Ground {
 
     /// The hosts that a call may go to.
     pub fn hosts(&self, base_url: &str, attributes: &Attributes) -> Result<Vec<String>> {
-        let base = target::parse(base_url).map_err(|why| self.misfit(&self.connector.base_url, &why))?;
         if self.connector.hosts.is_empty() {
+            let base = target::parse(base_url).map_err(|why| self.misfit(&self.connector.base_url, &why))?;
             return Ok(vec![base.authority()]);
         }
-        self.rendered_hosts(&self.connector.hosts, attributes)
-    }
-
-    /// The hosts of these templates; those that wait for a choice are not there yet.
-    pub fn rendered_hosts(&self, templates: &[String], attributes: &Attributes) -> Result<Vec<String>> {
         let values = self.values(attributes, None);
-        let mut hosts = Vec::with_capacity(templates.len());
-        for host in templates.iter().filter(|host| !self.waits_for_setup(host, attributes)) {
-            let template = Template::parse(host).map_err(|why| self.misfit(host, &why))?;
-            hosts.push(template.host(|name| values.get(name)).map_err(|why| self.misfit(host, &why))?);
-        }
-        Ok(hosts)
+        self.connector.render_hosts(&values).map_err(|why| self.misfit("hosts", &why))
     }
 
     /// Where a credential that is given now may go.
     pub fn bounds(&self, attributes: &Attributes) -> Result<Bounds> {
-        let none = Attributes::new();
         let root = &self.connector.base_url;
-        let hangs = |host: &String| self.waits_for_setup(host, &none);
-        let (mut chosen, mut hosts) = (Vec::new(), Vec::new());
-        if !self.connector.hosts.is_empty() {
-            let (hanging, fixed): (Vec<_>, Vec<_>) = self.connector.hosts.iter().cloned().partition(hangs);
-            hosts = self.rendered_hosts(&fixed, attributes)?;
-            chosen = hanging;
-        } else if self.waits_for_setup(root, &none) {
-            // The root's own host, as a template; and where the steps themselves ask.
-            chosen.extend(authority(root).map(str::to_owned).filter(hangs));
-            let asks = self.connector.setup.iter().filter_map(|step| step.operation.split_once(' '));
-            let all = asks.map(|(_, url)| url).chain([root.as_str()]).filter_map(authority);
-            let fixed: Vec<String> = all.map(str::to_owned).filter(|host| !hangs(host)).collect();
-            hosts = self.rendered_hosts(&fixed, attributes)?;
+        let base_url = if Self::waits_for_setup(root, attributes) {
+            // Only its path can hang on a choice: where the host does, the connector lists its hosts.
+            self.url(origin(root), attributes).unwrap_or_default()
         } else {
-            hosts.extend(self.hosts(&self.base_url(attributes)?, attributes)?);
-        }
-        Ok(Bounds { hosts, endpoints: self.endpoints(attributes)?, chosen })
+            self.base_url(attributes)?
+        };
+        Ok(Bounds { hosts: self.hosts(&base_url, attributes)?, endpoints: self.endpoints(attributes)? })
     }
 
     /// Scheme and host of every endpoint that sees a refresh token.
@@ -248,13 +227,6 @@ impl Ground {
         if self.connection.scopes.is_empty() { None } else { Some(self.connection.scopes.join(delimiter)) }
     }
 
-    /// Every host that a credential with these bounds may go to, now that these choices are made.
-    pub fn hosts_within(&self, bounds: &Bounds, attributes: &Attributes) -> Result<Vec<String>> {
-        let mut hosts = bounds.hosts.clone();
-        hosts.extend(self.rendered_hosts(&bounds.chosen, attributes)?);
-        Ok(hosts)
-    }
-
     fn misfit(&self, template: &str, why: &dyn std::fmt::Display) -> Error {
         Error::field(
             "parameters",
@@ -268,8 +240,9 @@ impl Ground {
     }
 }
 
-/// The host of a URL template, as it stands there.
-fn authority(template: &str) -> Option<&str> {
-    let (_, rest) = template.trim_start().split_once("://")?;
-    rest.split(['/', '?']).next()
+/// Scheme and host of a URL template.
+fn origin(template: &str) -> &str {
+    let host_at = template.find("://").map_or(0, |at| at + 3);
+    let end = template.get(host_at..).and_then(|rest| rest.find(['/', '?']));
+    end.and_then(|end| template.get(..host_at + end)).unwrap_or(template)
 }

@@ -63,7 +63,7 @@ impl Kept {
     pub fn event(&self, event: Event, ground: &Ground) -> Event {
         let row = &self.authorization;
         let mut event = event
-            .to_authorization(&ground.connection.link_name, &row.id)
+            .on_authorization(&ground.connection.link_name, &row.id)
             .with("account_name", row.account_name.as_str())
             .with("owner", row.owner.as_str())
             .with("connector", row.connector.as_str())

@@ -154,8 +154,8 @@ impl Engine {
 /// Whether a request needs a choice that was not made yet.
 fn waits(ground: &Ground, path: &str, attributes: &Attributes) -> bool {
     let root = &ground.connector.base_url;
-    ground.waits_for_setup(path, attributes)
-        || (!target::has_web_scheme(path) && ground.waits_for_setup(root, attributes))
+    Ground::waits_for_setup(path, attributes)
+        || (!target::has_web_scheme(path) && Ground::waits_for_setup(root, attributes))
 }
 
 pub(crate) fn rendered(ground: &Ground, template: &str, attributes: &Attributes) -> Result<String> {

@@ -2,8 +2,8 @@
 //! authorization; the values serve templates as `setup.<id>`.
 //!
 //! A step with one choice is answered by itself; one with several is left to a person, and until a required one is answered the
-//! authorization serves no call. A choice can be changed later. It never leads the credential beyond the hosts, and templates of
-//! hosts, that the connector had when it was given (`Bounds`).
+//! authorization serves no call. A choice can be changed later. It never leads the credential beyond the hosts
+//! that the connector had when it was given (`Bounds`).
 
 use jackfield_core::connector::{SetupCall, SetupChoice, SetupStep};
 use jackfield_core::{Action, Code, Error, EventKind, Permit, Resource, Result, permit};
@@ -247,7 +247,7 @@ impl Engine {
                 work.touch(&organization);
                 work.record(
                     event
-                        .to_authorization(&ground.connection.link_name, id)
+                        .on_authorization(&ground.connection.link_name, id)
                         .with("step", step_id)
                         .with("value", value),
                 );

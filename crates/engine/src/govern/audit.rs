@@ -97,7 +97,7 @@ impl Event {
 
     /// It happened to a connection.
     #[must_use]
-    pub fn to_connection(self, link_name: &str) -> Self {
+    pub fn on_connection(self, link_name: &str) -> Self {
         let mut event = self.to(link_name);
         link_name.clone_into(&mut event.connection);
         event
@@ -105,8 +105,8 @@ impl Event {
 
     /// It happened to an authorization, in a connection.
     #[must_use]
-    pub fn to_authorization(self, connection: &str, id: &str) -> Self {
-        let mut event = self.to_connection(connection).to(id);
+    pub fn on_authorization(self, connection: &str, id: &str) -> Self {
+        let mut event = self.on_connection(connection).to(id);
         id.clone_into(&mut event.authorization);
         event
     }

@@ -47,7 +47,8 @@ pub struct Plan {
     /// Id of the organization
     organization: String,
     /// Name of the plan; `unlimited` has no limits
-    plan: String,
+    #[arg(value_name = "PLAN")]
+    name: String,
     #[command(flatten)]
     settings: Flags,
 }
@@ -55,12 +56,12 @@ pub struct Plan {
 pub async fn plan(args: Plan) -> Result<()> {
     let settings = Settings::load(&args.settings)?;
     let (engine, store, _) = open(&settings, Purpose::Use).await?;
-    let set = engine.set_plan(&args.organization, &args.plan, clock::now()).await;
+    let set = engine.set_plan(&args.organization, &args.name, clock::now()).await;
     store.close().await;
     set?;
     say::line(format!(
         "{} has the plan {} now. A service that runs on SQLite counts calls by it within five minutes.",
-        args.organization, args.plan
+        args.organization, args.name
     ))
 }
 

@@ -1,9 +1,11 @@
 //! What is made of the commands and settings themselves: completions, manual, reference.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Command, ValueEnum};
 use clap_complete::Shell;
+use jackfield_core::EventKind;
 
 use crate::failure::{Failure, Result};
 use crate::{say, settings};
@@ -30,6 +32,8 @@ pub struct Reference {
 enum Page {
     /// docs/reference/settings.md
     Settings,
+    /// docs/reference/events.md
+    Events,
     /// the description of the API
     Openapi,
 }
@@ -53,6 +57,37 @@ pub fn man(args: &Man, command: Command) -> Result<()> {
 pub fn reference(args: &Reference) -> Result<()> {
     match args.page {
         Page::Settings => say::bytes(settings::reference().as_bytes()),
+        Page::Events => say::bytes(events().as_bytes()),
         Page::Openapi => say::line(jackfield_server::openapi_json()),
+    }
+}
+
+/// `docs/reference/events.md`.
+fn events() -> String {
+    let mut page = "# Events\n\n\
+        <!-- Written by `jackfield reference events` from crates/core/src/event.rs. -->\n\n\
+        What can happen, by the words that stand in the audit trail (`GET /v1/audit`, `jackfield audit list`) and in the history of a\n\
+        connection (`GET /v1/connections/{link_name}/events`, kept for a month).\n\n\
+        | event | means | audit | history |\n|---|---|---|---|\n"
+        .to_owned();
+    let yes = |is: bool| if is { "yes" } else { "" };
+    for kind in EventKind::ALL {
+        let (word, meaning) = (kind.as_str(), kind.meaning());
+        let (audited, history) = (yes(kind.is_audited()), yes(kind.is_history()));
+        // Writing to a string does not fail.
+        let _ = writeln!(page, "| `{word}` | {meaning} | {audited} | {history} |");
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn the_pages_are_what_the_code_says() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+        let found = std::fs::read_to_string(docs.join("reference/events.md")).unwrap_or_default();
+        assert!(found == super::events(), "write docs/reference/events.md anew: jackfield reference events");
     }
 }

@@ -112,6 +112,17 @@ async fn a_single_choice_needs_nobody_and_later_steps_hang_on_earlier_ones() {
     let view = typed(&server, &connection).await;
     assert_eq!((&view["setup_pending"], &view["attributes"]["setup.site"]), (&json!(false), &json!("s1")));
 
+    // The host itself may hang on it, where the connector lists its hosts.
+    let last = sited(&[("1", "The only one")]).await;
+    let mut document = with_setup("Hosted", &last);
+    let port = last.url.rsplit(':').next().unwrap();
+    document["base_url"] = json!(format!("http://127.0.0.{{setup.site}}:{port}/api"));
+    let connector = server.connector(document).await;
+    let connection = server.connection(json!({"connector": connector, "name": "Hosted"})).await;
+    assert_eq!(typed(&server, &connection).await["status"], "connected");
+    let answer = server.invoke(&connection, json!({"url": "/x"})).await.expect(200);
+    assert_eq!(answer["body"]["path"], "/api/x");
+
     let upstream = sited(TWO).await;
     let mut document = with_setup("Hanging", &upstream);
     let url = &upstream.url;

@@ -109,7 +109,7 @@ async fn those_who_append_to_one_chain_wait_for_each_other() {
             .await;
         };
         for _ in 0..5 {
-            tokio::join!(one(1), one(2), one(3), one(4));
+            tokio::join!(Box::pin(one(1)), Box::pin(one(2)), Box::pin(one(3)), Box::pin(one(4)));
         }
         assert_eq!(store.audit_head(ORG).await.unwrap().unwrap().seq, 20);
         assert_eq!(store.audit_chain(ORG, 0, 99).await.unwrap().len(), 20);
