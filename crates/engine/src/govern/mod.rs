@@ -2,4 +2,7 @@
 
 pub mod audit;
 pub mod keys;
+pub mod members;
 pub mod organizations;
+pub mod passwords;
+pub mod sessions;
