@@ -92,10 +92,14 @@ impl Stage {
         furnish(&engine, made.key.expose_secret(), &sandbox).await?;
 
         let (end, ended) = oneshot::channel::<()>();
-        let serving =
-            tokio::spawn(jackfield_server::serve(engine, listener, ServerOptions { docs: true }, async {
+        let serving = tokio::spawn(jackfield_server::serve(
+            engine,
+            listener,
+            ServerOptions { docs: true, trusted_proxies: Vec::new() },
+            async {
                 let _ = ended.await;
-            }));
+            },
+        ));
         Ok(Self { url, key: made.key, sandbox, end, serving, store })
     }
 
