@@ -24,7 +24,7 @@ use jackfield_vault::Keyring;
 
 pub use call::egress::{Egress, EgressOptions};
 pub use govern::keys::Caller;
-pub use op::{Idempotency, Op};
+pub use op::{Idempotency, Op, Visit};
 pub use page::{Page, PageQuery};
 
 /// SHA-256, for whoever has to recognize a request again.
@@ -72,6 +72,8 @@ struct Inner {
     refreshes: connect::refresh::Flights,
     records: call::record::Recorder,
     meters: govern::plan::Meters,
+    sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
+    hashing: govern::passwords::Hashing,
 }
 
 impl Engine {
@@ -90,6 +92,8 @@ impl Engine {
                 refreshes: connect::refresh::Flights::default(),
                 records: call::record::Recorder::default(),
                 meters: govern::plan::Meters::default(),
+                sessions: cache(),
+                hashing: govern::passwords::Hashing::default(),
             }),
         }
     }

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::error::{Failure, nothing_here};
 use crate::front::RequestId;
-use crate::{ServerOptions, api, pages};
+use crate::{ServerOptions, address, api, pages};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -38,6 +38,8 @@ use crate::{ServerOptions, api, pages};
         (name = "flows", description = "attempts to authorize by OAuth"),
         (name = "calls", description = "calls through connections"),
         (name = "me", description = "the caller and his keys"),
+        (name = "sessions", description = "signing in with a password, in a browser"),
+        (name = "members", description = "the people of the organization"),
         (name = "organization", description = "the tenant"),
         (name = "audit", description = "who did what to which, when, from where"),
     )
@@ -63,6 +65,19 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::organization::me))
         .routes(routes!(api::organization::list_keys, api::organization::create_key))
         .routes(routes!(api::organization::revoke_key))
+        .routes(routes!(api::sessions::change_password))
+        .routes(routes!(api::sessions::sign_in, api::sessions::list))
+        .routes(routes!(api::sessions::current, api::sessions::sign_out))
+        .routes(routes!(api::sessions::end))
+        .routes(routes!(api::sessions::ask_reset))
+        .routes(routes!(api::sessions::reset))
+        .routes(routes!(api::members::list, api::members::invite))
+        .routes(routes!(api::members::read, api::members::update, api::members::remove))
+        .routes(routes!(api::members::invite_again))
+        .routes(routes!(api::members::authorizations))
+        .routes(routes!(api::members::hand_over))
+        .routes(routes!(api::members::make_reset_link))
+        .routes(routes!(api::members::accept))
         .routes(routes!(api::connectors::list, api::connectors::create))
         .routes(routes!(api::connectors::read, api::connectors::update, api::connectors::delete))
         .routes(routes!(api::connectors::publish))
@@ -138,6 +153,10 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
             .config(utoipa_swagger_ui::Config::from("/openapi.json"));
         router = router.merge(docs);
+    }
+    let trusted: Arc<[ipnet::IpNet]> = options.trusted_proxies.clone().into();
+    if !trusted.is_empty() {
+        router = router.layer(middleware::from_fn_with_state(trusted, address::resolve));
     }
     router.layer(middleware::from_fn(guard))
 }

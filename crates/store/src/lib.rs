@@ -15,10 +15,12 @@ mod connectors;
 mod db;
 mod flows;
 mod idempotency;
+mod members;
 mod migrate;
 mod organizations;
 mod primaries;
 mod schema;
+mod sessions;
 
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
@@ -28,8 +30,10 @@ pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
-pub use organizations::{ApiKey, KeyOwner, Member, Organization};
+pub use members::{LinkKind, Member, MemberLink};
+pub use organizations::{ApiKey, KeyOwner, Organization};
 pub use primaries::Primary;
+pub use sessions::{Session, Throttle};
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -126,6 +130,8 @@ impl Store {
             audit::ALL,
             organizations::ALL,
             primaries::ALL,
+            members::ALL,
+            sessions::ALL,
             connectors::ALL,
             connections::ALL,
             authorizations::ALL,

@@ -2,5 +2,8 @@
 
 pub mod audit;
 pub mod keys;
+pub mod members;
 pub mod organizations;
+pub mod passwords;
 pub mod plan;
+pub mod sessions;

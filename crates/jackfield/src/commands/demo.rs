@@ -92,10 +92,14 @@ impl Stage {
         furnish(&engine, made.key.expose_secret(), &sandbox).await?;
 
         let (end, ended) = oneshot::channel::<()>();
-        let serving =
-            tokio::spawn(jackfield_server::serve(engine, listener, ServerOptions { docs: true }, async {
+        let serving = tokio::spawn(jackfield_server::serve(
+            engine,
+            listener,
+            ServerOptions { docs: true, trusted_proxies: Vec::new() },
+            async {
                 let _ = ended.await;
-            }));
+            },
+        ));
         Ok(Self { url, key: made.key, sandbox, end, serving, store })
     }
 
@@ -194,6 +198,7 @@ async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<()> {
         now,
         request_id: clock::new_id(jackfield_core::id::Prefix::Request, now),
         address: String::new(),
+        session: None,
         idempotency: None,
     };
     for document in sandbox.handle.connector_documents(&sandbox.url) {
