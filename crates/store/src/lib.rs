@@ -7,6 +7,7 @@
 //! Tables lead their keys with `organization_id`. Times are integer microseconds, JSON is opaque text, flags are 0 and 1, secrets are
 //! sealed before they come here.
 
+mod applications;
 mod audit;
 mod authorizations;
 mod calls;
@@ -19,8 +20,9 @@ mod migrate;
 mod organizations;
 mod schema;
 
+pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
-pub use authorizations::{Authorization, Binding, Lease, NewCredential};
+pub use authorizations::{Authorization, Binding, Lease, NewCredential, Served};
 pub use calls::Call;
 pub use connections::Connection;
 pub use connectors::CustomConnector;
@@ -125,6 +127,7 @@ impl Store {
             organizations::ALL,
             connectors::ALL,
             connections::ALL,
+            applications::ALL,
             authorizations::ALL,
             flows::ALL,
             calls::ALL,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jackfield_core::connector;
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result, Role,
-    Timestamp, names, permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Principal, Resource,
+    Result, Role, Timestamp, names, permit,
 };
 use jackfield_store::Connection;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +19,7 @@ use crate::connect::Secrets;
 use crate::connect::connectors::{ConnectorCard, Found, card, check_usable, link_name_taken};
 use crate::connect::credential::seal_map;
 use crate::connect::ground::secrets_context;
+use crate::connect::references;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
@@ -98,6 +99,8 @@ pub struct ConnectionView {
     pub same_authorization: bool,
     pub enabled: bool,
     pub applications: Vec<String>,
+    /// how many components of applications use it
+    pub references: i64,
     /// at level `user` it is the caller's own
     pub status: Statuses,
     pub created_by: String,
@@ -229,6 +232,7 @@ impl Engine {
         for n in 1..1000 {
             connection.link_name = names::numbered(wanted, n);
             let mut work = self.begin(permit).await?;
+            self.hold_applications(&mut work, op, "applications", &connection.applications).await?;
             match work.insert_connection(&connection).await {
                 Ok(()) => {}
                 Err(error) if error.is_unique("connections_pkey") && new.link_name.is_none() => continue,
@@ -260,15 +264,26 @@ impl Engine {
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, after) = (page.limit()?, page.after()?);
         // Users see only what each person authorizes for himself.
-        let user = matches!(&op.principal, jackfield_core::Principal::Member { role: Role::User, .. });
+        let user = matches!(&op.principal, Principal::Member { role: Role::User, .. });
         let level = match (user, query.level) {
             (true, None | Some(Level::User)) => Some(Level::User),
             (true, Some(_)) => return Ok(Page { items: Vec::new(), next_cursor: None }),
             (false, level) => level,
         };
         let connector = query.connector.as_deref().unwrap_or("");
-        let rows = self.store().connections(&op.organization, level, connector, &after, limit.rows()).await?;
+        let store = self.store();
+        let rows = match &op.principal {
+            Principal::Application { link_name, .. } => {
+                store
+                    .connections_allowing(&op.organization, link_name, level, connector, &after, limit.rows())
+                    .await?
+            }
+            Principal::Member { .. } => {
+                store.connections(&op.organization, level, connector, &after, limit.rows()).await?
+            }
+        };
         let mut statuses: BTreeMap<String, Statuses> = BTreeMap::new();
+        let mut references = BTreeMap::new();
         if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
             let member = op.principal.member().unwrap_or("");
             let found = self
@@ -278,13 +293,16 @@ impl Engine {
             for (connection, environment, status) in found {
                 statuses.entry(connection).or_insert(Statuses::NONE).set(environment, status);
             }
+            references = self.reference_counts(&op.organization, &first.link_name, &last.link_name).await?;
         }
         let mut views = Vec::with_capacity(rows.len());
         for row in rows {
             let status = statuses.get(&row.link_name).copied().unwrap_or(Statuses::NONE);
             let found = self.find_connector(&op.organization, &row.connector).await?;
             let secrets = self.open_secrets(&row)?;
-            views.push(view(&row, &found, &organization.region, &secrets, status));
+            let references = references.get(&row.link_name).copied().unwrap_or_default();
+            let view = view(&row, &found, &organization.region, &secrets, status);
+            views.push(ConnectionView { references, ..view });
         }
         Ok(limit.page(views, |view| view.link_name.clone(), |view| view))
     }
@@ -307,7 +325,9 @@ impl Engine {
         {
             statuses.set(environment, status);
         }
-        Ok(view(connection, &found, &organization.region, &secrets, statuses))
+        let references = self.reference_counts(&op.organization, link, link).await?;
+        let view = view(connection, &found, &organization.region, &secrets, statuses);
+        Ok(ConnectionView { references: references.get(link).copied().unwrap_or_default(), ..view })
     }
 
     pub async fn update_connection(
@@ -328,6 +348,7 @@ impl Engine {
         }
         let found = self.find_connector(&op.organization, &connection.connector).await?;
         let mut changes = op.event(EventKind::ConnectionUpdated).to_connection(link_name);
+        let lists = patch.applications.is_some();
         let mut wrong = Vec::new();
         if let Some(name) = patch.name {
             if let Err(why) = names::display_name(&name) {
@@ -369,6 +390,9 @@ impl Engine {
         }
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
+        if lists {
+            self.hold_applications(&mut work, op, "applications", &connection.applications).await?;
+        }
         if !work.update_connection(&connection).await? {
             return Err(version_conflict());
         }
@@ -437,7 +461,7 @@ impl Engine {
         Ok(view)
     }
 
-    /// Deletes a connection; authorizations that no other connection holds are revoked at the service.
+    /// Deletes a connection that nothing uses; authorizations that no other connection holds are revoked at the service.
     pub async fn delete_connection(&self, op: &Op, link_name: &str) -> Result<()> {
         let connection = self.find_connection(op, link_name).await?;
         let permit = permit(
@@ -447,6 +471,12 @@ impl Engine {
         )?;
         let ground = self.ground(connection).await?;
         let mut work = self.begin(permit).await?;
+        // Held before it is looked at: whoever refers to it at the same time has either committed, or finds no connection.
+        work.hold_connection(&op.organization, link_name).await?;
+        let references = work.references(&op.organization, link_name, references::LISTED).await?;
+        if !references.is_empty() {
+            return Err(references::referenced(link_name, references));
+        }
         let mut orphans = Vec::new();
         for id in work.held_by(&op.organization, link_name).await? {
             orphans.extend(self.let_go(&mut work, &op.organization, link_name, &id).await?);
@@ -527,6 +557,7 @@ fn view(
         same_authorization: connection.same_authorization,
         enabled: connection.enabled,
         applications: connection.applications.clone(),
+        references: 0,
         status,
         created_by: connection.created_by.clone(),
         created_at: connection.created_at,
