@@ -18,6 +18,9 @@ struct Stage {
     authorization: String,
     flow: String,
     key: String,
+    application: String,
+    application_key: String,
+    member: String,
     _upstream: Upstream,
 }
 
@@ -77,19 +80,50 @@ impl Stage {
         let flow = server.begin_flow(&code, json!({})).await["id"].as_str().unwrap().to_owned();
         let made = server.post("/v1/me/keys", json!({"name": "Mannered"})).await.expect(201);
         let key = made["id"].as_str().unwrap().to_owned();
-        Self { server, connection, connector, authorization, flow, key, _upstream: upstream }
+        let application = server.application("Mannered").await;
+        let base = format!("/v1/applications/{application}");
+        let new = json!({"name": "Mannered", "environment": "production"});
+        let made = server.post(&format!("{base}/keys"), new).await.expect(201);
+        let application_key = made["id"].as_str().unwrap().to_owned();
+        let me = server.get("/v1/me").await.expect(200);
+        let member = me["id"].as_str().unwrap().to_owned();
+        server.post(&format!("{base}/members"), json!({"member": member})).await.expect(201);
+        let component = format!("{base}/components/workflow:mannered");
+        server.api("PUT", &component, json!({"connections": [connection]})).await.expect(200);
+        Self {
+            server,
+            connection,
+            connector,
+            authorization,
+            flow,
+            key,
+            application,
+            application_key,
+            member,
+            _upstream: upstream,
+        }
     }
 
     /// The path with the parameters of this stage. Who adds a route with another parameter says here what stands for it.
     fn fill(&self, path: &str) -> String {
-        let link = if path.starts_with("/v1/connectors/") { &self.connector } else { &self.connection };
+        let link = match path {
+            _ if path.starts_with("/v1/connectors/") => &self.connector,
+            _ if path.starts_with("/v1/applications/") => &self.application,
+            _ => &self.connection,
+        };
         let id = match path {
             _ if path.starts_with("/v1/flows/") => &self.flow,
             _ if path.starts_with("/v1/me/keys/") => &self.key,
+            "/v1/applications/{link_name}/keys/{id}" => &self.application_key,
+            "/v1/applications/{link_name}/members/{id}" => &self.member,
             _ => &self.authorization,
         };
-        let filled =
-            path.replace("{link_name}", link).replace("{id}", id).replace("{environment}", "production");
+        let filled = path
+            .replace("{link_name}", link)
+            .replace("{id}", id)
+            .replace("{environment}", "production")
+            .replace("{application}", &self.application)
+            .replace("{component}", "workflow:mannered");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
     }
@@ -132,6 +166,18 @@ impl Stage {
             ("PUT", "/v1/connections/{link_name}/bindings/{environment}") => {
                 json!({"authorization": self.authorization})
             }
+            ("POST", "/v1/applications") => {
+                json!({"name": "One more", "link_name": null, "description": "What it is for"})
+            }
+            ("PATCH", "/v1/applications/{link_name}") => json!({"name": "Renamed", "description": "Better"}),
+            ("POST", "/v1/applications/{link_name}/members") => json!({"member": self.member}),
+            ("POST", "/v1/applications/{link_name}/keys") => {
+                json!({"name": "One more", "environment": "stage", "scopes": ["use"], "expires_in_days": 7})
+            }
+            ("PUT", "/v1/applications/{link_name}/components/{component}") => {
+                json!({"connections": [self.connection]})
+            }
+            ("PUT", "/v1/connections/{link_name}/applications/{application}") => json!({}),
             ("POST", "/v1/connections/{link_name}/invoke") => json!({
                 "method": "POST", "url": "/x", "query": {"a": ["1"]}, "headers": {"x-a": "1"}, "body": {"a": "1"},
                 "body_encoding": "form", "environment": "production", "acting_for": null, "detailed": true, "timeout_ms": 40000,
@@ -589,7 +635,9 @@ async fn nothing_that_is_sent_gives_a_5xx() {
                     .path
                     .replace("{link_name}", part)
                     .replace("{id}", part)
-                    .replace("{environment}", part);
+                    .replace("{environment}", part)
+                    .replace("{application}", part)
+                    .replace("{component}", part);
                 if path == operation.path {
                     continue;
                 }
