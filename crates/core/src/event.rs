@@ -34,7 +34,7 @@ events! {
     MemberJoined = "member.joined";
     /// Name, address or role of a member changed.
     MemberUpdated = "member.updated";
-    /// A member was deactivated: his keys and sessions ended.
+    /// A member was deactivated: his sessions ended, and his keys open nothing until he is reactivated.
     MemberDeactivated = "member.deactivated";
     /// A deactivated member may come back.
     MemberReactivated = "member.reactivated";

@@ -16,4 +16,4 @@ pub use error::{Code, Error, FieldError, Result};
 pub use event::EventKind;
 pub use permit::{Action, Permit, Principal, Resource, allows, permit};
 pub use time::Timestamp;
-pub use words::{ConnectionStatus, Environment, KeyScope, KeyScopes, Level, Role};
+pub use words::{ConnectionStatus, Environment, KeyScope, KeyScopes, Level, MemberStatus, Role};

@@ -98,6 +98,12 @@ pub enum Resource<'a> {
     Key { owner: &'a str },
     /// the audit trail of the organization
     Audit,
+    /// the organization's members: to list them, to invite one
+    Members,
+    /// a member: `Read` is his name and role, `See` his address and what he authorized, `Manage` his role and whether he is active
+    Member { id: &'a str, role: Role },
+    /// one's own account: name, password, sessions
+    Account { owner: &'a str },
 }
 
 /// The proof that somebody decided. Mutating the store demands one.
@@ -220,6 +226,38 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
                 Resource::Application { .. } if looks => Ok(()),
                 // `connections_managed_by` is about connections: developers manage applications in any case.
                 _ => may_manage(role, false),
+            }
+        }
+        (Resource::Members | Resource::Member { .. } | Resource::Account { .. }, _) if role.is_none() => {
+            Err(Refusal::Forbidden("This is for people: use a personal key, not an application's."))
+        }
+        // Who belongs to the organization is nobody's secret in it; how to reach him is.
+        (Resource::Members | Resource::Member { .. }, Action::Read) => Ok(()),
+        (Resource::Members, _) => {
+            if admin {
+                Ok(())
+            } else {
+                Err(Refusal::Forbidden("Only the super admin and admins manage members."))
+            }
+        }
+        (Resource::Member { id, .. }, Action::See) => {
+            if admin || principal.member() == Some(id) {
+                Ok(())
+            } else {
+                Err(Refusal::Forbidden("Only the super admin and admins see this of others."))
+            }
+        }
+        (Resource::Member { role: of, .. }, _) => match role {
+            Some(Role::SuperAdmin) => Ok(()),
+            Some(Role::Admin) if *of != Role::SuperAdmin => Ok(()),
+            Some(Role::Admin) => Err(Refusal::Forbidden("Only the super admin manages the super admin.")),
+            _ => Err(Refusal::Forbidden("Only the super admin and admins manage members.")),
+        },
+        (Resource::Account { owner }, _) => {
+            if principal.member() == Some(owner) {
+                Ok(())
+            } else {
+                Err(Refusal::Hidden("session"))
             }
         }
         (Resource::Key { owner }, _) => {
@@ -385,6 +423,42 @@ mod tests {
         }
         assert_eq!(permit(&reader(Role::User), Action::See, &one).unwrap_err().code, Code::NotFound);
         assert!(permit(&reader(Role::Developer), Action::Read, &Resource::Audit).is_err());
+    }
+
+    #[test]
+    fn members_are_managed_by_admins_and_the_super_admin_by_himself() {
+        use Role::{Admin, Developer, SuperAdmin, User};
+        let code = |role, action, resource: &Resource<'_>| {
+            permit(&member(role), action, resource).err().map(|error| error.code)
+        };
+        let other = |role| Resource::Member { id: "mem_2", role };
+        for (role, manages) in [(SuperAdmin, true), (Admin, true), (Developer, false), (User, false)] {
+            let refused = (!manages).then_some(Code::Forbidden);
+            assert_eq!(code(role, Action::Read, &Resource::Members), None);
+            assert_eq!(code(role, Action::Read, &other(Admin)), None);
+            assert_eq!(code(role, Action::Manage, &Resource::Members), refused);
+            assert_eq!(code(role, Action::See, &other(User)), refused);
+            for of in [Admin, Developer, User] {
+                assert_eq!(code(role, Action::Manage, &other(of)), refused);
+            }
+            let super_admin = (role != SuperAdmin).then_some(Code::Forbidden);
+            assert_eq!(code(role, Action::Manage, &other(SuperAdmin)), super_admin);
+            // One sees oneself, and one's account is nobody else's, whatever his role.
+            assert_eq!(code(role, Action::See, &Resource::Member { id: "mem_1", role }), None);
+            assert_eq!(code(role, Action::Manage, &Resource::Account { owner: "mem_1" }), None);
+            let others = Resource::Account { owner: "mem_2" };
+            assert_eq!(code(role, Action::Manage, &others), Some(Code::NotFound));
+        }
+        let app = Principal::Application {
+            id: "app_1".into(),
+            link_name: "portal".into(),
+            environment: Environment::Stage,
+            key: "key_1".into(),
+            scopes: KeyScopes::APPLICATION,
+        };
+        for resource in [Resource::Members, other(User), Resource::Account { owner: "" }] {
+            assert_eq!(permit(&app, Action::Read, &resource).unwrap_err().code, Code::Forbidden);
+        }
     }
 
     #[test]

@@ -75,6 +75,18 @@ words! {
 }
 
 words! {
+    /// Whether a member takes part.
+    MemberStatus {
+        /// he has not accepted the invitation yet
+        Invited = "invited",
+        /// he takes part
+        Active = "active",
+        /// his keys and sessions open nothing until he is reactivated
+        Deactivated = "deactivated",
+    }
+}
+
+words! {
     /// Whether a connection can be used in an environment.
     ConnectionStatus {
         /// nobody authorized it (at level `user`: not the caller)

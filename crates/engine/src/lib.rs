@@ -24,7 +24,7 @@ use jackfield_vault::Keyring;
 
 pub use call::egress::{Egress, EgressOptions};
 pub use govern::keys::Caller;
-pub use op::{Idempotency, Op};
+pub use op::{Idempotency, Op, Visit};
 pub use page::{Page, PageQuery};
 
 /// SHA-256, for whoever has to recognize a request again.
@@ -69,6 +69,8 @@ struct Inner {
     ready: moka::sync::Cache<call::ready::Place, Arc<call::ready::Ready>>,
     refreshes: connect::refresh::Flights,
     records: call::record::Recorder,
+    sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
+    hashing: govern::passwords::Hashing,
 }
 
 impl Engine {
@@ -86,6 +88,8 @@ impl Engine {
                 ready: cache(),
                 refreshes: connect::refresh::Flights::default(),
                 records: call::record::Recorder::default(),
+                sessions: cache(),
+                hashing: govern::passwords::Hashing::default(),
             }),
         }
     }

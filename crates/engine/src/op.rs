@@ -14,8 +14,21 @@ pub struct Op {
     pub request_id: String,
     /// where the request came from: an IP address, or empty
     pub address: String,
+    /// id of the browser session, where one was used instead of a key
+    pub session: Option<Arc<str>>,
     /// set where the caller sent an `Idempotency-Key`
     pub idempotency: Option<Idempotency>,
+}
+
+/// A request of somebody who is not known, or not yet: whoever signs in, accepts an invitation, or has forgotten his password.
+#[derive(Clone)]
+pub struct Visit {
+    pub now: Timestamp,
+    pub request_id: String,
+    /// where the request came from: an IP address, or empty
+    pub address: String,
+    /// what the browser calls itself
+    pub agent: String,
 }
 
 /// An `Idempotency-Key` and the request it came with.

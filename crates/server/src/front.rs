@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tower_service::Service as _;
 
 use crate::error::Failure;
+use crate::session;
 
 const PROXY: &str = "/v1/proxy/";
 /// How long a client may take to send the head of a request.
@@ -162,7 +163,8 @@ async fn answer(
 }
 
 async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) -> Result<Response<ProxyBody>> {
-    let caller = authenticate(engine, request.headers()).await?;
+    let (caller, request) = session_or_key(engine, request).await?;
+    let by_session = caller.session.is_some();
     let path = request.uri().path().strip_prefix(PROXY).unwrap_or("");
     let (connection, rest) = path.split_once('/').unwrap_or((path, ""));
     if connection.is_empty() {
@@ -173,14 +175,38 @@ async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) ->
         Some(query) => format!("/{rest}?{query}"),
         None => format!("/{rest}"),
     };
-    engine.proxy(&caller, request_id, Proxied { connection: connection.to_owned(), rest, request }).await
+    let proxied = Proxied { connection: connection.to_owned(), rest, request };
+    let mut response = engine.proxy(&caller, request_id, proxied).await?;
+    if by_session {
+        // A service has no say in the cookies of this origin.
+        response.headers_mut().remove(SET_COOKIE);
+    }
+    Ok(response)
 }
 
-/// Who is calling, by the `Authorization` header.
-pub(crate) async fn authenticate(engine: &Engine, headers: &http::HeaderMap) -> Result<Caller> {
-    let header = headers
-        .get(AUTHORIZATION)
-        .ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"))?;
+/// Who asks for the proxy. What a service answers would be a page of this origin if a browser navigated to it, so that a session needs its
+/// second token here for every method; and the session's cookie is not the service's to see.
+async fn session_or_key(engine: &Engine, mut request: Request<Incoming>) -> Result<(Caller, Request<Incoming>)> {
+    if !request.headers().contains_key(AUTHORIZATION)
+        && let Some(caller) = session::authenticate(engine, request.method(), request.headers(), true).await?
+    {
+        session::hide(engine, request.headers_mut());
+        return Ok((caller, request));
+    }
+    let caller = authenticate(engine, request.method(), request.headers()).await?;
+    Ok((caller, request))
+}
+
+/// Who is calling, by the `Authorization` header, or by a browser session where there is none.
+pub(crate) async fn authenticate(
+    engine: &Engine,
+    method: &http::Method,
+    headers: &http::HeaderMap,
+) -> Result<Caller> {
+    let Some(header) = headers.get(AUTHORIZATION) else {
+        let caller = session::authenticate(engine, method, headers, false).await?;
+        return caller.ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"));
+    };
     let key = header
         .to_str()
         .ok()

@@ -5,21 +5,25 @@ use std::future::Future;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_core::{Code, Error, FieldError, Result};
 use jackfield_engine::idempotency::{KEY_MAX, Replay};
-use jackfield_engine::{Caller, Engine, Idempotency, Op, clock, digest};
+use jackfield_engine::{Caller, Engine, Idempotency, Op, Visit, clock, digest};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
 use crate::front::{Peer, RequestId, authenticate};
+use crate::session::same_origin;
 
 /// Largest body of the API, in bytes. Invoke has its own limit.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Largest body that a stranger may send: a few words.
+const STRANGER_LIMIT: usize = 64 * 1024;
 
 /// A request of somebody who is known, without a body.
 pub(crate) struct Asked {
@@ -38,6 +42,29 @@ pub(crate) struct AskedLarge<T> {
     pub body: T,
 }
 
+/// A request with a JSON body of somebody who need not be known: the few routes that let people in.
+pub(crate) struct StrangerWith<T> {
+    pub visit: Stranger,
+    pub body: T,
+}
+
+/// Somebody who need not be known.
+pub(crate) struct Stranger {
+    pub visit: Visit,
+}
+
+impl Stranger {
+    /// Answers with a view, or with what went wrong.
+    pub fn reply<T: Serialize>(&self, status: u16, result: Result<T>) -> Response {
+        match result {
+            Ok(view) => json(status, &view),
+            Err(error) => {
+                Failure { error, request_id: self.visit.request_id.clone() }.into_response()
+            }
+        }
+    }
+}
+
 /// A query string.
 pub(crate) struct Query<T>(pub T);
 
@@ -49,7 +76,7 @@ pub(crate) fn request_id(parts: &Parts) -> String {
 }
 
 async fn op(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Op> {
-    let caller = authenticate(engine, &parts.headers).await?;
+    let caller = authenticate(engine, &parts.method, &parts.headers).await?;
     Ok(op_of(caller, parts, idempotency(parts, body)?))
 }
 
@@ -60,6 +87,7 @@ fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op 
         now: clock::now(),
         request_id: request_id(parts),
         address: parts.extensions.get::<Peer>().map_or_else(String::new, |peer| peer.0.to_string()),
+        session: caller.session,
         idempotency,
     }
 }
@@ -89,7 +117,7 @@ impl FromRequest<Engine> for Asked {
         let (parts, body) = request.into_parts();
         let known = async {
             // First who, then what: strangers are told nothing about their input.
-            let caller = authenticate(engine, &parts.headers).await?;
+            let caller = authenticate(engine, &parts.method, &parts.headers).await?;
             let bytes = read(body, BODY_LIMIT).await?;
             if !bytes.is_empty() && !bytes.iter().all(u8::is_ascii_whitespace) {
                 let _: Nothing = parse(&parts.headers, &bytes)?;
@@ -123,15 +151,12 @@ async fn with_body<T: DeserializeOwned>(
 ) -> Result<(Op, T), Failure> {
     let (parts, body) = request.into_parts();
     let known = async {
-        let caller = authenticate(engine, &parts.headers).await?;
+        let caller = authenticate(engine, &parts.method, &parts.headers).await?;
         let bytes = read(body, limit).await?;
         let parsed = parse(&parts.headers, &bytes)?;
         // What is kept goes to a database, which cannot hold it; what is passed on is the service's to judge.
         if kept && json_holds_nul(&bytes) {
-            return Err(Error::new(
-                Code::InvalidJson,
-                "The body holds the character U+0000, which nothing here can hold. Leave it out.",
-            ));
+            return Err(holds_nul_json());
         }
         Ok((op_of(caller, &parts, idempotency(&parts, &bytes)?), parsed))
     }
@@ -145,6 +170,48 @@ impl<T: DeserializeOwned> FromRequest<Engine> for AskedWith<T> {
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Failure> {
         with_body(request, engine, BODY_LIMIT, true).await.map(|(op, body)| Self { op, body })
     }
+}
+
+impl<T: DeserializeOwned> FromRequest<Engine> for StrangerWith<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Failure> {
+        let (parts, body) = request.into_parts();
+        let read = async {
+            // Nobody is signed in by a page of another site, and none of these is asked for by one.
+            same_origin(engine, &parts.headers)?;
+            let bytes = read(body, STRANGER_LIMIT).await?;
+            let parsed = parse(&parts.headers, &bytes)?;
+            if json_holds_nul(&bytes) {
+                return Err(holds_nul_json());
+            }
+            // The key counts for whoever is known; here it has to be one all the same.
+            idempotency(&parts, &bytes)?;
+            Ok(parsed)
+        }
+        .await;
+        let visit = Stranger { visit: visit(&parts) };
+        read.map(|body| Self { visit, body })
+            .map_err(|error| Failure { error, request_id: request_id(&parts) })
+    }
+}
+
+/// What is known of somebody who need not be known.
+pub(crate) fn visit(parts: &Parts) -> Visit {
+    let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    Visit {
+        now: clock::now(),
+        request_id: request_id(parts),
+        address: parts.extensions.get::<Peer>().map_or_else(String::new, |peer| peer.0.to_string()),
+        agent: agent.to_owned(),
+    }
+}
+
+fn holds_nul_json() -> Error {
+    Error::new(
+        Code::InvalidJson,
+        "The body holds the character U+0000, which nothing here can hold. Leave it out.",
+    )
 }
 
 impl<T: DeserializeOwned> FromRequest<Engine> for AskedLarge<T> {

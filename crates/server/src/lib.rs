@@ -9,6 +9,7 @@ mod front;
 mod input;
 mod pages;
 mod routes;
+mod session;
 
 use std::future::Future;
 use std::time::Duration;

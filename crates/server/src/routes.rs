@@ -39,6 +39,8 @@ use crate::{ServerOptions, api, pages};
         (name = "flows", description = "attempts to authorize by OAuth"),
         (name = "calls", description = "calls through connections"),
         (name = "me", description = "the caller and his keys"),
+        (name = "sessions", description = "signing in with a password, in a browser"),
+        (name = "members", description = "the people of the organization"),
         (name = "organization", description = "the tenant"),
         (name = "audit", description = "who did what to which, when, from where"),
     )
@@ -64,6 +66,19 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::organization::me))
         .routes(routes!(api::organization::list_keys, api::organization::create_key))
         .routes(routes!(api::organization::revoke_key))
+        .routes(routes!(api::sessions::change_password))
+        .routes(routes!(api::sessions::sign_in, api::sessions::list))
+        .routes(routes!(api::sessions::current, api::sessions::sign_out))
+        .routes(routes!(api::sessions::end))
+        .routes(routes!(api::sessions::ask_reset))
+        .routes(routes!(api::sessions::reset))
+        .routes(routes!(api::members::list, api::members::invite))
+        .routes(routes!(api::members::read, api::members::update, api::members::remove))
+        .routes(routes!(api::members::invite_again))
+        .routes(routes!(api::members::authorizations))
+        .routes(routes!(api::members::hand_over))
+        .routes(routes!(api::members::make_reset_link))
+        .routes(routes!(api::members::accept))
         .routes(routes!(api::connectors::list, api::connectors::create))
         .routes(routes!(api::connectors::read, api::connectors::update, api::connectors::delete))
         .routes(routes!(api::connectors::publish))

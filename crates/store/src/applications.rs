@@ -37,10 +37,11 @@ statements! {
     pub(crate) ACCESS_PUT = "insert into application_members (organization_id, application, member_id, created_at)
         values ($1, $2, $3, $4) on conflict (organization_id, application, member_id) do nothing";
     pub(crate) ACCESS_GET = "select created_at from application_members where organization_id = $1 and application = $2 and member_id = $3";
-    pub(crate) ACCESS_LIST = "select m.id, m.email, m.name, m.role, m.active, a.created_at from application_members a
+    pub(crate) ACCESS_LIST = "select m.id, m.name, m.role, m.active, a.created_at from application_members a
         join members m on m.organization_id = a.organization_id and m.id = a.member_id
         where a.organization_id = $1 and a.application = $2 and a.member_id > $3 order by a.member_id limit $4";
     pub(crate) ACCESS_DELETE = "delete from application_members where organization_id = $1 and application = $2 and member_id = $3";
+    pub(crate) ACCESS_OF_MEMBER_END = "delete from application_members where organization_id = $1 and member_id = $2";
     pub(crate) ACCESS_END = "delete from application_members where organization_id = $1 and application = $2";
 
     pub(crate) COMPONENT_PUT = "insert into components (organization_id, application, component, created_at, updated_at)
@@ -114,7 +115,6 @@ impl Application {
 #[derive(Clone, Debug)]
 pub struct Access {
     pub member_id: String,
-    pub email: String,
     pub name: String,
     pub role: Role,
     pub active: bool,
@@ -198,7 +198,6 @@ impl Store {
             let role = row.text("role")?;
             Ok(Access {
                 member_id: row.text("id")?,
-                email: row.text("email")?,
                 name: row.text("name")?,
                 role: Role::parse(&role)
                     .ok_or_else(|| StoreError::corrupt("members", "role", format!("{role:?} is no role")))?,
@@ -382,6 +381,11 @@ impl Tx {
     ) -> Result<bool> {
         let values = [organization.into(), application.into(), member.into()];
         Ok(self.execute(&ACCESS_DELETE, &values).await? == 1)
+    }
+
+    /// Takes every access from a member.
+    pub async fn withdraw_access_of(&mut self, organization: &str, member: &str) -> Result<()> {
+        self.execute(&ACCESS_OF_MEMBER_END, &[organization.into(), member.into()]).await.map(drop)
     }
 
     /// Whether the connection is there; if so, nobody changes or deletes it before this transaction has ended.

@@ -36,6 +36,10 @@ statements! {
         join authorizations on organization_id = $1 and id = held where $4 = '' or owner = $4 order by held limit $5");
     pub(crate) AUTHORIZATION_OF_OWNER = concat!("select ", columns!(), " from authorizations
         where organization_id = $1 and connector = $2 and owner = $3 order by id");
+    pub(crate) AUTHORIZATION_OF_MEMBER = concat!("select ", columns!(), " from authorizations
+        where organization_id = $1 and owner = $2 and id > $3 order by id limit $4");
+    pub(crate) AUTHORIZATION_HAND_OVER = "update authorizations set owner = $4, updated_at = $5, version = version + 1
+        where organization_id = $1 and id = $2 and owner = $3";
     pub(crate) AUTHORIZATION_NAMED = "select id from authorizations
         where organization_id = $1 and connector = $2 and account_name = $3";
     pub(crate) AUTHORIZATION_NAMES = "select account_name from authorizations where organization_id = $1 and connector = $2";
@@ -259,6 +263,18 @@ impl Store {
         self.db.query(&AUTHORIZATION_OF_OWNER, &values).await?.iter().map(Authorization::read).collect()
     }
 
+    /// Everything that a person authorized, by id after `after`.
+    pub async fn authorizations_of_member(
+        &self,
+        organization: &str,
+        member: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Authorization>> {
+        let values = [organization.into(), member.into(), after.into(), limit.into()];
+        self.db.query(&AUTHORIZATION_OF_MEMBER, &values).await?.iter().map(Authorization::read).collect()
+    }
+
     /// The id of the connector's authorization with this account name.
     pub async fn authorization_named(
         &self,
@@ -401,6 +417,29 @@ impl Tx {
     pub async fn authorization(&mut self, organization: &str, id: &str) -> Result<Option<Authorization>> {
         let values = [organization.into(), id.into()];
         self.query_opt(&AUTHORIZATION_GET, &values).await?.as_ref().map(Authorization::read).transpose()
+    }
+
+    /// Everything that a person authorized.
+    pub async fn authorizations_of_member(
+        &mut self,
+        organization: &str,
+        member: &str,
+    ) -> Result<Vec<Authorization>> {
+        let values = [organization.into(), member.into(), "".into(), i64::MAX.into()];
+        self.query(&AUTHORIZATION_OF_MEMBER, &values).await?.iter().map(Authorization::read).collect()
+    }
+
+    /// Makes another person the owner. False when it was not `from`'s.
+    pub async fn hand_over_authorization(
+        &mut self,
+        organization: &str,
+        id: &str,
+        from: &str,
+        to: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), from.into(), to.into(), now.into()];
+        Ok(self.execute(&AUTHORIZATION_HAND_OVER, &values).await? == 1)
     }
 
     /// Every account name of a connector's authorizations.

@@ -29,6 +29,8 @@ statements! {
     pub(crate) FLOW_MOVE = "update flows set state = $4 where organization_id = $1 and id = $2 and state = $3";
     pub(crate) FLOW_END = "update flows set state = $4, finished_at = $5, authorization_id = $6, error_code = $7, error_detail = $8,
         warnings = $9 where organization_id = $1 and id = $2 and state = $3";
+    pub(crate) FLOW_CANCEL_OF_MEMBER = "update flows set state = 'cancelled', finished_at = $3
+        where organization_id = $1 and member = $2 and state in ('pending', 'exchanging')";
     pub(crate) FLOW_PRUNE = "delete from flows where (organization_id, id) in
         (select organization_id, id from flows where created_at < $1 limit $2)";
 }
@@ -192,6 +194,11 @@ impl Tx {
             (&warnings).into(),
         ];
         Ok(self.execute(&FLOW_END, &values).await? == 1)
+    }
+
+    /// Ends every flow of a member that is under way; tells how many.
+    pub async fn cancel_flows_of(&mut self, organization: &str, member: &str, now: Timestamp) -> Result<u64> {
+        self.execute(&FLOW_CANCEL_OF_MEMBER, &[organization.into(), member.into(), now.into()]).await
     }
 
     /// Forgets flows made before `before`, at most [`crate::PRUNE_AT_ONCE`]; tells how many.

@@ -16,9 +16,11 @@ mod connectors;
 mod db;
 mod flows;
 mod idempotency;
+mod members;
 mod migrate;
 mod organizations;
 mod schema;
+mod sessions;
 
 pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
@@ -29,7 +31,9 @@ pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
-pub use organizations::{ApiKey, KeyOwner, Member, Organization};
+pub use members::{LinkKind, Member, MemberLink};
+pub use organizations::{ApiKey, KeyOwner, Organization};
+pub use sessions::{Session, Throttle};
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -125,6 +129,8 @@ impl Store {
             migrate::ALL,
             audit::ALL,
             organizations::ALL,
+            members::ALL,
+            sessions::ALL,
             connectors::ALL,
             connections::ALL,
             applications::ALL,

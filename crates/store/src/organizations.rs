@@ -1,6 +1,6 @@
-//! Organizations, their members, the members' keys, and the little that belongs to the installation as a whole.
+//! Organizations, API keys, and the little that belongs to the installation as a whole.
 
-use jackfield_core::{Environment, KeyScope, KeyScopes, Role, Timestamp};
+use jackfield_core::{Environment, KeyScope, KeyScopes, Timestamp};
 
 use crate::connections::json;
 use crate::db::{Row, Tx, Value, statements};
@@ -29,12 +29,6 @@ statements! {
         from organizations where id = $1";
     pub(crate) ORGANIZATION_ANY = "select id from organizations limit 1";
 
-    pub(crate) MEMBER_INSERT = "insert into members
-        (organization_id, id, email, name, role, password, active, created_at, updated_at, version)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1)";
-    pub(crate) MEMBER_GET = "select organization_id, id, email, name, role, password, active, created_at from members
-        where organization_id = $1 and id = $2";
-
     pub(crate) KEY_INSERT = "insert into api_keys
         (organization_id, id, digest, member_id, name, hint, created_at, expires_at, application_id, environment, scopes)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
@@ -43,6 +37,8 @@ statements! {
     pub(crate) KEY_LIST = concat!("select ", key_columns!(), " from api_keys
         where organization_id = $1 and member_id = $2 and id > $3 and revoked_at is null order by id limit $4");
     pub(crate) KEY_REVOKE = "update api_keys set revoked_at = $3 where organization_id = $1 and id = $2 and revoked_at is null";
+    pub(crate) KEY_REVOKE_OF_MEMBER = "update api_keys set revoked_at = $3
+        where organization_id = $1 and member_id = $2 and revoked_at is null";
     pub(crate) KEY_USED = "update api_keys set last_used_at = $3 where organization_id = $1 and id = $2
         and (last_used_at is null or last_used_at < $3)";
 }
@@ -78,37 +74,6 @@ impl Organization {
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
             version: row.int("version")?,
-        })
-    }
-}
-
-/// A person in an organization.
-#[derive(Clone)]
-pub struct Member {
-    pub organization_id: String,
-    pub id: String,
-    pub email: String,
-    pub name: String,
-    pub role: Role,
-    /// argon2id, PHC string
-    pub password: String,
-    pub active: bool,
-    pub created_at: Timestamp,
-}
-
-impl Member {
-    fn read(row: &Row) -> Result<Self> {
-        let role = row.text("role")?;
-        Ok(Self {
-            organization_id: row.text("organization_id")?,
-            id: row.text("id")?,
-            email: row.text("email")?,
-            name: row.text("name")?,
-            role: Role::parse(&role)
-                .ok_or_else(|| StoreError::corrupt("members", "role", format!("{role:?} is no role")))?,
-            password: row.text("password")?,
-            active: row.flag("active")?,
-            created_at: row.time("created_at")?,
         })
     }
 }
@@ -180,15 +145,6 @@ impl Store {
         self.db.query_opt(&ORGANIZATION_GET, &[id.into()]).await?.as_ref().map(Organization::read).transpose()
     }
 
-    pub async fn member(&self, organization: &str, id: &str) -> Result<Option<Member>> {
-        self.db
-            .query_opt(&MEMBER_GET, &[organization.into(), id.into()])
-            .await?
-            .as_ref()
-            .map(Member::read)
-            .transpose()
-    }
-
     pub async fn key_by_digest(&self, digest: &[u8]) -> Result<Option<ApiKey>> {
         self.db.query_opt(&KEY_BY_DIGEST, &[digest.into()]).await?.as_ref().map(ApiKey::read).transpose()
     }
@@ -257,21 +213,6 @@ impl Tx {
         Ok(self.execute(&ORGANIZATION_UPDATE, &values).await? == 1)
     }
 
-    pub async fn insert_member(&mut self, m: &Member) -> Result<()> {
-        let values: [Value<'_>; 9] = [
-            (&m.organization_id).into(),
-            (&m.id).into(),
-            (&m.email).into(),
-            (&m.name).into(),
-            m.role.as_str().into(),
-            (&m.password).into(),
-            m.active.into(),
-            m.created_at.into(),
-            m.created_at.into(),
-        ];
-        self.execute(&MEMBER_INSERT, &values).await.map(drop)
-    }
-
     pub async fn insert_key(&mut self, k: &ApiKey, digest: &[u8]) -> Result<()> {
         let (member, application, environment) = match &k.owner {
             KeyOwner::Member(id) => (id.as_str(), "", ""),
@@ -297,6 +238,11 @@ impl Tx {
     /// False when there is no such key or it was revoked before.
     pub async fn revoke_key(&mut self, organization: &str, id: &str, now: Timestamp) -> Result<bool> {
         Ok(self.execute(&KEY_REVOKE, &[organization.into(), id.into(), now.into()]).await? == 1)
+    }
+
+    /// Revokes every personal key of a member; tells how many.
+    pub async fn revoke_keys_of(&mut self, organization: &str, member: &str, now: Timestamp) -> Result<u64> {
+        self.execute(&KEY_REVOKE_OF_MEMBER, &[organization.into(), member.into(), now.into()]).await
     }
 
     pub async fn key_used(&mut self, organization: &str, id: &str, at: Timestamp) -> Result<()> {

@@ -462,7 +462,11 @@ impl Engine {
     /// Calls a service through a connection.
     pub async fn invoke(&self, op: &Op, connection: &str, asked: &Invocation) -> Result<Invoked> {
         let checked = asked.check()?;
-        let caller = Caller { principal: op.principal.clone(), organization: op.organization.clone() };
+        let caller = Caller {
+            principal: op.principal.clone(),
+            organization: op.organization.clone(),
+            session: op.session.clone(),
+        };
         let mut trace = Trace::new(&caller, &op.request_id, connection, "invoke", checked.method.as_str());
         let deadline = Instant::now() + checked.time;
         // Everything that can be refused without asking the service is refused before a key is spent on it.

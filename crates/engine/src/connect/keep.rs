@@ -87,6 +87,10 @@ impl Engine {
     ) -> Result<Kept> {
         let connection = &ground.connection;
         let organization = connection.organization_id.as_str();
+        // Consent takes its time: whoever gave it may have been removed or deactivated meanwhile.
+        if !work.member(organization, keep.owner).await?.is_some_and(|member| member.active) {
+            return Err(Error::new(Code::Forbidden, "You do not belong to the organization any more."));
+        }
         let mut orphans = Vec::new();
         let mut different_account = false;
         let mut old_name = None;

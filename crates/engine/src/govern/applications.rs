@@ -70,7 +70,6 @@ pub struct NewAccess {
 pub struct AccessView {
     /// id of the member
     pub member: String,
-    pub email: String,
     pub name: String,
     pub role: Role,
     /// false: he was deactivated, and his access is of no use to him
@@ -130,7 +129,6 @@ impl From<Access> for AccessView {
     fn from(access: Access) -> Self {
         Self {
             member: access.member_id,
-            email: access.email,
             name: access.name,
             role: access.role,
             active: access.active,
@@ -350,7 +348,6 @@ impl Engine {
         }
         let view = AccessView {
             member: member.id,
-            email: member.email,
             name: member.name,
             role: member.role,
             active: member.active,

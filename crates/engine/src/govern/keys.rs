@@ -27,6 +27,8 @@ const HINT: usize = 8;
 pub struct Caller {
     pub principal: Principal,
     pub organization: Arc<str>,
+    /// id of the browser session, where one was used instead of a key
+    pub session: Option<Arc<str>>,
 }
 
 /// What is remembered about a key's digest.
@@ -34,6 +36,10 @@ pub(crate) enum Known {
     Caller {
         caller: Caller,
         expires_at: Option<Timestamp>,
+        epochs: Epochs,
+    },
+    /// Whose key it is takes no part just now; he may again.
+    Asleep {
         epochs: Epochs,
     },
     /// A key that once was; nothing brings it back.
@@ -165,8 +171,8 @@ impl Engine {
         if key.revoked_at.is_some() {
             return Ok(Known::Revoked);
         }
-        let Some(principal) = self.principal_of(&key).await? else { return Ok(Known::Revoked) };
-        let caller = Caller { principal, organization: key.organization_id.into() };
+        let Some(principal) = self.principal_of(&key).await? else { return Ok(Known::Asleep { epochs }) };
+        let caller = Caller { principal, organization: key.organization_id.into(), session: None };
         Ok(Known::Caller { caller, expires_at: key.expires_at, epochs })
     }
 
@@ -273,7 +279,7 @@ pub(crate) fn words(scopes: KeyScopes) -> Vec<&'static str> {
 /// `None`: what is remembered may no longer be true.
 fn recognize(known: &Known, now: Timestamp) -> Option<Result<Caller>> {
     match known {
-        Known::Caller { epochs, .. } if !epochs.hold() => None,
+        Known::Caller { epochs, .. } | Known::Asleep { epochs } if !epochs.hold() => None,
         _ => Some(recognize_fresh(known, now)),
     }
 }
@@ -284,6 +290,10 @@ fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Caller> {
             Err(Error::new(Code::KeyExpired, format!("The API key expired at {at}. Make a new one.")))
         }
         Known::Caller { caller, .. } => Ok(caller.clone()),
+        Known::Asleep { .. } => Err(Error::new(
+            Code::KeyRevoked,
+            "The API key opens nothing: whose it is was deactivated. An admin can reactivate him.",
+        )),
         Known::Revoked => Err(Error::new(Code::KeyRevoked, "The API key was revoked. Use another one.")),
         Known::Unknown => Err(Error::new(Code::Unauthenticated, "The API key is not known here.")),
     }

@@ -3,4 +3,7 @@
 pub mod applications;
 pub mod audit;
 pub mod keys;
+pub mod members;
 pub mod organizations;
+pub mod passwords;
+pub mod sessions;

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use crate::clock::new_id;
 use crate::govern::audit::{Actor, Event};
-use crate::govern::keys;
+use crate::govern::{keys, passwords};
 use crate::work::Work;
 use crate::{Engine, Op};
 
@@ -81,7 +81,7 @@ fn view(o: Organization) -> OrganizationView {
     }
 }
 
-fn check_email(email: &str) -> Result<(), &'static str> {
+pub(crate) fn check_email(email: &str) -> Result<(), &'static str> {
     // RFC 5321 leaves the proof to the mail server: one @, something on both sides, nothing that would break a header.
     let fits = email.len() <= 254
         && email
@@ -153,12 +153,8 @@ impl Engine {
         if let Err(why) = check_email(email) {
             wrong.push(FieldError::new("email", "invalid", format!("The e-mail address {why}.")));
         }
-        if password.as_ref().is_some_and(|p| p.expose_secret().chars().count() < 10) {
-            wrong.push(FieldError::new(
-                "password",
-                "too_short",
-                "The password must have at least 10 characters.",
-            ));
+        if let Some(error) = password.as_ref().and_then(|p| passwords::wrong("password", p, email)) {
+            wrong.push(error);
         }
         if !wrong.is_empty() {
             return Err(Error::invalid(wrong));
@@ -184,6 +180,9 @@ impl Engine {
             password: hash,
             active: true,
             created_at: now,
+            joined_at: Some(now),
+            last_seen_at: None,
+            version: 1,
         };
         work.insert_organization(&made).await?;
         work.insert_member(&member).await?;

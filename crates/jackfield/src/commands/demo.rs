@@ -194,6 +194,7 @@ async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<()> {
         now,
         request_id: clock::new_id(jackfield_core::id::Prefix::Request, now),
         address: String::new(),
+        session: None,
         idempotency: None,
     };
     for document in sandbox.handle.connector_documents(&sandbox.url) {

@@ -7,4 +7,6 @@ pub(crate) mod calls;
 pub(crate) mod connections;
 pub(crate) mod connectors;
 pub(crate) mod flows;
+pub(crate) mod members;
 pub(crate) mod organization;
+pub(crate) mod sessions;
