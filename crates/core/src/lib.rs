@@ -15,6 +15,6 @@ pub mod words;
 
 pub use error::{Code, Error, FieldError, Result};
 pub use event::EventKind;
-pub use permit::{Action, Permit, Principal, Resource, permit};
+pub use permit::{Action, Permit, Principal, Resource, allows, permit};
 pub use time::Timestamp;
 pub use words::{ConnectionStatus, Environment, KeyScope, KeyScopes, Level, MemberStatus, Role};

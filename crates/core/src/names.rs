@@ -54,6 +54,11 @@ pub fn connector_name(text: &str) -> Result<(), &'static str> {
 
 /// The link name that a display name gives: lower case, every run of other characters one `_`. Never empty.
 pub fn link_name_from(name: &str) -> String {
+    link_name_or(name, "connection")
+}
+
+/// The same, with the word that stands in where nothing is left of the name.
+pub fn link_name_or(name: &str, fallback: &str) -> String {
     let mut link = String::with_capacity(name.len().min(LINK_NAME_MAX));
     for c in name.chars() {
         if link.len() >= LINK_NAME_MAX {
@@ -66,7 +71,19 @@ pub fn link_name_from(name: &str) -> String {
         }
     }
     let trimmed = link.trim_end_matches('_');
-    if trimmed.is_empty() { "connection".to_owned() } else { trimmed.to_owned() }
+    if trimmed.is_empty() { fallback.to_owned() } else { trimmed.to_owned() }
+}
+
+/// Names of components: what kind of part of an application it is, a colon, its name: `workflow:orders`. The kind is an open word.
+pub fn component(text: &str) -> Result<(), &'static str> {
+    let word = |part: &str, most: usize| part.len() <= most && link_name(part).is_ok();
+    if text.split_once(':').is_some_and(|(kind, name)| word(kind, 32) && word(name, LINK_NAME_MAX)) {
+        Ok(())
+    } else {
+        Err(
+            "must be a kind and a name such as workflow:orders, of the characters a-z, 0-9 and _ (kind up to 32, name up to 64)",
+        )
+    }
 }
 
 /// The n-th try for a taken link name: `acme`, `acme_2`, `acme_3`… never longer than 64.
@@ -103,9 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn components() {
+        for good in ["workflow:orders", "x:1", &format!("{}:{}", "k".repeat(32), "n".repeat(64))] {
+            assert!(component(good).is_ok(), "{good}");
+        }
+        let long = format!("{}:x", "k".repeat(33));
+        for bad in ["", ":", "workflow", "workflow:", ":orders", "a:b:c", "A:b", "a:b-c", "a: b", &long] {
+            assert!(component(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn link_names() {
         assert_eq!(link_name_from("Acme  QuickBooks!"), "acme_quickbooks");
         assert_eq!(link_name_from("日本"), "connection");
+        assert_eq!(link_name_or("日本", "application"), "application");
         assert_eq!(link_name_from(&"a".repeat(300)).len(), 64);
         assert_eq!(numbered(&"a".repeat(64), 12), format!("{}_12", "a".repeat(61)));
         assert!(link_name("A").is_err() && link_name("").is_err() && link_name("a_1").is_ok());

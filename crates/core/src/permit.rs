@@ -88,6 +88,12 @@ pub enum Resource<'a> {
     Connection { level: Level, managed_by_admins: bool, applications: &'a [String] },
     /// an authorization or a flow: `owner` is the member's id
     Authorization { level: Level, owner: &'a str },
+    /// the organization's applications as a whole
+    Applications,
+    /// an application, with its components; `access`: whether the caller is a member with access to it
+    Application { link_name: &'a str, access: bool },
+    /// who and what can act through an application: its members and its keys
+    ApplicationAccess { link_name: &'a str, access: bool },
     /// an API key of a member
     Key { owner: &'a str },
     /// the audit trail of the organization
@@ -143,22 +149,20 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
     let admin = role.is_some_and(Role::is_admin);
     match (resource, action) {
         // A connection decides for itself which applications may use it.
-        (Resource::Connection { applications, .. }, Action::Use) => match principal {
-            Principal::Member { .. } => Ok(()),
-            Principal::Application { link_name, .. } => {
-                if applications.iter().any(|a| a == "*" || a == link_name) {
-                    Ok(())
-                } else {
+        (Resource::Connection { level, applications, .. }, Action::Use | Action::See | Action::Read) => {
+            match principal {
+                Principal::Application { link_name, .. } if !allows(applications, link_name) => {
                     Err(Refusal::Application)
                 }
+                // What a user may use and what is shown to him are two things: he uses by link name what the admins authorized.
+                Principal::Member { role: Role::User, .. }
+                    if action != Action::Use && *level != Level::User =>
+                {
+                    Err(Refusal::Hidden("connection"))
+                }
+                _ => Ok(()),
             }
-        },
-        (Resource::Connection { level, .. }, Action::See | Action::Read) => match principal {
-            Principal::Member { role: Role::User, .. } if *level != Level::User => {
-                Err(Refusal::Hidden("connection"))
-            }
-            _ => Ok(()),
-        },
+        }
         (Resource::Connection { managed_by_admins, level, .. }, Action::Manage) => {
             if *level == Level::System && role != Some(Role::SuperAdmin) {
                 return Err(Refusal::Forbidden(
@@ -207,6 +211,25 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
                 Err(Refusal::Forbidden("Only the super admin and admins read the audit trail."))
             }
         }
+        (Resource::Applications, Action::Read | Action::See | Action::Use) => Ok(()),
+        (Resource::Applications, Action::Manage | Action::Authorize) => may_manage(role, false),
+        (
+            Resource::Application { link_name, access } | Resource::ApplicationAccess { link_name, access },
+            _,
+        ) => {
+            let seen = match principal {
+                Principal::Member { role: Role::User, .. } => *access,
+                Principal::Member { .. } => true,
+                Principal::Application { link_name: own, .. } => own == link_name,
+            };
+            let looks = matches!(action, Action::Read | Action::See | Action::Use);
+            match resource {
+                _ if !seen => Err(Refusal::Hidden("application")),
+                Resource::Application { .. } if looks => Ok(()),
+                // `connections_managed_by` is about connections: developers manage applications in any case.
+                _ => may_manage(role, false),
+            }
+        }
         (Resource::Members | Resource::Member { .. } | Resource::Account { .. }, _) if role.is_none() => {
             Err(Refusal::Forbidden("This is for people: use a personal key, not an application's."))
         }
@@ -247,6 +270,11 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
             }
         }
     }
+}
+
+/// Whether a connection's list of applications holds this one.
+pub fn allows(applications: &[String], link_name: &str) -> bool {
+    applications.iter().any(|name| name == "*" || name == link_name)
 }
 
 fn may_manage(role: Option<Role>, managed_by_admins: bool) -> Result<(), Refusal> {
@@ -324,6 +352,62 @@ mod tests {
         let refused = permit(&app, Action::Use, &connection(Level::Admin, false, &other)).unwrap_err();
         assert_eq!(refused.code, Code::ApplicationNotAllowed);
         assert!(permit(&app, Action::Manage, &connection(Level::Admin, false, &any)).is_err());
+    }
+
+    #[test]
+    fn an_application_sees_itself_and_what_allows_it_and_manages_nothing() {
+        let app = Principal::Application {
+            id: "app_1".into(),
+            link_name: "portal".into(),
+            environment: Environment::Stage,
+            key: "key_1".into(),
+            scopes: KeyScopes::of(KeyScope::ALL),
+        };
+        let any = ["*".to_owned()];
+        let code = |action, resource: &Resource<'_>| permit(&app, action, resource).map_err(|e| e.code).err();
+        assert_eq!(code(Action::See, &connection(Level::Admin, false, &any)), None);
+        assert_eq!(
+            code(Action::See, &connection(Level::Admin, false, &[])),
+            Some(Code::ApplicationNotAllowed)
+        );
+        let own = Resource::Application { link_name: "portal", access: false };
+        assert_eq!(code(Action::Read, &own), None);
+        assert_eq!(code(Action::Manage, &own), Some(Code::Forbidden));
+        let other = Resource::Application { link_name: "portal_2", access: true };
+        assert_eq!(code(Action::Read, &other), Some(Code::NotFound));
+        let access = Resource::ApplicationAccess { link_name: "portal", access: false };
+        assert_eq!(code(Action::Read, &access), Some(Code::Forbidden));
+        for resource in [Resource::Applications, Resource::Organization, Resource::Audit] {
+            assert_eq!(code(Action::Manage, &resource), Some(Code::Forbidden), "{resource:?}");
+        }
+        let connectors = Resource::Connectors { managed_by_admins: false };
+        assert_eq!(code(Action::Manage, &connectors), Some(Code::Forbidden));
+        assert_eq!(code(Action::Read, &Resource::Key { owner: "mem_1" }), Some(Code::NotFound));
+    }
+
+    #[test]
+    fn who_sees_and_who_manages_an_application() {
+        use Role::{Admin, Developer, SuperAdmin, User};
+        let code = |role, action, resource: &Resource<'_>| {
+            permit(&member(role), action, resource).map_err(|e| e.code).err()
+        };
+        for (role, access, sees, refusal) in [
+            (SuperAdmin, false, true, None),
+            (Admin, false, true, None),
+            (Developer, false, true, None),
+            (User, true, true, Some(Code::Forbidden)),
+            (User, false, false, Some(Code::NotFound)),
+        ] {
+            let whole = Resource::Application { link_name: "portal", access };
+            let inner = Resource::ApplicationAccess { link_name: "portal", access };
+            assert_eq!(code(role, Action::Read, &whole).is_none(), sees, "{role} {access}");
+            assert_eq!(code(role, Action::Manage, &whole), refusal, "{role} {access}");
+            for action in [Action::Read, Action::Manage] {
+                assert_eq!(code(role, action, &inner), refusal, "{role} {access} {action:?}");
+            }
+        }
+        assert_eq!(code(User, Action::Manage, &Resource::Applications), Some(Code::Forbidden));
+        assert_eq!(code(Developer, Action::Manage, &Resource::Applications), None);
     }
 
     #[test]

@@ -32,6 +32,7 @@ use crate::{ServerOptions, address, api, pages};
     modifiers(&Key),
     security(("key" = [])),
     tags(
+        (name = "applications", description = "what uses connections: access, keys, components"),
         (name = "connectors", description = "descriptions of services"),
         (name = "connections", description = "named, configured uses of connectors"),
         (name = "authorizations", description = "what services granted to people"),
@@ -98,6 +99,17 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::flows::read, api::flows::cancel))
         .routes(routes!(api::calls::invoke))
         .routes(routes!(api::calls::list))
+        .routes(routes!(api::applications::list, api::applications::create))
+        .routes(routes!(api::applications::read, api::applications::update, api::applications::delete))
+        .routes(routes!(api::applications::list_members, api::applications::add_member))
+        .routes(routes!(api::applications::remove_member))
+        .routes(routes!(api::applications::list_keys, api::applications::create_key))
+        .routes(routes!(api::applications::revoke_key))
+        .routes(routes!(api::applications::list_components))
+        .routes(routes!(api::applications::declare_component, api::applications::remove_component))
+        .routes(routes!(api::applications::list_connections))
+        .routes(routes!(api::applications::references))
+        .routes(routes!(api::applications::allow, api::applications::forbid))
         .routes(routes!(api::audit::list))
         .routes(routes!(api::audit::verify))
         .routes(routes!(api::audit::events));

@@ -23,6 +23,15 @@ statements! {
     pub(crate) CONNECTION_GET = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name = $2");
     pub(crate) CONNECTION_LIST = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name > $2
         and ($3 = '' or level = $3) and ($4 = '' or connector = $4) order by link_name limit $5");
+    // A list is compact JSON and a link name holds no quote: a name in quotes stands in the list, or the list does not change.
+    pub(crate) CONNECTION_LIST_ALLOWING = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name > $2
+        and ($3 = '' or level = $3) and ($4 = '' or connector = $4)
+        and (replace(applications, $5, '') <> applications or replace(applications, '\"*\"', '') <> applications)
+        order by link_name limit $6");
+    pub(crate) CONNECTION_LIST_OF_COMPONENT = concat!("select ", columns!(), " from
+        (select connection as used from connection_references
+          where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
+        join connections on organization_id = $1 and link_name = used where $5 = '' or level = $5 order by used limit $6");
     pub(crate) CONNECTION_OF_CONNECTOR = "select link_name from connections where organization_id = $1 and connector = $2 limit 1";
     pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
         same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, version = version + 1
@@ -109,6 +118,49 @@ impl Store {
             limit.into(),
         ];
         self.db.query(&CONNECTION_LIST, &values).await?.iter().map(Connection::read).collect()
+    }
+
+    /// The same of those that allow this application.
+    pub async fn connections_allowing(
+        &self,
+        organization: &str,
+        application: &str,
+        level: Option<Level>,
+        connector: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Connection>> {
+        let quoted = format!("\"{application}\"");
+        let values: [Value<'_>; 6] = [
+            organization.into(),
+            after.into(),
+            level.map_or("", Level::as_str).into(),
+            connector.into(),
+            (&quoted).into(),
+            limit.into(),
+        ];
+        self.db.query(&CONNECTION_LIST_ALLOWING, &values).await?.iter().map(Connection::read).collect()
+    }
+
+    /// The connections that a component uses, by link name after `after`.
+    pub async fn connections_of_component(
+        &self,
+        organization: &str,
+        application: &str,
+        component: &str,
+        level: Option<Level>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Connection>> {
+        let values: [Value<'_>; 6] = [
+            organization.into(),
+            application.into(),
+            component.into(),
+            after.into(),
+            level.map_or("", Level::as_str).into(),
+            limit.into(),
+        ];
+        self.db.query(&CONNECTION_LIST_OF_COMPONENT, &values).await?.iter().map(Connection::read).collect()
     }
 
     /// Some connection of this connector, if there is one.

@@ -7,6 +7,7 @@
 //! Tables lead their keys with `organization_id`. Times are integer microseconds, JSON is opaque text, flags are 0 and 1, secrets are
 //! sealed before they come here.
 
+mod applications;
 mod audit;
 mod authorizations;
 mod calls;
@@ -22,8 +23,9 @@ mod primaries;
 mod schema;
 mod sessions;
 
+pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
-pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
+pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential, Served};
 pub use calls::Call;
 pub use connections::Connection;
 pub use connectors::CustomConnector;
@@ -134,6 +136,7 @@ impl Store {
             sessions::ALL,
             connectors::ALL,
             connections::ALL,
+            applications::ALL,
             authorizations::ALL,
             flows::ALL,
             calls::ALL,

@@ -113,7 +113,7 @@ pub enum KeyOwner {
 }
 
 impl ApiKey {
-    fn read(row: &Row) -> Result<Self> {
+    pub(crate) fn read(row: &Row) -> Result<Self> {
         let member = row.text("member_id")?;
         let owner = if member.is_empty() {
             let text = row.text("environment")?;

@@ -6,5 +6,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "connections", sql: include_str!("../migrations/0001_connections.sql") },
     Migration { version: 2, name: "audit", sql: include_str!("../migrations/0002_audit.sql") },
     Migration { version: 3, name: "people", sql: include_str!("../migrations/0003_people.sql") },
+    Migration { version: 4, name: "applications", sql: include_str!("../migrations/0004_applications.sql") },
     Migration { version: 5, name: "life", sql: include_str!("../migrations/0005_life.sql") },
 ];

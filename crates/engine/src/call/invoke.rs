@@ -595,6 +595,7 @@ impl Engine {
     pub async fn list_calls(&self, op: &Op, link_name: &str, query: &PageQuery) -> Result<Page<CallView>> {
         let connection = self.find_connection(op, link_name).await?;
         permit(&op.principal, Action::See, &self.connection_resource(op, &connection).await?.as_resource())?;
+        op.member()?;
         self.flush_records().await;
         let limit = query.limit()?;
         let before = match query.after()? {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use jackfield_core::id::{self, Prefix};
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, Level, Principal, Resource, Result, Timestamp, permit,
+    Action, Code, ConnectionStatus, Environment, Error, KeyScope, Level, Principal, Resource, Result,
+    Timestamp, permit,
 };
 use jackfield_store::{Authorization, Connection};
 use tokio::time::Instant;
@@ -74,7 +76,7 @@ impl Ready {
     }
 }
 
-fn not_connected(level: Level) -> Error {
+pub(crate) fn not_connected(level: Level) -> Error {
     Error::new(
         Code::NotConnected,
         if level == Level::User {
@@ -120,7 +122,11 @@ fn acting_member(principal: &Principal, level: Level, acting_for: Option<&str>) 
             )),
             _ => Ok(if level == Level::User { id.clone() } else { String::new() }),
         },
-        Principal::Application { .. } => match (level, acting_for) {
+        Principal::Application { scopes, .. } => match (level, acting_for) {
+            (_, Some(_)) if !scopes.has(KeyScope::ActFor) => Err(Error::new(
+                Code::ActingForNotAllowed,
+                "This key lacks the scope `act_for`. Use a key of the application that has it, or leave acting_for out.",
+            )),
             (Level::User, None) => Err(Error {
                 fields: vec![jackfield_core::FieldError::new(
                     "acting_for",
@@ -138,6 +144,18 @@ fn acting_member(principal: &Principal, level: Level, acting_for: Option<&str>) 
     }
 }
 
+/// Asks [`permit`] whether this caller may use the connection; the member whose binding serves him, empty unless the level is `user`.
+fn used_by(
+    principal: &Principal,
+    connection: &Connection,
+    managed_by_admins: bool,
+    acting_for: Option<&str>,
+) -> Result<String> {
+    let (level, applications) = (connection.level, connection.applications.as_slice());
+    permit(principal, Action::Use, &Resource::Connection { level, managed_by_admins, applications })?;
+    acting_member(principal, level, acting_for)
+}
+
 impl Engine {
     /// Everything that a call needs, from memory where it is there. Asks [`permit`] every time.
     pub(crate) async fn ready(
@@ -147,7 +165,13 @@ impl Engine {
     ) -> Result<(Arc<Ready>, Environment)> {
         let environment = environment_of(&caller.principal, to.environment)?;
         // The connection's level says whose binding it is, and only the connection knows its level: look under both places.
-        let member = to.acting_for.or(caller.principal.member()).unwrap_or("");
+        let member = match &caller.principal {
+            Principal::Member { id, .. } => id,
+            // Whatever else an application says is nobody's id and has no place.
+            Principal::Application { .. } => {
+                to.acting_for.filter(|member| id::is(Prefix::Member, member)).unwrap_or("")
+            }
+        };
         let place = format!("{}\n{}\n{environment}\n{member}", caller.organization, to.connection);
         let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
         let ready = if let Some(ready) = known {
@@ -157,18 +181,8 @@ impl Engine {
             self.inner.ready.insert(place, Arc::clone(&ready));
             ready
         };
-        let connection = &ready.connection;
-        permit(
-            &caller.principal,
-            Action::Use,
-            &Resource::Connection {
-                level: connection.level,
-                managed_by_admins: ready.managed_by_admins,
-                applications: &connection.applications,
-            },
-        )?;
-        acting_member(&caller.principal, connection.level, to.acting_for)?;
-        if !connection.enabled {
+        used_by(&caller.principal, &ready.connection, ready.managed_by_admins, to.acting_for)?;
+        if !ready.connection.enabled {
             return Err(Error::new(
                 Code::ConnectionDisabled,
                 "The connection is disabled. An admin can enable it.",
@@ -189,7 +203,15 @@ impl Engine {
             connection.ok_or_else(|| Error::not_found(format_args!("connection {:?}", to.connection)))?;
         let organization = self.own_organization(&caller.organization).await?;
         let (managed_by_admins, meter) = (organization.managed_by_admins(), self.meter(&organization).await?);
-        let member = acting_member(&caller.principal, connection.level, to.acting_for)?;
+        let member = used_by(&caller.principal, &connection, managed_by_admins, to.acting_for)?;
+        if !member.is_empty() && caller.principal.member().is_none() {
+            // A key of his own ends with its member; what he has authorized must not outlive him by an application that names him. Whoever
+            // deactivates him touches the organization, so that this is asked again.
+            let acting = self.store().member(&caller.organization, &member).await?;
+            if !acting.is_some_and(|member| member.active) {
+                return Err(not_connected(connection.level));
+            }
+        }
         let bound =
             self.store().binding(&caller.organization, &connection.link_name, environment, &member).await?;
         let state = match bound {

@@ -345,7 +345,7 @@ impl Engine {
         permit(&op.principal, Action::See, &self.connection_resource(op, &connection).await?.as_resource())?;
         let (limit, after) = (query.limit()?, query.after()?);
         // Whose he may see: at level user his own, unless he oversees everybody's.
-        let owner = op.principal.member().unwrap_or("nobody");
+        let owner = op.member()?;
         let others = Resource::Authorization { level: connection.level, owner: "" };
         let owner = if permit(&op.principal, Action::See, &others).is_ok() { "" } else { owner };
         let rows =

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jackfield_core::connector;
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result, Role,
-    Timestamp, names, permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Principal, Resource,
+    Result, Role, Timestamp, names, permit,
 };
 use jackfield_store::Connection;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,6 +20,7 @@ use crate::connect::authorizations::Switch;
 use crate::connect::connectors::{ConnectorCard, Found, card, check_usable, link_name_taken};
 use crate::connect::credential::seal_map;
 use crate::connect::ground::secrets_context;
+use crate::connect::references;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
@@ -93,6 +94,7 @@ pub(crate) struct Served {
     status: ByEnvironment<ConnectionStatus>,
     accounts: ByEnvironment<Option<AccountView>>,
     primary: ByEnvironment<Option<String>>,
+    references: i64,
 }
 
 impl Served {
@@ -102,6 +104,7 @@ impl Served {
             status: ByEnvironment { development: none, stage: none, production: none },
             accounts: ByEnvironment::default(),
             primary: ByEnvironment::default(),
+            references: 0,
         }
     }
 }
@@ -120,6 +123,8 @@ pub struct ConnectionView {
     pub same_authorization: bool,
     pub enabled: bool,
     pub applications: Vec<String>,
+    /// how many components of applications use it
+    pub references: i64,
     /// at level `user` it is the caller's own
     pub status: ByEnvironment<ConnectionStatus>,
     /// the authorized accounts that serve; at level `user` the caller's own
@@ -256,6 +261,7 @@ impl Engine {
             connection.link_name = names::numbered(wanted, n);
             let mut work = self.begin(permit).await?;
             self.allow_connection(&mut work, &organization).await?;
+            self.hold_applications(&mut work, op, "applications", &connection.applications).await?;
             match work.insert_connection(&connection).await {
                 Ok(()) => {}
                 Err(error) if error.is_unique("connections_pkey") && new.link_name.is_none() => continue,
@@ -287,14 +293,24 @@ impl Engine {
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, after) = (page.limit()?, page.after()?);
         // Users see only what each person authorizes for himself.
-        let user = matches!(&op.principal, jackfield_core::Principal::Member { role: Role::User, .. });
+        let user = matches!(&op.principal, Principal::Member { role: Role::User, .. });
         let level = match (user, query.level) {
             (true, None | Some(Level::User)) => Some(Level::User),
             (true, Some(_)) => return Ok(Page { items: Vec::new(), next_cursor: None }),
             (false, level) => level,
         };
         let connector = query.connector.as_deref().unwrap_or("");
-        let rows = self.store().connections(&op.organization, level, connector, &after, limit.rows()).await?;
+        let store = self.store();
+        let rows = match &op.principal {
+            Principal::Application { link_name, .. } => {
+                store
+                    .connections_allowing(&op.organization, link_name, level, connector, &after, limit.rows())
+                    .await?
+            }
+            Principal::Member { .. } => {
+                store.connections(&op.organization, level, connector, &after, limit.rows()).await?
+            }
+        };
         let served = match (rows.first(), rows.last()) {
             (Some(first), Some(last)) => self.served(op, &first.link_name, &last.link_name).await?,
             _ => BTreeMap::new(),
@@ -338,6 +354,9 @@ impl Engine {
             let entry = served.entry(row.connection).or_insert_with(Served::nothing);
             entry.primary.set(row.environment, Some(row.authorization_id));
         }
+        for (connection, references) in self.reference_counts(&op.organization, first, last).await? {
+            served.entry(connection).or_insert_with(Served::nothing).references = references;
+        }
         Ok(served)
     }
 
@@ -359,6 +378,7 @@ impl Engine {
         }
         let found = self.find_connector(&op.organization, &connection.connector).await?;
         let mut changes = op.event(EventKind::ConnectionUpdated).on_connection(link_name);
+        let lists = patch.applications.is_some();
         let mut wrong = Vec::new();
         if let Some(name) = patch.name {
             if let Err(why) = names::display_name(&name) {
@@ -400,6 +420,9 @@ impl Engine {
         }
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
+        if lists {
+            self.hold_applications(&mut work, op, "applications", &connection.applications).await?;
+        }
         if !work.update_connection(&connection).await? {
             drop(work);
             let current = self.read_connection(op, link_name).await?;
@@ -470,7 +493,7 @@ impl Engine {
         Ok(view)
     }
 
-    /// Deletes a connection; authorizations that no other connection holds are revoked at the service.
+    /// Deletes a connection that nothing uses; authorizations that no other connection holds are revoked at the service.
     pub async fn delete_connection(&self, op: &Op, link_name: &str) -> Result<()> {
         let connection = self.find_connection(op, link_name).await?;
         let permit = permit(
@@ -480,6 +503,12 @@ impl Engine {
         )?;
         let ground = self.ground(connection).await?;
         let mut work = self.begin(permit).await?;
+        // Held before it is looked at: whoever refers to it at the same time has either committed, or finds no connection.
+        work.hold_connection(&op.organization, link_name).await?;
+        let references = work.references(&op.organization, link_name, references::LISTED).await?;
+        if !references.is_empty() {
+            return Err(references::referenced(link_name, references));
+        }
         let mut orphans = Vec::new();
         for id in work.held_by(&op.organization, link_name).await? {
             orphans.extend(self.let_go(&mut work, &op.organization, link_name, &id).await?);
@@ -611,6 +640,7 @@ fn view(
         same_authorization: connection.same_authorization,
         enabled: connection.enabled,
         applications: connection.applications.clone(),
+        references: served.references,
         status: served.status,
         accounts: served.accounts,
         primary: (connection.level == Level::User).then_some(served.primary),

@@ -9,6 +9,7 @@ pub mod flows;
 pub(crate) mod ground;
 mod keep;
 mod prove;
+pub mod references;
 pub(crate) mod refresh;
 pub mod setup;
 

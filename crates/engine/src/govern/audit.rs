@@ -411,6 +411,7 @@ impl Engine {
     ) -> Result<Page<EventView>> {
         let connection = self.find_connection(op, link_name).await?;
         permit(&op.principal, Action::See, &self.connection_resource(op, &connection).await?.as_resource())?;
+        op.member()?;
         let (limit, before) = (query.limit()?, query.after()?);
         // After every id there is.
         let before = if before.is_empty() { "~".to_owned() } else { before };

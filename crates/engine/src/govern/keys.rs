@@ -1,4 +1,4 @@
-//! Personal API keys: made, listed, revoked, and recognized on every request.
+//! API keys: personal ones made, listed, revoked; all of them recognized on every request.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(crate) enum Known {
     Unknown,
 }
 
-/// A personal key, without the key.
+/// A key, without the key.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct KeyView {
     pub id: String,
@@ -136,9 +136,10 @@ impl Engine {
     /// Who this key is. Warm, it asks no database; unknown keys are remembered too.
     pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Caller> {
         let parsed = api_key::parse(key).map_err(|wrong| match wrong {
-            MalformedKey::Prefix => {
-                Error::new(Code::Unauthenticated, "This is no API key of Jackfield's: they begin with jfp_.")
-            }
+            MalformedKey::Prefix => Error::new(
+                Code::Unauthenticated,
+                "This is no API key of Jackfield's: they begin with jfp_ or jfa_.",
+            ),
             _ => Error::new(
                 Code::KeyMalformed,
                 "The API key is mistyped or cut off: its checksum is wrong. Copy it again.",
@@ -187,7 +188,16 @@ impl Engine {
                     scopes: key.scopes,
                 }))
             }
-            KeyOwner::Application { .. } => Ok(None),
+            KeyOwner::Application { id, environment } => {
+                let application = self.store().application_by_id(&key.organization_id, id).await?;
+                Ok(application.map(|application| Principal::Application {
+                    id: application.id,
+                    link_name: application.link_name,
+                    environment: *environment,
+                    key: key.id.clone(),
+                    scopes: key.scopes,
+                }))
+            }
         }
     }
 
@@ -202,24 +212,9 @@ impl Engine {
     pub async fn create_key(&self, op: &Op, new: NewKey) -> Result<NewKeyView> {
         let member = op.member()?;
         let permit = permit(&op.principal, Action::Manage, &Resource::Key { owner: member })?;
-        if let Err(why) = names::display_name(&new.name) {
-            return Err(Error::field("name", "invalid", format!("The name {why}.")));
-        }
-        if new.expires_in_days.is_some_and(|days| !(1..=3650).contains(&days)) {
-            return Err(Error::field(
-                "expires_in_days",
-                "out_of_range",
-                "Say 1 to 3650 days, or leave it out.",
-            ));
-        }
-        let days = |d: u32| op.now.plus(std::time::Duration::from_secs(u64::from(d) * 86_400));
+        let expires_at = checked(&new.name, new.expires_in_days, op.now)?;
         let scopes = asked_scopes(new.scopes.as_deref(), op.principal.scopes())?;
-        let fresh = Fresh {
-            owner: KeyOwner::Member(member.to_owned()),
-            name: &new.name,
-            scopes,
-            expires_at: new.expires_in_days.map(days),
-        };
+        let fresh = Fresh { owner: KeyOwner::Member(member.to_owned()), name: &new.name, scopes, expires_at };
         let mut work = self.begin(permit).await?;
         let (key, row) = insert(&mut work, &op.organization, fresh, op.now).await?;
         work.record(
@@ -246,6 +241,17 @@ impl Engine {
         work.record(op.event(EventKind::KeyRevoked).to(id).with("name", key.name.as_str()));
         work.commit().await
     }
+}
+
+/// Whether a new key may be called so and live so long; when it expires.
+pub(crate) fn checked(name: &str, days: Option<u32>, now: Timestamp) -> Result<Option<Timestamp>> {
+    if let Err(why) = names::display_name(name) {
+        return Err(Error::field("name", "invalid", format!("The name {why}.")));
+    }
+    if days.is_some_and(|days| !(1..=3650).contains(&days)) {
+        return Err(Error::field("expires_in_days", "out_of_range", "Say 1 to 3650 days, or leave it out."));
+    }
+    Ok(days.map(|days| now.plus(std::time::Duration::from_secs(u64::from(days) * 86_400))))
 }
 
 /// The scopes that a new key gets: those asked for, of those that a key of its kind can have. A key never makes one that may do more than

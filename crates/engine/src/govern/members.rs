@@ -494,6 +494,7 @@ impl Engine {
         work.revoke_keys_of(&op.organization, id, op.now).await?;
         work.delete_sessions(&op.organization, id, "").await?;
         work.delete_member_links(&op.organization, id).await?;
+        work.withdraw_access_of(&op.organization, id).await?;
         if !work.delete_member(&op.organization, id).await? {
             return Err(Error::not_found(format_args!("member {id:?}")));
         }

@@ -1,5 +1,6 @@
 //! Who belongs to an organization and with which keys they call; and what was done.
 
+pub mod applications;
 pub mod audit;
 pub mod keys;
 pub mod members;

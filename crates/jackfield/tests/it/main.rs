@@ -7,6 +7,7 @@
     reason = "the helpers here are parts of tests"
 )]
 
+mod applications;
 mod audit;
 mod authorizations;
 mod calls;

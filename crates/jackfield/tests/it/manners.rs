@@ -20,6 +20,8 @@ struct Stage {
     key: String,
     member: String,
     session: String,
+    application: String,
+    application_key: String,
     _upstream: Upstream,
 }
 
@@ -86,15 +88,41 @@ impl Stage {
         let founder = json!({"email": founder.email, "password": founder.password});
         let session = server.with_key("").api("POST", "/v1/sessions", founder).await.expect(201);
         let session = session["session"]["id"].as_str().unwrap().to_owned();
-        Self { server, connection, connector, authorization, flow, key, member, session, _upstream: upstream }
+        let application = server.application("Mannered").await;
+        let base = format!("/v1/applications/{application}");
+        let new = json!({"name": "Mannered", "environment": "production"});
+        let made = server.post(&format!("{base}/keys"), new).await.expect(201);
+        let application_key = made["id"].as_str().unwrap().to_owned();
+        server.post(&format!("{base}/members"), json!({"member": member})).await.expect(201);
+        let component = format!("{base}/components/workflow:mannered");
+        server.api("PUT", &component, json!({"connections": [connection]})).await.expect(200);
+        Self {
+            server,
+            connection,
+            connector,
+            authorization,
+            flow,
+            key,
+            member,
+            session,
+            application,
+            application_key,
+            _upstream: upstream,
+        }
     }
 
     /// The path with the parameters of this stage. Who adds a route with another parameter says here what stands for it.
     fn fill(&self, path: &str) -> String {
-        let link = if path.starts_with("/v1/connectors/") { &self.connector } else { &self.connection };
+        let link = match path {
+            _ if path.starts_with("/v1/connectors/") => &self.connector,
+            _ if path.starts_with("/v1/applications/") => &self.application,
+            _ => &self.connection,
+        };
         let id = match path {
             _ if path.starts_with("/v1/flows/") => &self.flow,
             _ if path.starts_with("/v1/me/keys/") => &self.key,
+            "/v1/applications/{link_name}/keys/{id}" => &self.application_key,
+            "/v1/applications/{link_name}/members/{id}" => &self.member,
             _ if path.starts_with("/v1/members/") => &self.member,
             _ if path.starts_with("/v1/sessions/") => &self.session,
             _ => &self.authorization,
@@ -103,7 +131,9 @@ impl Stage {
             .replace("{link_name}", link)
             .replace("{id}", id)
             .replace("{environment}", "production")
-            .replace("{step}", "team");
+            .replace("{step}", "team")
+            .replace("{application}", &self.application)
+            .replace("{component}", "workflow:mannered");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
     }
@@ -165,6 +195,18 @@ impl Stage {
             ) => {
                 json!({"authorization": self.authorization})
             }
+            ("POST", "/v1/applications") => {
+                json!({"name": "One more", "link_name": null, "description": "What it is for"})
+            }
+            ("PATCH", "/v1/applications/{link_name}") => json!({"name": "Renamed", "description": "Better"}),
+            ("POST", "/v1/applications/{link_name}/members") => json!({"member": self.member}),
+            ("POST", "/v1/applications/{link_name}/keys") => {
+                json!({"name": "One more", "environment": "stage", "scopes": ["use"], "expires_in_days": 7})
+            }
+            ("PUT", "/v1/applications/{link_name}/components/{component}") => {
+                json!({"connections": [self.connection]})
+            }
+            ("PUT", "/v1/connections/{link_name}/applications/{application}") => json!({}),
             ("POST", "/v1/connections/{link_name}/invoke") => json!({
                 "method": "POST", "url": "/x", "query": {"a": ["1"]}, "headers": {"x-a": "1"}, "body": {"a": "1"},
                 "body_encoding": "form", "environment": "production", "acting_for": null, "detailed": true, "timeout_ms": 40000,
@@ -642,7 +684,9 @@ async fn nothing_that_is_sent_gives_a_5xx() {
                     .path
                     .replace("{link_name}", part)
                     .replace("{id}", part)
-                    .replace("{environment}", part);
+                    .replace("{environment}", part)
+                    .replace("{application}", part)
+                    .replace("{component}", part);
                 if path == operation.path {
                     continue;
                 }

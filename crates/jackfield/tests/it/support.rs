@@ -277,6 +277,19 @@ impl Server {
         self.post("/v1/connections", new).await.expect(201)["link_name"].as_str().unwrap().to_owned()
     }
 
+    /// Makes an application; its link name.
+    pub async fn application(&self, name: &str) -> String {
+        let made = self.post("/v1/applications", json!({"name": name})).await.expect(201);
+        made["link_name"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a key of an application.
+    pub async fn application_key(&self, application: &str, environment: &str, scopes: Value) -> String {
+        let path = format!("/v1/applications/{application}/keys");
+        let new = json!({"name": environment, "environment": environment, "scopes": scopes});
+        self.post(&path, new).await.expect(201)["key"].as_str().unwrap().to_owned()
+    }
+
     /// A connection to a Sandbox by one of its documents, with its parameters: `sandbox`, `sandbox_oauth1`, `sandbox_api_key`…
     pub async fn sandbox_connection(&self, sandbox: &Running, document: &str, more: Value) -> String {
         let all = sandbox.handle.connector_documents_without_defaults(&sandbox.url);
@@ -350,6 +363,24 @@ pub struct Other<'a> {
 }
 
 impl Other<'_> {
+    pub async fn get(&self, path: &str) -> Answer {
+        self.api("GET", path, Value::Null).await
+    }
+
+    /// Calls through a connection, detailed.
+    pub async fn invoke(&self, connection: &str, mut call: Value) -> Answer {
+        call["detailed"] = true.into();
+        self.api("POST", &format!("/v1/connections/{connection}/invoke"), call).await
+    }
+
+    /// Calls through a connection by the proxy; `Jackfield-` and other headers.
+    pub async fn proxy(&self, connection: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let url = format!("{}/v1/proxy/{connection}{path}", self.server.url);
+        let request = self.server.http.get(url).header("authorization", format!("Bearer {}", self.key));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Answer::of(request.send().await.unwrap()).await
+    }
+
     pub async fn api(&self, method: &str, path: &str, body: Value) -> Answer {
         let url = format!("{}{path}", self.server.url);
         let mut request = self.server.http.request(method.parse().unwrap(), url);

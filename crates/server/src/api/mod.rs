@@ -1,5 +1,6 @@
 //! The REST API: a file a resource, a handler a route.
 
+pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod authorizations;
 pub(crate) mod calls;

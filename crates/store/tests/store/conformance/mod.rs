@@ -3,6 +3,7 @@
 //! Here `store` is always a [`Store`] and `tx` always a [`Tx`]: [`completeness`] reads these files and misses a method that nobody calls
 //! by that name. The PostgreSQL sorts like a dictionary, as many an operator's does.
 
+mod applications;
 mod audit;
 mod authorizations;
 mod calls;

@@ -1,0 +1,755 @@
+//! Applications: who has access, with which keys they call and for whom, what they use, and that no two people are ever crossed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use futures_util::future::join_all;
+use jackfield_testkit::reqwest;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Home, Other, Server};
+use crate::upstream::{Upstream, json_reply, key, keyed};
+
+const ENVIRONMENTS: [&str; 3] = ["development", "stage", "production"];
+
+/// A service that answers with the key it was given.
+async fn mirror() -> Upstream {
+    Upstream::answering(|request| json_reply(&json!({"key": request.header("x-key")}))).await
+}
+
+/// A service, its connector, an application that may use whatever says nothing else.
+struct Stage {
+    server: Server,
+    upstream: Upstream,
+    connector: String,
+    application: String,
+}
+
+impl Stage {
+    async fn new(home: &Home) -> Self {
+        let server = home.start();
+        let upstream = mirror().await;
+        let connector = server.connector(keyed("Mirror", &upstream.url, &[&upstream.host()])).await;
+        let application = server.application("Vendor portal").await;
+        Self { server, upstream, connector, application }
+    }
+
+    async fn connection(&self, name: &str, level: &str, applications: Value) -> String {
+        let new = json!({"connector": self.connector, "name": name, "link_name": name, "level": level,
+            "applications": applications});
+        self.server.connection(new).await
+    }
+
+    /// Authorizes with the founder's key; the authorization.
+    async fn authorize(&self, connection: &str, key: &str) -> Value {
+        let new = json!({"account_name": format!("{key} of {connection}"), "credentials": {"key": key}});
+        let path = format!("/v1/connections/{connection}/authorizations");
+        self.server.post(&path, new).await.expect(201)["authorization"].clone()
+    }
+
+    async fn key(&self, environment: &str) -> Other<'_> {
+        let key = self.server.application_key(&self.application, environment, Value::Null).await;
+        self.server.with_key(&key)
+    }
+
+    fn path(&self, rest: &str) -> String {
+        format!("/v1/applications/{}{rest}", self.application)
+    }
+
+    async fn me(&self) -> String {
+        self.server.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned()
+    }
+}
+
+fn names(page: &Value, field: &str) -> Vec<String> {
+    let items = page["items"].as_array().unwrap();
+    items.iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn applications_are_made_changed_and_deleted_with_all_that_hangs_on_them() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let path = "/v1/applications/vendor_portal";
+        let view = server.get(path).await.expect(200);
+        assert_eq!((&view["link_name"], &view["name"]), (&json!("vendor_portal"), &json!("Vendor portal")));
+        assert_eq!((&view["version"], &view["description"]), (&json!(1), &json!("")));
+        assert!(view["id"].as_str().unwrap().starts_with("app_"));
+        assert_eq!(view["created_by"], stage.me().await);
+
+        // Names.
+        assert_eq!(server.application("Vendor portal").await, "vendor_portal_2");
+        assert_eq!(server.application("日本").await, "application");
+        let made = server.post("/v1/applications", json!({"name": "x", "link_name": "crm"})).await;
+        assert_eq!(made.expect(201)["link_name"], "crm");
+        let taken = server.post("/v1/applications", json!({"name": "x", "link_name": "crm"})).await;
+        taken.problem(409, "link_name_taken");
+        for (body, field) in [
+            (json!({"name": " "}), "name"),
+            (json!({"name": "x".repeat(201)}), "name"),
+            (json!({"name": "x", "link_name": "A-b"}), "link_name"),
+            (json!({"name": "x", "description": "a\u{7}"}), "description"),
+            (json!({"name": "x", "description": "x".repeat(1001)}), "description"),
+            (json!({"link_name": "x"}), "name"),
+            (json!({"name": "x", "owner": "me"}), "owner"),
+        ] {
+            let answer = server.post("/v1/applications", body).await;
+            answer.problem(422, "invalid_input");
+            assert_eq!(answer.fields(), [field]);
+        }
+        assert_eq!(server.api("PATCH", path, json!({"link_name": "other"})).await.fields(), ["link_name"]);
+        assert_eq!(server.api("PATCH", path, json!({"name": ""})).await.fields(), ["name"]);
+
+        // Changes, and nobody's is lost.
+        let patch = json!({"name": "Portal", "description": "For\nvendors", "version": 1});
+        let patched = server.api("PATCH", path, patch.clone()).await.expect(200);
+        assert_eq!((&patched["name"], &patched["version"]), (&json!("Portal"), &json!(2)));
+        let conflict = server.api("PATCH", path, patch).await.problem(409, "version_conflict");
+        assert_eq!(conflict["current"], patched);
+        let list = server.get("/v1/applications?limit=2").await.expect(200);
+        assert_eq!(names(&list, "link_name"), ["application", "crm"]);
+        let next = list["next_cursor"].as_str().unwrap();
+        let list = server.get(&format!("/v1/applications?cursor={next}")).await.expect(200);
+        assert_eq!(names(&list, "link_name"), ["vendor_portal", "vendor_portal_2"]);
+
+        // What hangs on it.
+        let only = stage.connection("only", "admin", json!(["vendor_portal"])).await;
+        let some = stage.connection("some", "admin", json!(["crm", "vendor_portal"])).await;
+        let every = stage.connection("every", "admin", json!(["*"])).await;
+        for connection in [&only, &some, &every] {
+            stage.authorize(connection, "k").await;
+        }
+        let portal = stage.key("production").await;
+        portal.invoke(&only, json!({"url": "/"})).await.expect(200);
+        let put = json!({"connections": [only]});
+        server.api("PUT", &format!("{path}/components/form:x"), put).await.expect(200);
+        server.post(&format!("{path}/members"), json!({"member": stage.me().await})).await.expect(201);
+
+        assert_eq!(server.api("DELETE", path, Value::Null).await.status, 204);
+        server.get(path).await.problem(404, "not_found");
+        server.api("DELETE", path, Value::Null).await.problem(404, "not_found");
+        portal.invoke(&only, json!({"url": "/"})).await.problem(401, "key_revoked");
+        portal.proxy(&every, "/", &[]).await.problem(401, "key_revoked");
+        let applications = async |link: &str| {
+            server.get(&format!("/v1/connections/{link}")).await.expect(200)["applications"].clone()
+        };
+        // Nobody is left is nobody, not everybody.
+        assert_eq!(applications(&only).await, json!([]));
+        assert_eq!(applications(&some).await, json!(["crm"]));
+        assert_eq!(applications(&every).await, json!(["*"]));
+        let references = server.get(&format!("/v1/connections/{only}/references")).await.expect(200);
+        assert_eq!(references["items"], json!([]));
+
+        // A later one of the same link name inherits nothing.
+        assert_eq!(server.application("Vendor portal").await, "vendor_portal");
+        let later = stage.key("production").await;
+        later.invoke(&only, json!({"url": "/"})).await.problem(403, "application_not_allowed");
+        portal.invoke(&every, json!({"url": "/"})).await.problem(401, "key_revoked");
+        for rest in ["members", "components"] {
+            assert_eq!(server.get(&format!("{path}/{rest}")).await.expect(200)["items"], json!([]));
+        }
+        assert_eq!(
+            server.get(&format!("{path}/keys")).await.expect(200)["items"].as_array().unwrap().len(),
+            1
+        );
+
+        // All of it is in the trail.
+        let trail = server.get("/v1/audit?limit=200").await.expect(200);
+        let trail: Vec<String> = names(&trail, "action");
+        for action in [
+            "application.created",
+            "application.updated",
+            "application.deleted",
+            "application.member_added",
+            "application.component_declared",
+            "key.created",
+        ] {
+            assert!(trail.iter().any(|a| a == action), "{action} is missing");
+        }
+        assert_eq!(trail.iter().filter(|a| *a == "connection.updated").count(), 2);
+        assert_eq!(server.get("/v1/audit/verify").await.expect(200)["intact"], true);
+    }
+}
+
+#[tokio::test]
+async fn a_key_reaches_one_environment_and_what_allows_its_application() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let any = stage.connection("any", "admin", json!(["*"])).await;
+    let own = stage.connection("own", "admin", json!(["vendor_portal"])).await;
+    let other = stage.connection("other", "admin", json!([])).await;
+    for connection in [&any, &own, &other] {
+        stage.authorize(connection, "k").await;
+    }
+
+    // Keys are made with what they may do, shown once, and listed without themselves.
+    let keys = stage.path("/keys");
+    let new = json!({"name": "Server", "environment": "stage", "expires_in_days": 30});
+    let made = server.post(&keys, new).await.expect(201);
+    let text = made["key"].as_str().unwrap();
+    assert!(text.starts_with("jfa_") && made["id"].as_str().unwrap().starts_with("key_"), "{made}");
+    assert_eq!(made["scopes"], json!(["read", "use", "act_for"]));
+    assert_eq!((&made["environment"], made["expires_at"].is_string()), (&json!("stage"), true));
+    let list = server.get(&keys).await;
+    assert!(!list.text.contains(text), "{}", list.text);
+    let listed = list.expect(200)["items"][0].clone();
+    assert_eq!((&listed["id"], &listed["environment"]), (&made["id"], &json!("stage")));
+    assert!(text.starts_with(listed["hint"].as_str().unwrap()));
+    for (body, field) in [
+        (json!({"name": "x"}), "environment"),
+        (json!({"name": "x", "environment": "moon"}), "environment"),
+        (json!({"name": "", "environment": "stage"}), "name"),
+        (json!({"name": "x", "environment": "stage", "expires_in_days": 0}), "expires_in_days"),
+        (json!({"name": "x", "environment": "stage", "scopes": []}), "scopes"),
+        (json!({"name": "x", "environment": "stage", "scopes": ["manage"]}), "scopes"),
+        (json!({"name": "x", "environment": "stage", "scopes": ["read", "authorize"]}), "scopes"),
+    ] {
+        let answer = server.post(&keys, body).await;
+        answer.problem(422, "invalid_input");
+        assert_eq!(answer.fields(), [field]);
+    }
+    // Personal keys are not found there, nor those of another application.
+    let personal = server.get("/v1/me/keys").await.expect(200);
+    assert_eq!(personal["items"].as_array().unwrap().len(), 1);
+    let personal = personal["items"][0]["id"].as_str().unwrap();
+    let revoke = async |path: String| server.api("DELETE", &path, Value::Null).await;
+    revoke(format!("{keys}/{personal}")).await.problem(404, "not_found");
+    revoke(format!("/v1/me/keys/{}", made["id"].as_str().unwrap())).await.problem(404, "not_found");
+    let crm = server.application("CRM").await;
+    revoke(format!("/v1/applications/{crm}/keys/{}", made["id"].as_str().unwrap()))
+        .await
+        .problem(404, "not_found");
+
+    // Its environment and no other, however it is asked for.
+    let staging = server.with_key(text);
+    let call = |environment: Value| json!({"url": "/", "environment": environment});
+    staging.invoke(&any, call(Value::Null)).await.expect(200);
+    staging.invoke(&any, call(json!("stage"))).await.expect(200);
+    staging.proxy(&any, "/", &[]).await.expect(200);
+    staging.proxy(&any, "/", &[("jackfield-environment", "stage")]).await.expect(200);
+    stage.upstream.take();
+    for elsewhere in ["development", "production"] {
+        staging.invoke(&any, call(json!(elsewhere))).await.problem(403, "environment_not_allowed");
+        let headers = [("jackfield-environment", elsewhere)];
+        staging.proxy(&any, "/", &headers).await.problem(403, "environment_not_allowed");
+        let list = stage.path(&format!("/connections?environment={elsewhere}"));
+        staging.get(&list).await.problem(403, "environment_not_allowed");
+    }
+    let edit = stage.path("/connections?mode=edit&component=form:x");
+    staging.get(&edit).await.problem(403, "environment_not_allowed");
+
+    // What allows it and nothing else.
+    staging.invoke(&own, call(Value::Null)).await.expect(200);
+    stage.upstream.take();
+    staging.invoke(&other, call(Value::Null)).await.problem(403, "application_not_allowed");
+    staging.proxy(&other, "/", &[]).await.problem(403, "application_not_allowed");
+    staging.get(&format!("/v1/connections/{other}")).await.problem(403, "application_not_allowed");
+    staging.invoke("nothing", call(Value::Null)).await.problem(404, "not_found");
+    assert!(stage.upstream.seen().is_empty());
+    let list = staging.get("/v1/connections").await.expect(200);
+    assert_eq!(names(&list, "link_name"), ["any", "own"]);
+    let page = staging.get("/v1/connections?limit=1").await.expect(200);
+    let next = page["next_cursor"].as_str().unwrap();
+    let page = staging.get(&format!("/v1/connections?limit=1&cursor={next}")).await.expect(200);
+    assert_eq!((names(&page, "link_name"), &page["next_cursor"]), (vec!["own".to_owned()], &Value::Null));
+
+    // What it reads.
+    assert_eq!(staging.get(&stage.path("")).await.expect(200)["name"], "Vendor portal");
+    assert_eq!(names(&staging.get("/v1/applications").await.expect(200), "link_name"), ["vendor_portal"]);
+    for path in ["/v1/organization", "/v1/connectors", "/v1/connectors/mirror", "/v1/connections/own"] {
+        staging.get(path).await.expect(200);
+    }
+    staging.get(&format!("/v1/applications/{crm}")).await.problem(404, "not_found");
+    staging.get(&format!("/v1/applications/{crm}/connections")).await.problem(404, "not_found");
+    for path in [
+        "/v1/me",
+        "/v1/me/keys",
+        "/v1/audit",
+        "/v1/connections/own/calls",
+        "/v1/connections/own/events",
+        "/v1/connections/own/authorizations",
+        "/v1/connections/own/references",
+        "/v1/connections/own/reusable",
+        &stage.path("/members"),
+        &stage.path("/keys"),
+        &stage.path("/components"),
+    ] {
+        staging.get(path).await.problem(403, "forbidden");
+    }
+    // It manages nothing.
+    let component = stage.path("/components/form:x");
+    for (method, path, body) in [
+        ("POST", "/v1/applications", json!({"name": "x"})),
+        ("PATCH", &stage.path(""), json!({"name": "x"})),
+        ("DELETE", &stage.path(""), Value::Null),
+        ("POST", &keys, json!({"name": "x", "environment": "stage"})),
+        ("DELETE", &format!("{keys}/{}", made["id"].as_str().unwrap()), Value::Null),
+        ("POST", &stage.path("/members"), json!({"member": "mem_1"})),
+        ("PUT", &component, json!({"connections": []})),
+        ("DELETE", &component, Value::Null),
+        ("POST", "/v1/connections", json!({"connector": "mirror", "name": "x"})),
+        ("PATCH", "/v1/connections/own", json!({"name": "x"})),
+        ("DELETE", "/v1/connections/own", Value::Null),
+        ("POST", "/v1/connections/own/disable", json!({})),
+        ("PUT", "/v1/connections/own/applications/crm", Value::Null),
+        ("DELETE", "/v1/connections/own/applications/vendor_portal", Value::Null),
+        ("POST", "/v1/connections/own/authorizations", json!({"credentials": key()})),
+        ("POST", "/v1/connectors", keyed("X", "https://example.com", &[])),
+        ("POST", "/v1/me/keys", json!({"name": "x"})),
+        ("PATCH", "/v1/organization", json!({"name": "x"})),
+    ] {
+        staging.api(method, path, body).await.problem(403, "forbidden");
+    }
+
+    // A key that may do less does less.
+    let reader = server.application_key(&stage.application, "stage", json!(["read"])).await;
+    let reader = server.with_key(&reader);
+    reader.get("/v1/connections").await.expect(200);
+    reader.invoke(&any, call(Value::Null)).await.problem(403, "forbidden");
+    let user = server.application_key(&stage.application, "stage", json!(["use"])).await;
+    let user = server.with_key(&user);
+    user.invoke(&any, call(Value::Null)).await.expect(200);
+    user.get("/v1/connections/own").await.problem(403, "forbidden");
+    user.get(&stage.path("/connections")).await.problem(403, "forbidden");
+
+    // Revoked, it opens nothing from that moment on.
+    assert_eq!(revoke(format!("{keys}/{}", made["id"].as_str().unwrap())).await.status, 204);
+    staging.invoke(&any, call(Value::Null)).await.problem(401, "key_revoked");
+    staging.proxy(&any, "/", &[]).await.problem(401, "key_revoked");
+    revoke(format!("{keys}/{}", made["id"].as_str().unwrap())).await.problem(404, "not_found");
+    let stranger = server.with_key("sk_live_1").get("/v1/connections").await.problem(401, "unauthenticated");
+    assert!(stranger["detail"].as_str().unwrap().contains("jfa_"));
+    assert!(!server.log().contains(text));
+}
+
+#[tokio::test]
+async fn an_application_says_for_whom_it_acts() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let me = stage.me().await;
+    let mine = stage.connection("mine", "user", json!(["*"])).await;
+    let ours = stage.connection("ours", "admin", json!(["*"])).await;
+    let not = stage.connection("not", "user", json!([])).await;
+    for connection in [&mine, &ours, &not] {
+        stage.authorize(connection, &format!("key-{connection}")).await;
+    }
+    let portal = stage.key("production").await;
+    let call = |acting_for: Value| json!({"url": "/", "acting_for": acting_for});
+    let both = async |who: &Other<'_>, connection: &str, acting_for: &str| {
+        let invoked = who.invoke(connection, call(json!(acting_for))).await;
+        let proxied = who.proxy(connection, "/", &[("jackfield-acting-for", acting_for)]).await;
+        assert_eq!(invoked.status, proxied.status, "{} {}", invoked.text, proxied.text);
+        invoked
+    };
+    for round in 0..2 {
+        // The second time from memory.
+        assert_eq!(both(&portal, &mine, &me).await.expect(200)["body"]["key"], "key-mine", "{round}");
+        let answer = portal.invoke(&mine, call(Value::Null)).await;
+        answer.problem(422, "acting_for_required");
+        assert_eq!(answer.fields(), ["acting_for"]);
+        portal.proxy(&mine, "/", &[]).await.problem(422, "acting_for_required");
+        let unknown = format!("mem_{}", "0".repeat(32));
+        for nobody in [unknown.as_str(), "nobody", "mem_1", "' or 1=1"] {
+            both(&portal, &mine, nobody).await.problem(409, "not_connected");
+        }
+        portal.invoke(&mine, call(json!(""))).await.problem(409, "not_connected");
+        portal.invoke(&mine, call(json!(format!("{me}\nx")))).await.problem(409, "not_connected");
+        // At level admin it matters to nobody.
+        assert_eq!(both(&portal, &ours, &me).await.expect(200)["body"]["key"], "key-ours");
+        portal.invoke(&ours, call(Value::Null)).await.expect(200);
+        // Not allowed is not allowed, for whomever.
+        both(&portal, &not, &me).await.problem(403, "application_not_allowed");
+        portal.invoke(&not, call(Value::Null)).await.problem(403, "application_not_allowed");
+
+        // Without the scope for nobody, himself and level admin included.
+        let plain = server.application_key(&stage.application, "production", json!(["read", "use"])).await;
+        let plain = server.with_key(&plain);
+        both(&plain, &mine, &me).await.problem(403, "acting_for_not_allowed");
+        both(&plain, &ours, &me).await.problem(403, "acting_for_not_allowed");
+        plain.invoke(&ours, call(Value::Null)).await.expect(200);
+        plain.invoke(&mine, call(Value::Null)).await.problem(422, "acting_for_required");
+        let list = stage.path(&format!("/connections?acting_for={me}"));
+        plain.get(&list).await.problem(403, "acting_for_not_allowed");
+
+        // A person acts for himself.
+        assert_eq!(server.invoke(&mine, call(json!(me))).await.expect(200)["body"]["key"], "key-mine");
+        server.invoke(&mine, call(json!(unknown))).await.problem(403, "acting_for_not_allowed");
+    }
+    // Calls are written down under the application.
+    let application = server.get(&stage.path("")).await.expect(200)["id"].clone();
+    let calls = server.get("/v1/connections/mine/calls?limit=200").await.expect(200);
+    assert!(names(&calls, "principal").iter().any(|principal| json!(principal) == application));
+}
+
+#[tokio::test]
+async fn what_is_used_is_listed_and_not_deleted() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let books = stage.connection("books", "admin", json!(["*"])).await;
+        let mail = stage.connection("mail", "user", json!(["*"])).await;
+        let put = async |component: &str, connections: Value| {
+            let path = stage.path(&format!("/components/{component}"));
+            server.api("PUT", &path, json!({"connections": connections})).await
+        };
+        let declared = put("workflow:orders", json!(["mail", "books", "mail"])).await.expect(200);
+        assert_eq!(
+            (&declared["component"], &declared["kind"], &declared["name"], &declared["connections"]),
+            (&json!("workflow:orders"), &json!("workflow"), &json!("orders"), &json!(["books", "mail"]))
+        );
+        put("form:orders", json!(["books"])).await.expect(200);
+        put("report:idle", json!([])).await.expect(200);
+        for (component, connections, field) in [
+            ("workflow:x", json!(["books", "nothing"]), "connections.1"),
+            ("workflow:x", json!(["Not a name"]), "connections.0"),
+            ("workflow", json!([]), "component"),
+            ("Workflow:x", json!([]), "component"),
+            ("workflow:x-y", json!([]), "component"),
+            ("a:b:c", json!([]), "component"),
+            ("workflow:x", json!(vec!["books"; 101]), "connections"),
+        ] {
+            let answer = put(component, connections).await;
+            answer.problem(422, "invalid_input");
+            assert_eq!(answer.fields(), [field], "{component}");
+        }
+        let list = server.get(&stage.path("/components?limit=2")).await.expect(200);
+        assert_eq!(names(&list, "component"), ["form:orders", "report:idle"]);
+        assert_eq!(list["items"][0]["connections"], json!(["books"]));
+        let next = list["next_cursor"].as_str().unwrap();
+        let list = server.get(&stage.path(&format!("/components?cursor={next}"))).await.expect(200);
+        assert_eq!(names(&list, "component"), ["workflow:orders"]);
+
+        // Where it is used.
+        let row = |component: &str| json!({"application": "vendor_portal", "component": component});
+        let references = async |query: &str| {
+            server.get(&format!("/v1/connections/{books}/references{query}")).await.expect(200)
+        };
+        let all = references("").await;
+        assert_eq!(all, json!({"items": [row("form:orders"), row("workflow:orders")], "next_cursor": null}));
+        let page = references("?limit=1").await;
+        assert_eq!(page["items"], json!([row("form:orders")]));
+        let page = references(&format!("?cursor={}", page["next_cursor"].as_str().unwrap())).await;
+        assert_eq!(page["items"], json!([row("workflow:orders")]));
+        let counts = async || {
+            let list = server.get("/v1/connections").await.expect(200);
+            list["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["references"].as_i64().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(counts().await, [2, 1]);
+        assert_eq!(server.get("/v1/connections/books").await.expect(200)["references"], 2);
+
+        // While it is used it stays, whole.
+        stage.authorize(&books, "k").await;
+        let path = format!("/v1/connections/{books}");
+        let refused = server.api("DELETE", &path, Value::Null).await.problem(409, "connection_referenced");
+        assert_eq!(refused["references"], all["items"]);
+        assert_eq!(server.invoke(&books, json!({"url": "/"})).await.expect(200)["body"]["key"], "k");
+
+        // What is declared anew replaces what was; what is taken away is gone.
+        put("workflow:orders", json!(["mail"])).await.expect(200);
+        assert_eq!(references("").await["items"], json!([row("form:orders")]));
+        let form = stage.path("/components/form:orders");
+        assert_eq!(server.api("DELETE", &form, Value::Null).await.status, 204);
+        server.api("DELETE", &form, Value::Null).await.problem(404, "not_found");
+        assert_eq!(counts().await, [0, 1]);
+        assert_eq!(server.api("DELETE", &path, Value::Null).await.status, 204);
+        let path = format!("/v1/connections/{mail}");
+        server.api("DELETE", &path, Value::Null).await.problem(409, "connection_referenced");
+        assert_eq!(server.api("DELETE", &stage.path(""), Value::Null).await.status, 204);
+        assert_eq!(server.api("DELETE", &path, Value::Null).await.status, 204);
+    }
+}
+
+/// Of those who refer to a connection, allow an application, and delete them at the same moment, nobody leaves something behind that refers
+/// to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_refers_to_what_is_gone() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let mut outcomes = [0; 2];
+        for round in 0..12 {
+            let name = format!("c{round}");
+            stage.connection(&name, "admin", json!(["*"])).await;
+            let (path, put) = (format!("/v1/connections/{name}"), json!({"connections": [name]}));
+            let component = stage.path(&format!("/components/form:f{round}"));
+            let (declared, deleted) =
+                tokio::join!(server.api("PUT", &component, put), server.api("DELETE", &path, Value::Null));
+            let there = server.get(&path).await.status;
+            match (declared.status, deleted.status) {
+                (200, 409) => assert_eq!(there, 200),
+                (422, 204) => assert_eq!(there, 404),
+                other => panic!("{other:?}: {} {}", declared.text, deleted.text),
+            }
+            outcomes[usize::from(deleted.status == 204)] += 1;
+        }
+        eprintln!("declared first, deleted first: {outcomes:?}");
+
+        for round in 0..12 {
+            let name = format!("a{round}");
+            let connection = stage.connection(&format!("of_{name}"), "admin", json!([])).await;
+            server.application(&name).await;
+            let path = format!("/v1/connections/{connection}");
+            let gone = format!("/v1/applications/{name}");
+            let one = format!("{path}/applications/{name}");
+            let allow = if round % 2 == 0 {
+                server.api("PATCH", &path, json!({"applications": [name]}))
+            } else {
+                server.api("PUT", &one, Value::Null)
+            };
+            let keys = format!("{gone}/keys");
+            let new = json!({"name": "x", "environment": "stage"});
+            let (allowed, deleted, made) =
+                tokio::join!(allow, server.api("DELETE", &gone, Value::Null), server.post(&keys, new));
+            assert_eq!(deleted.status, 204, "{}", deleted.text);
+            assert!(matches!(allowed.status, 200 | 404 | 409 | 422), "{}", allowed.text);
+            let left = server.get(&path).await.expect(200)["applications"].clone();
+            assert_eq!(left, json!([]), "{} {}", allowed.status, allowed.text);
+            if made.status == 201 {
+                let key = made.json()["key"].as_str().unwrap().to_owned();
+                server.with_key(&key).get("/v1/connections").await.problem(401, "key_revoked");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn live_and_edit_lists_show_what_the_application_uses() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let me = stage.me().await;
+        let ours = stage.connection("a_ours", "admin", json!(["vendor_portal"])).await;
+        let mine = stage.connection("b_mine", "user", json!(["*"])).await;
+        stage.connection("c_other", "admin", json!([])).await;
+        let split = json!({"connector": stage.connector, "name": "Split", "link_name": "d_split",
+            "same_authorization": false});
+        let split = server.connection(split).await;
+        stage.authorize(&ours, "k").await;
+        stage.authorize(&mine, "k").await;
+        let new = json!({"account_name": "Staged", "environments": ["stage"], "credentials": key()});
+        server.post(&format!("/v1/connections/{split}/authorizations"), new).await.expect(201);
+
+        let list = async |query: &str| server.get(&stage.path(&format!("/connections{query}"))).await;
+        let live = list("?mode=live&environment=production").await.expect(200);
+        assert_eq!(names(&live, "link_name"), ["a_ours", "b_mine", "d_split"]);
+        let row = &live["items"][0];
+        assert_eq!(
+            (&row["name"], &row["level"], &row["status"]),
+            (&json!("a_ours"), &json!("admin"), &json!("connected"))
+        );
+        assert_eq!(row["authorized_account"], "k of a_ours");
+        assert_eq!(row["connector"]["link_name"], "mirror");
+        assert_eq!(
+            (&row["can_authorize"], &row["enabled"], &row["allowed"]),
+            (&json!(true), &json!(true), &json!(true))
+        );
+        assert_eq!(live["items"][1]["authorized_account"], "k of b_mine");
+        let states = |page: &Value| names(page, "status").join(" ");
+        assert_eq!(states(&live), "connected connected not_connected");
+        assert_eq!(live["items"][2]["authorized_account"], Value::Null);
+        // Live and production are what is meant when nothing is said.
+        assert_eq!(list("").await.expect(200), live);
+        assert_eq!(states(&list("?environment=stage").await.expect(200)), "connected connected connected");
+        assert_eq!(list("?environment=stage").await.expect(200)["items"][2]["authorized_account"], "Staged");
+        let development = list("?environment=development").await.expect(200);
+        assert_eq!(states(&development), "connected connected not_connected");
+        let page = list("?limit=2").await.expect(200);
+        assert_eq!(names(&page, "link_name"), ["a_ours", "b_mine"]);
+        let page =
+            list(&format!("?limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await.expect(200);
+        assert_eq!(names(&page, "link_name"), ["d_split"]);
+
+        // Edit mode: those of one component, in development.
+        let put = json!({"connections": ["b_mine", "d_split", "c_other"]});
+        server.api("PUT", &stage.path("/components/workflow:orders"), put).await.expect(200);
+        let edit = list("?mode=edit&component=workflow:orders").await.expect(200);
+        assert_eq!(names(&edit, "link_name"), ["b_mine", "c_other", "d_split"]);
+        assert_eq!(states(&edit), "connected not_connected not_connected");
+        assert_eq!(
+            (&edit["items"][0]["allowed"], &edit["items"][1]["allowed"]),
+            (&json!(true), &json!(false))
+        );
+        assert_eq!(
+            list("?mode=edit&component=workflow:orders&environment=development").await.expect(200),
+            edit
+        );
+        list("?mode=edit&component=form:orders").await.problem(404, "not_found");
+
+        // What does not go together is named.
+        for (query, status, code, part) in [
+            ("?mode=both", 400, "invalid_request", "mode"),
+            ("?mode=edit", 400, "invalid_request", "component"),
+            ("?mode=edit&component=orders", 400, "invalid_request", "component"),
+            ("?component=workflow:orders", 400, "invalid_request", "component"),
+            ("?mode=live&component=workflow:orders", 400, "invalid_request", "component"),
+            (
+                "?mode=edit&component=workflow:orders&environment=production",
+                400,
+                "invalid_request",
+                "environment",
+            ),
+            ("?environment=moon", 422, "invalid_input", "environment"),
+            ("?nosuch=1", 400, "invalid_request", "nosuch"),
+            ("?acting_for=mem_1", 403, "acting_for_not_allowed", "acting_for"),
+        ] {
+            let problem = list(query).await.problem(status, code);
+            assert!(problem["detail"].as_str().unwrap().contains(part), "{query}: {problem}");
+        }
+        assert_eq!(list(&format!("?acting_for={me}")).await.expect(200), live);
+
+        // An application sees its own environment, and what a person would see when it says for whom.
+        let portal = stage.key("stage").await;
+        let seen = async |query: &str| portal.get(&stage.path(&format!("/connections{query}"))).await;
+        let plain = seen("").await.expect(200);
+        assert_eq!(names(&plain, "link_name"), ["a_ours", "b_mine", "d_split"]);
+        assert_eq!(states(&plain), "connected not_connected connected");
+        assert_eq!(plain["items"][1]["authorized_account"], Value::Null);
+        assert!(plain["items"].as_array().unwrap().iter().all(|row| row["can_authorize"] == false));
+        let for_me = seen(&format!("?acting_for={me}")).await.expect(200);
+        assert_eq!(states(&for_me), "connected connected connected");
+        assert_eq!(for_me["items"][1]["authorized_account"], "k of b_mine");
+        assert_eq!(for_me["items"][1]["can_authorize"], true);
+        assert_eq!(seen("?acting_for=mem_1").await.fields(), ["acting_for"]);
+        seen("?environment=production").await.problem(403, "environment_not_allowed");
+        seen("?environment=stage").await.expect(200);
+        seen("?mode=edit&component=workflow:orders").await.problem(403, "environment_not_allowed");
+        let developer = server.application_key(&stage.application, "development", Value::Null).await;
+        let edit = stage.path("/connections?mode=edit&component=workflow:orders");
+        server.with_key(&developer).get(&edit).await.expect(200);
+
+        // Disabled shows.
+        server.post("/v1/connections/a_ours/disable", json!({})).await.expect(200);
+        assert_eq!(list("").await.expect(200)["items"][0]["enabled"], false);
+    }
+}
+
+/// The list costs the same however many connections there are.
+#[tokio::test]
+async fn a_long_list_costs_no_more_statements_than_a_short_one() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    for n in 0..30 {
+        stage.connection(&format!("c{n:02}"), "admin", json!(["*"])).await;
+    }
+    let cost = async |path: String| {
+        stage.server.get(&path).await.expect(200);
+        let before = stage.server.statements().await;
+        stage.server.get(&path).await.expect(200);
+        stage.server.statements().await - before
+    };
+    let few = cost(stage.path("/connections?limit=1")).await;
+    let many = cost(stage.path("/connections?limit=200")).await;
+    assert!(many <= few, "{few} {many}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_application_stops_at_once() {
+    for home in Home::both() {
+        let stage = Stage::new(&home).await;
+        let server = &stage.server;
+        let crm = server.application("CRM").await;
+        let link = stage.connection("listed", "admin", json!(["vendor_portal"])).await;
+        stage.authorize(&link, "k").await;
+        let path = format!("/v1/connections/{link}");
+        let change = async |method: &str, application: &str| {
+            server.api(method, &format!("{path}/applications/{application}"), Value::Null).await
+        };
+        // What is not there.
+        change("PUT", "nothing").await.problem(404, "not_found");
+        change("DELETE", "nothing").await.problem(404, "not_found");
+        let nowhere = server.api("PUT", "/v1/connections/nothing/applications/crm", Value::Null).await;
+        nowhere.problem(404, "not_found");
+        for (applications, fields) in [
+            (json!(["crm", "nothing"]), vec!["applications.1"]),
+            (json!(["nothing", "*", "nowhere"]), vec!["applications.2", "applications.0"]),
+        ] {
+            let answer = server.api("PATCH", &path, json!({"applications": applications})).await;
+            answer.problem(422, "invalid_input");
+            let mut found = answer.fields();
+            found.sort();
+            let mut fields = fields;
+            fields.sort_unstable();
+            assert_eq!(found, fields);
+        }
+        let new = json!({"connector": stage.connector, "name": "x", "applications": ["nothing"]});
+        assert_eq!(server.post("/v1/connections", new).await.fields(), ["applications.0"]);
+
+        // Allowing is once, and says what it is now.
+        assert_eq!(change("PUT", &crm).await.expect(200)["applications"], json!(["vendor_portal", "crm"]));
+        let version = server.get(&path).await.expect(200)["version"].clone();
+        let again = change("PUT", &crm).await.expect(200);
+        assert_eq!((&again["applications"], &again["version"]), (&json!(["vendor_portal", "crm"]), &version));
+        // Two at once: both.
+        let more =
+            join_all((0..4).map(|n| server.application(Box::leak(format!("More {n}").into_boxed_str()))))
+                .await;
+        let all = join_all(more.iter().map(|name| change("PUT", name))).await;
+        assert!(all.iter().all(|answer| answer.status == 200), "{all:?}");
+        let listed = server.get(&path).await.expect(200)["applications"].as_array().unwrap().len();
+        assert_eq!(listed, 6);
+        // Everybody but one is nobody's list.
+        let open = stage.connection("open", "admin", json!(["*"])).await;
+        let forbid = format!("/v1/connections/{open}/applications/{crm}");
+        let refused = server.api("DELETE", &forbid, Value::Null).await.problem(409, "state_conflict");
+        assert!(refused["detail"].as_str().unwrap().contains("PATCH"), "{refused}");
+        assert_eq!(server.api("PUT", &forbid, Value::Null).await.expect(200)["applications"], json!(["*"]));
+
+        // Forbidden while it calls: what begins after the answer does not pass.
+        let production = server.application_key(&stage.application, "production", Value::Null).await;
+        for round in 0..4 {
+            let forbidden = Arc::new(AtomicBool::new(false));
+            let passed = Arc::new(AtomicUsize::new(0));
+            let callers: Vec<_> = (0..8)
+                .map(|n| {
+                    let url = if n % 2 == 0 {
+                        format!("{}/v1/proxy/{link}/", server.url)
+                    } else {
+                        format!("{}/v1/connections/{link}/invoke", server.url)
+                    };
+                    let (forbidden, passed, key) = (forbidden.clone(), passed.clone(), production.clone());
+                    tokio::spawn(async move {
+                        let http = reqwest::Client::new();
+                        let mut late = 0;
+                        while late < 5 {
+                            let after = forbidden.load(Ordering::SeqCst);
+                            let request =
+                                if n % 2 == 0 { http.get(&url) } else { http.post(&url).body("{}") };
+                            let answer =
+                                request.header("authorization", format!("Bearer {key}")).send().await;
+                            let answer = Answer::of(answer.unwrap()).await;
+                            if answer.status == 200 {
+                                assert!(!after, "a call passed after it was forbidden: {}", answer.text);
+                                passed.fetch_add(1, Ordering::SeqCst);
+                            } else {
+                                answer.problem(403, "application_not_allowed");
+                            }
+                            late += u32::from(after);
+                        }
+                    })
+                })
+                .collect();
+            while passed.load(Ordering::SeqCst) < 16 {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            change("DELETE", &stage.application).await.expect(200);
+            forbidden.store(true, Ordering::SeqCst);
+            for caller in callers {
+                caller.await.unwrap();
+            }
+            change("PUT", &stage.application).await.expect(200);
+            let again = server.with_key(&production).proxy(&link, "/", &[]).await;
+            assert_eq!(again.expect(200)["key"], "k", "{round}");
+        }
+        // The history tells who was allowed and who was forbidden.
+        let events = server.get(&format!("{path}/events?limit=200")).await.expect(200).to_string();
+        assert!(events.contains("\"forbidden\":\"vendor_portal\"") && events.contains("\"allowed\":\"crm\""));
+    }
+}
