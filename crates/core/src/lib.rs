@@ -8,6 +8,7 @@ pub mod event;
 pub mod flow;
 pub mod id;
 pub mod names;
+pub mod permissions;
 pub mod permit;
 pub mod plan;
 pub mod time;

@@ -33,6 +33,8 @@ statements! {
           where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
         join connections on organization_id = $1 and link_name = used where $5 = '' or level = $5 order by used limit $6");
     pub(crate) CONNECTION_OF_CONNECTOR = "select link_name from connections where organization_id = $1 and connector = $2 limit 1";
+    pub(crate) CONNECTION_SYSTEM = "select link_name from connections
+        where organization_id = $1 and connector = $2 and level = 'system' order by link_name limit 1";
     pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
         same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, version = version + 1
         where organization_id = $1 and link_name = $2 and version = $11";
@@ -183,6 +185,12 @@ impl Tx {
     pub async fn connection(&mut self, organization: &str, link_name: &str) -> Result<Option<Connection>> {
         let values = [organization.into(), link_name.into()];
         self.query_opt(&CONNECTION_GET, &values).await?.as_ref().map(Connection::read).transpose()
+    }
+
+    /// The system connection to a connector.
+    pub async fn system_connection(&mut self, organization: &str, connector: &str) -> Result<Option<String>> {
+        let values = [organization.into(), connector.into()];
+        self.query_opt(&CONNECTION_SYSTEM, &values).await?.map(|row| row.text("link_name")).transpose()
     }
 
     /// [`StoreError::UniqueViolation`] when the link name is taken.

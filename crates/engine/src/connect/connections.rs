@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jackfield_core::connector;
+use jackfield_core::connector::{self, Connector};
 use jackfield_core::id::Prefix;
 use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Principal, Resource,
@@ -23,6 +23,7 @@ use crate::connect::ground::secrets_context;
 use crate::connect::references;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
+use crate::work::Work;
 use crate::{Engine, Op};
 
 /// What a new connection is to be.
@@ -226,9 +227,7 @@ impl Engine {
             wrong.push(FieldError::new("level", "not_allowed", message));
         }
         wrong.extend(check_applications(&applications));
-        let scopes = new.scopes.unwrap_or_else(|| {
-            connector.scopes.iter().filter(|s| s.default).map(|s| s.name.clone()).collect()
-        });
+        let scopes = new.scopes.unwrap_or_else(|| default_scopes(connector));
         wrong.extend(connector::check_scopes(connector, &scopes).err().unwrap_or_default());
         let checked = connector::check_connection_parameters(connector, &new.parameters);
         wrong.extend(checked.as_ref().err().cloned().unwrap_or_default());
@@ -286,6 +285,57 @@ impl Engine {
             return Ok(view);
         }
         Err(link_name_taken(wanted))
+    }
+
+    /// The system connection to a connector of the organization's own suite; made when an integration targets it for the first time. The
+    /// caller holds the organization's lock.
+    pub(crate) async fn system_connection(
+        &self,
+        work: &mut Work<'_>,
+        op: &Op,
+        connector: &str,
+    ) -> Result<String> {
+        if let Some(link_name) = work.system_connection(&op.organization, connector).await? {
+            return Ok(link_name);
+        }
+        let found = self.find_connector(&op.organization, connector).await?;
+        let organization = self.own_organization(&op.organization).await?;
+        check_usable(&found, &organization.region)?;
+        let mut connection = Connection {
+            organization_id: op.organization.to_string(),
+            link_name: String::new(),
+            secrets: None,
+            id: new_id(Prefix::Connection, op.now),
+            name: found.connector.name.clone(),
+            connector: found.link_name.clone(),
+            level: Level::System,
+            scopes: default_scopes(&found.connector),
+            parameters: BTreeMap::new(),
+            same_authorization: true,
+            enabled: true,
+            applications: vec!["*".to_owned()],
+            created_by: String::new(),
+            created_at: op.now,
+            updated_at: op.now,
+            version: 1,
+        };
+        let wanted = names::link_name_from(&format!("system {connector}"));
+        for n in 1..1000 {
+            connection.link_name = names::numbered(&wanted, n);
+            if work.connection(&op.organization, &connection.link_name).await?.is_some() {
+                continue;
+            }
+            work.insert_connection(&connection).await?;
+            work.touch(&op.organization);
+            work.record(
+                op.event(EventKind::ConnectionCreated)
+                    .on_connection(&connection.link_name)
+                    .with("connector", connector)
+                    .with("level", Level::System.as_str()),
+            );
+            return Ok(connection.link_name);
+        }
+        Err(link_name_taken(&wanted))
     }
 
     pub async fn list_connections(&self, op: &Op, query: &ConnectionQuery) -> Result<Page<ConnectionView>> {
@@ -586,6 +636,10 @@ impl Engine {
         }
         seal_map(self.keyring(), &secrets_context(organization, connection), secret).map(Some)
     }
+}
+
+fn default_scopes(connector: &Connector) -> Vec<String> {
+    connector.scopes.iter().filter(|scope| scope.default).map(|scope| scope.name.clone()).collect()
 }
 
 fn check_applications(applications: &[String]) -> Vec<FieldError> {

@@ -17,10 +17,13 @@ use crate::connect::connections::ConnectionView;
 use crate::connect::connectors::{ConnectorCard, card};
 use crate::govern::applications::Found;
 use crate::page::{Page, PageQuery};
+use crate::work::Work;
 use crate::{Engine, Op};
 
 /// Connections that one component may use.
 const CONNECTIONS_MAX: usize = 100;
+/// Components that work while nobody is there.
+const UNATTENDED: [&str; 2] = ["schedule:", "datasource:"];
 /// References that a refusal lists at most.
 pub(crate) const LISTED: i64 = 100;
 
@@ -29,7 +32,12 @@ pub(crate) const LISTED: i64 = 100;
 #[serde(deny_unknown_fields)]
 pub struct ComponentUse {
     /// link names of connections
+    #[serde(default)]
     pub connections: Vec<String>,
+    /// link names of connectors of the organization's own suite that the component's integrations target: their system connections are made
+    /// where they are not there yet
+    #[serde(default)]
+    pub connectors: Vec<String>,
 }
 
 /// A part of an application.
@@ -170,7 +178,9 @@ impl Engine {
         }
         let mut sorted: Vec<(usize, &String)> = uses.connections.iter().enumerate().collect();
         sorted.sort_by_key(|(_, name)| *name);
+        self.check_primaries(op, component, &uses.connections).await?;
         let mut work = self.begin(permit).await?;
+        let system = self.system_connections(&mut work, op, &uses.connectors).await?;
         if !work.hold_application(&op.organization, application).await? {
             return Err(Error::not_found(format_args!("application {application:?}")));
         }
@@ -186,6 +196,8 @@ impl Engine {
             return Err(Error::invalid(wrong));
         }
         let mut connections: Vec<String> = sorted.into_iter().map(|(_, name)| name.clone()).collect();
+        connections.extend(system);
+        connections.sort();
         connections.dedup();
         work.put_component(&op.organization, application, component, &connections, op.now).await?;
         work.record(
@@ -196,6 +208,56 @@ impl Engine {
         );
         work.commit().await?;
         Ok(component_view(component.to_owned(), connections, op.now))
+    }
+
+    /// What works unattended needs somebody's account where each person has his own (product N14).
+    async fn check_primaries(&self, op: &Op, component: &str, connections: &[String]) -> Result<()> {
+        if !UNATTENDED.iter().any(|kind| component.starts_with(kind)) {
+            return Ok(());
+        }
+        for name in connections {
+            let Some(connection) = self.store().connection(&op.organization, name).await? else { continue };
+            if connection.level == Level::User
+                && self.store().primaries(&op.organization, name, name).await?.is_empty()
+            {
+                return Err(Error::new(
+                    Code::PrimaryAccountRequired,
+                    format!(
+                        "Each person uses {name:?} with his own account. Choose a primary account before a schedule or datasource uses it."
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The system connections to these connectors, made where they are not there yet (product N2).
+    async fn system_connections(
+        &self,
+        work: &mut Work<'_>,
+        op: &Op,
+        connectors: &[String],
+    ) -> Result<Vec<String>> {
+        if connectors.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Of two integrations that come at once, one makes it.
+        work.lock_organization(&op.organization).await?;
+        let organization = self.own_organization(&op.organization).await?;
+        let mut names = Vec::with_capacity(connectors.len());
+        for (at, connector) in connectors.iter().enumerate() {
+            if !organization.suite.contains(connector) {
+                return Err(Error::field(
+                    format!("connectors.{at}"),
+                    "not_allowed",
+                    format!(
+                        "{connector:?} is not in the organization's own suite. Name a connection to it, or have the super admin add it to the suite."
+                    ),
+                ));
+            }
+            names.push(self.system_connection(work, op, connector).await?);
+        }
+        Ok(names)
     }
 
     pub async fn remove_component(&self, op: &Op, application: &str, component: &str) -> Result<()> {

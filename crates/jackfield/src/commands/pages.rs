@@ -34,6 +34,8 @@ enum Page {
     Settings,
     /// docs/reference/events.md
     Events,
+    /// docs/permissions.md
+    Permissions,
     /// the description of the API
     Openapi,
 }
@@ -57,6 +59,7 @@ pub fn man(args: &Man, command: Command) -> Result<()> {
 pub fn reference(args: &Reference) -> Result<()> {
     match args.page {
         Page::Settings => say::bytes(settings::reference().as_bytes()),
+        Page::Permissions => say::bytes(jackfield_core::permissions::page().as_bytes()),
         Page::Events => say::bytes(events().as_bytes()),
         Page::Openapi => say::line(jackfield_server::openapi_json()),
     }
@@ -89,5 +92,8 @@ mod tests {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
         let found = std::fs::read_to_string(docs.join("reference/events.md")).unwrap_or_default();
         assert!(found == super::events(), "write docs/reference/events.md anew: jackfield reference events");
+        let found = std::fs::read_to_string(docs.join("permissions.md")).unwrap_or_default();
+        let page = jackfield_core::permissions::page();
+        assert!(found == page, "write docs/permissions.md anew: jackfield reference permissions");
     }
 }

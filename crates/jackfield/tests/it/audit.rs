@@ -22,6 +22,7 @@ async fn busy(server: &Server) -> String {
     let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
     let connector = server.connector(keyed("Audited", &upstream.url, &[&upstream.host()])).await;
     let connection = server.connection(json!({"connector": connector, "name": "Audited"})).await;
+    server.post("/v1/applications", json!({"name": "Portal"})).await.expect(201);
     server.application("Portal").await;
     let base = format!("/v1/connections/{connection}");
     let made =

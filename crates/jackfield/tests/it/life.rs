@@ -439,3 +439,75 @@ async fn no_call_passes_once_a_refusal_was_answered() {
         upstream.take();
     }
 }
+
+#[tokio::test]
+async fn unattended_components_need_a_primary_account() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
+    let connector = server.connector(keyed("Attended", &upstream.url, &[&upstream.host()])).await;
+    let connection =
+        server.connection(json!({"connector": connector, "name": "Each", "level": "user"})).await;
+    let application = server.application("Portal").await;
+    let declare = async |component: &str| {
+        let path = format!("/v1/applications/{application}/components/{component}");
+        server.api("PUT", &path, json!({"connections": [connection]})).await
+    };
+    for unattended in ["schedule:nightly", "datasource:vendors"] {
+        declare(unattended).await.problem(409, "primary_account_required");
+    }
+    declare("workflow:orders").await.expect(200);
+    let view = typed(&server, &connection).await;
+    let path = format!("/v1/connections/{connection}/primary/production");
+    server.api("PUT", &path, json!({"authorization": view["id"]})).await.expect(200);
+    declare("schedule:nightly").await.expect(200);
+}
+
+#[tokio::test]
+async fn system_connections_appear_when_an_integration_targets_the_suite() {
+    for home in Home::both() {
+        let server = home.start();
+        let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
+        let connector = server.connector(keyed("Own suite", &upstream.url, &[&upstream.host()])).await;
+        let application = server.application("Portal").await;
+        let admin = server.person("Grace", "admin").await;
+        let admin = server.as_person(&admin);
+        let base = format!("/v1/applications/{application}/components");
+        let targets = json!({"connectors": [connector]});
+        let refused = server.api("PUT", &format!("{base}/workflow:a"), targets.clone()).await;
+        refused.problem(422, "invalid_input");
+        assert_eq!(refused.fields(), ["connectors.0"]);
+        // Only the super admin says what the suite is.
+        let suite = json!({"suite": [connector]});
+        admin.api("PATCH", "/v1/organization", suite.clone()).await.problem(403, "forbidden");
+        let unknown = server.api("PATCH", "/v1/organization", json!({"suite": ["nothing"]})).await;
+        unknown.problem(422, "invalid_input");
+        assert_eq!(unknown.fields(), ["suite.0"]);
+        server.api("PATCH", "/v1/organization", suite).await.expect(200);
+
+        // Several integrations at once, one connection.
+        let put = async |name: &str| {
+            server.api("PUT", &format!("{base}/workflow:{name}"), targets.clone()).await.expect(200)
+        };
+        let (a, b, c) = tokio::join!(put("a"), put("b"), put("c"));
+        for made in [a, b, c] {
+            assert_eq!(made["connections"], json!(["system_own_suite"]));
+        }
+        let path = "/v1/connections/system_own_suite";
+        let view = server.get(path).await.expect(200);
+        assert_eq!((&view["level"], &view["references"]), (&json!("system"), &json!(3)));
+        server.api("DELETE", path, Value::Null).await.problem(409, "connection_referenced");
+
+        // Nobody makes one by hand, and nobody but the super admin changes or authorizes it.
+        let by_hand = json!({"connector": connector, "name": "By hand", "level": "system"});
+        server.post("/v1/connections", by_hand).await.problem(422, "invalid_input");
+        let credentials = json!({"credentials": key()});
+        let authorizations = format!("{path}/authorizations");
+        admin.api("POST", &authorizations, credentials.clone()).await.problem(403, "forbidden");
+        admin.api("PATCH", path, json!({"name": "Ours"})).await.problem(403, "forbidden");
+        server.post(&authorizations, credentials).await.expect(201);
+        // Everybody uses it through that.
+        let answer = admin.invoke("system_own_suite", json!({"url": "/x", "detailed": true})).await;
+        assert_eq!(answer.expect(200)["status"], 200);
+    }
+}

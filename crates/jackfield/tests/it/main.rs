@@ -21,6 +21,7 @@ mod life;
 mod manners;
 mod nodes;
 mod people;
+mod permissions;
 mod proxy;
 mod refresh;
 mod sign_in;

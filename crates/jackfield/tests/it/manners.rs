@@ -11,24 +11,24 @@ use crate::upstream::{Upstream, Wire, json_reply, key, keyed};
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// A server with one thing of each kind.
-struct Stage {
-    server: Server,
-    connection: String,
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    pub(crate) connection: String,
     connector: String,
     authorization: String,
     flow: String,
     key: String,
     member: String,
     session: String,
-    application: String,
+    pub(crate) application: String,
     application_key: String,
     _upstream: Upstream,
 }
 
 /// An operation of the description.
 #[derive(Clone, Debug)]
-struct Operation {
-    method: String,
+pub(crate) struct Operation {
+    pub(crate) method: String,
     /// with `{link_name}` and the like
     path: String,
     query: Vec<String>,
@@ -38,7 +38,7 @@ async fn description(server: &Server) -> Value {
     server.get("/openapi.json").await.expect(200)
 }
 
-async fn operations(server: &Server) -> Vec<Operation> {
+pub(crate) async fn operations(server: &Server) -> Vec<Operation> {
     let mut all = Vec::new();
     for (path, item) in description(server).await["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
@@ -59,7 +59,7 @@ async fn operations(server: &Server) -> Vec<Operation> {
 }
 
 impl Stage {
-    async fn new(home: &Home) -> Self {
+    pub(crate) async fn new(home: &Home) -> Self {
         let founder = home.init();
         let server = home.serve(&founder.key);
         let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
@@ -112,7 +112,7 @@ impl Stage {
     }
 
     /// The path with the parameters of this stage. Who adds a route with another parameter says here what stands for it.
-    fn fill(&self, path: &str) -> String {
+    pub(crate) fn fill(&self, path: &str) -> String {
         let link = match path {
             _ if path.starts_with("/v1/connectors/") => &self.connector,
             _ if path.starts_with("/v1/applications/") => &self.application,
@@ -139,7 +139,7 @@ impl Stage {
     }
 
     /// A body that the operation takes. Who adds a route with a body says here what it takes.
-    fn body(&self, operation: &Operation) -> Value {
+    pub(crate) fn body(&self, operation: &Operation) -> Value {
         match (operation.method.as_str(), operation.path.as_str()) {
             ("GET" | "DELETE", _) => Value::Null,
             ("PATCH", "/v1/organization") => json!({"name": "Acme", "connections_managed_by": "developers"}),
@@ -219,7 +219,7 @@ impl Stage {
     }
 
     /// The few routes that let people in: they need no key. Each is tried in `people` and `sign_in`.
-    fn lets_in(operation: &Operation) -> bool {
+    pub(crate) fn lets_in(operation: &Operation) -> bool {
         let paths =
             ["/v1/invitations/accept", "/v1/sessions", "/v1/password-resets", "/v1/password-resets/accept"];
         operation.method == "POST" && paths.contains(&operation.path.as_str())

@@ -151,3 +151,21 @@ async fn connectors_and_connections() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_one_system_connection_to_a_connector() {
+    on_both(async |store| {
+        change(&store, async |tx| {
+            assert_eq!(tx.system_connection(ORG, "crm").await?, None);
+            tx.insert_connection(&connection(ORG, "other", "crm", Level::Admin)).await?;
+            tx.insert_connection(&connection(OTHER, "theirs", "crm", Level::System)).await?;
+            assert_eq!(tx.system_connection(ORG, "crm").await?, None);
+            tx.insert_connection(&connection(ORG, "ours", "crm", Level::System)).await?;
+            assert_eq!(tx.system_connection(ORG, "crm").await?.as_deref(), Some("ours"));
+            assert_eq!(tx.system_connection(ORG, "books").await?, None);
+            Ok(())
+        })
+        .await;
+    })
+    .await;
+}
