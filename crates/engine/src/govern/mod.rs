@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod keys;
+pub mod mail;
 pub mod members;
 pub mod organizations;
 pub mod passwords;
