@@ -53,6 +53,8 @@ pub struct Settings {
     pub response_limit: usize,
     /// what the organizations' plans allow
     pub plans: jackfield_core::plan::Plans,
+    /// the server that takes mail
+    pub mail: Option<govern::mail::Mail>,
 }
 
 /// The engine. Cheap to clone.
@@ -74,6 +76,8 @@ struct Inner {
     meters: govern::plan::Meters,
     sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
     hashing: govern::passwords::Hashing,
+    /// bounds how many requests for a new password are worked on at once
+    resets: Arc<tokio::sync::Semaphore>,
 }
 
 impl Engine {
@@ -94,6 +98,7 @@ impl Engine {
                 meters: govern::plan::Meters::default(),
                 sessions: cache(),
                 hashing: govern::passwords::Hashing::default(),
+                resets: Arc::new(tokio::sync::Semaphore::new(32)),
             }),
         }
     }

@@ -253,6 +253,7 @@ impl Engine {
             last_seen_at: None,
             version: 1,
         };
+        let organization = self.organization_name(&op.organization).await?;
         let mut work = self.begin(permit).await?;
         work.insert_member(&member).await.map_err(|error| {
             if error.is_unique("members_email") {
@@ -272,9 +273,10 @@ impl Engine {
                 .with("email", member.email.as_str())
                 .with("role", member.role.as_str()),
         );
-        let invited = Invited { member: whole(member), invitation };
+        let invited = Invited { member: whole(member.clone()), invitation };
         work.answer(op, 201, &invited).await?;
         work.commit().await?;
+        self.mail_link(&member, &organization, LinkKind::Invitation, &invited.invitation);
         Ok(invited)
     }
 
@@ -292,6 +294,7 @@ impl Engine {
             }
             MemberStatus::Deactivated => return Err(conflict("He is deactivated. Reactivate him first.")),
         }
+        let organization = self.organization_name(&op.organization).await?;
         let mut work = self.begin(permit).await?;
         let invitation = self.make_link(&mut work, &member, LinkKind::Invitation, op.now).await?;
         work.record(
@@ -304,6 +307,7 @@ impl Engine {
         let invited = InvitedAgain { invitation };
         work.answer(op, 201, &invited).await?;
         work.commit().await?;
+        self.mail_link(&member, &organization, LinkKind::Invitation, &invited.invitation);
         Ok(invited)
     }
 

@@ -257,7 +257,10 @@ async fn a_deactivated_member_is_out_at_once_and_may_come_back() {
         assert!(works(&own).await);
         assert_eq!(calls(&own, &personal).await, 200);
         nobody.api("POST", "/v1/sessions", session).await.expect(201);
-        assert_eq!(actions(&server, &admin.id).await[2..4], ["member.deactivated", "member.reactivated"]);
+        assert_eq!(
+            actions(&server, &admin.id).await[2..],
+            ["member.deactivated", "session.refused", "member.reactivated"]
+        );
     }
 }
 

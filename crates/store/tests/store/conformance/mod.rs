@@ -12,8 +12,10 @@ mod connections;
 mod flows;
 mod idempotency;
 mod leases;
+mod members;
 mod organizations;
 mod primaries;
+mod sessions;
 mod whole;
 
 use std::future::Future;
