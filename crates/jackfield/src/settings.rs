@@ -148,6 +148,17 @@ pub const SETTINGS: &[Setting] = &[
         place: Place::NoFlag,
     },
     Setting {
+        name: "trusted_proxies",
+        flag: "trusted-proxies",
+        value: "NETWORKS",
+        default: "none",
+        example: "10.20.0.5,10.30.0.0/16",
+        about: "Reverse proxies that are believed where a request comes from, separated by commas",
+        more: "Addresses or CIDR. From these alone `X-Forwarded-For` or `Forwarded` is read; the rightmost address that is none of theirs \
+               counts, for the audit trail and where sign-ins are slowed. A proxy passes on no such header of its clients but its own.",
+        place: Place::Everywhere,
+    },
+    Setting {
         name: "egress_allow",
         flag: "egress-allow",
         value: "NETWORKS",
@@ -249,6 +260,7 @@ pub struct Settings {
     pub database_url: String,
     pub database_connections: u32,
     pub key: KeySource,
+    pub trusted_proxies: Vec<IpNet>,
     pub egress_allow: Vec<IpNet>,
     pub egress_roots: Option<PathBuf>,
     pub flow_ttl: Duration,
@@ -456,7 +468,7 @@ impl Layers<'_> {
         let text = match value {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Array(entries) if setting.name == "egress_allow" => {
+            toml::Value::Array(entries) if setting.value == "NETWORKS" => {
                 let entries: Option<Vec<&str>> = entries.iter().map(toml::Value::as_str).collect();
                 entries
                     .ok_or_else(|| {
@@ -538,6 +550,7 @@ impl Layers<'_> {
                 })?
                 .unwrap_or(10),
             key,
+            trusted_proxies: self.read("trusted_proxies", networks)?.unwrap_or_default(),
             egress_allow: self.read("egress_allow", networks)?.unwrap_or_default(),
             egress_roots: self.read("egress_roots", path)?,
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),

@@ -186,7 +186,10 @@ async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) ->
 
 /// Who asks for the proxy. What a service answers would be a page of this origin if a browser navigated to it, so that a session needs its
 /// second token here for every method; and the session's cookie is not the service's to see.
-async fn session_or_key(engine: &Engine, mut request: Request<Incoming>) -> Result<(Caller, Request<Incoming>)> {
+async fn session_or_key(
+    engine: &Engine,
+    mut request: Request<Incoming>,
+) -> Result<(Caller, Request<Incoming>)> {
     if !request.headers().contains_key(AUTHORIZATION)
         && let Some(caller) = session::authenticate(engine, request.method(), request.headers(), true).await?
     {
@@ -205,7 +208,9 @@ pub(crate) async fn authenticate(
 ) -> Result<Caller> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         let caller = session::authenticate(engine, method, headers, false).await?;
-        return caller.ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"));
+        return caller.ok_or_else(|| {
+            Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…")
+        });
     };
     let key = header
         .to_str()

@@ -58,9 +58,7 @@ impl Stranger {
     pub fn reply<T: Serialize>(&self, status: u16, result: Result<T>) -> Response {
         match result {
             Ok(view) => json(status, &view),
-            Err(error) => {
-                Failure { error, request_id: self.visit.request_id.clone() }.into_response()
-            }
+            Err(error) => Failure { error, request_id: self.visit.request_id.clone() }.into_response(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A request comes in at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
 //! calls one function of the engine and shows its view; it holds no SQL, no crypto and no rule.
 
+mod address;
 mod api;
 mod error;
 mod front;
@@ -27,6 +28,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub struct ServerOptions {
     /// whether the API can be browsed at `/docs`
     pub docs: bool,
+    /// proxies whose word is taken for where a request comes from
+    pub trusted_proxies: Vec<ipnet::IpNet>,
 }
 
 /// Serves until `shutdown` resolves, then lets running requests finish.

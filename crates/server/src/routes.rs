@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::error::{Failure, nothing_here};
 use crate::front::RequestId;
-use crate::{ServerOptions, api, pages};
+use crate::{ServerOptions, address, api, pages};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -162,6 +162,10 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
             .config(utoipa_swagger_ui::Config::from("/openapi.json"));
         router = router.merge(docs);
+    }
+    let trusted: Arc<[ipnet::IpNet]> = options.trusted_proxies.clone().into();
+    if !trusted.is_empty() {
+        router = router.layer(middleware::from_fn_with_state(trusted, address::resolve));
     }
     router.layer(middleware::from_fn(guard))
 }

@@ -65,7 +65,9 @@ pub(crate) fn same_origin(engine: &Engine, headers: &HeaderMap) -> Result<()> {
     if foreign_origin || foreign_site {
         return Err(Error::new(
             Code::Forbidden,
-            format!("This request comes from a page of another site. Send it from {own} (JACKFIELD_PUBLIC_URL)."),
+            format!(
+                "This request comes from a page of another site. Send it from {own} (JACKFIELD_PUBLIC_URL)."
+            ),
         ));
     }
     Ok(())

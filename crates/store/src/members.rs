@@ -212,8 +212,7 @@ impl Tx {
         (from, to): (Role, Role),
         now: Timestamp,
     ) -> Result<bool> {
-        let values =
-            [organization.into(), id.into(), from.as_str().into(), to.as_str().into(), now.into()];
+        let values = [organization.into(), id.into(), from.as_str().into(), to.as_str().into(), now.into()];
         Ok(self.execute(&MEMBER_ROLE, &values).await? == 1)
     }
 

@@ -94,14 +94,8 @@ impl Store {
         (now, idle_since): (Timestamp, Timestamp),
         limit: i64,
     ) -> Result<Vec<Session>> {
-        let values: [Value<'_>; 6] = [
-            organization.into(),
-            member.into(),
-            after.into(),
-            now.into(),
-            idle_since.into(),
-            limit.into(),
-        ];
+        let values: [Value<'_>; 6] =
+            [organization.into(), member.into(), after.into(), now.into(), idle_since.into(), limit.into()];
         self.db.query(&SESSION_LIST, &values).await?.iter().map(Session::read).collect()
     }
 

@@ -200,8 +200,7 @@ fn conflict(why: impl Into<String>) -> Error {
     Error::new(Code::StateConflict, why)
 }
 
-const ONE_SUPER_ADMIN: &str =
-    "An organization has exactly one super admin. He gives the role away by making another member super admin.";
+const ONE_SUPER_ADMIN: &str = "An organization has exactly one super admin. He gives the role away by making another member super admin.";
 
 impl Engine {
     pub async fn list_members(&self, op: &Op, query: &PageQuery) -> Result<Page<MemberView>> {
@@ -258,7 +257,10 @@ impl Engine {
         work.insert_member(&member).await.map_err(|error| {
             if error.is_unique("members_email") {
                 let taken = FieldError::new("email", "taken", "Another member has this e-mail address.");
-                Error { fields: vec![taken], ..conflict("A member with this e-mail address is there already.") }
+                Error {
+                    fields: vec![taken],
+                    ..conflict("A member with this e-mail address is there already.")
+                }
             } else {
                 error.into()
             }
@@ -318,7 +320,8 @@ impl Engine {
             return Err(Error::invalid(vec![error]));
         }
         let hash = self.turn_to_hash().await?.hash(&password).await?;
-        let mut work = self.begin(Permit::housekeeping("whoever has the token was invited by an admin")).await?;
+        let mut work =
+            self.begin(Permit::housekeeping("whoever has the token was invited by an admin")).await?;
         let organization = member.organization_id.as_str();
         if !work.take_member_link(&link).await?
             || !work.set_password(organization, &member.id, &hash, visit.now).await?
@@ -389,7 +392,10 @@ impl Engine {
         record_change(&mut work, op, &before, &after, transfer);
         work.touch(&op.organization);
         work.commit().await?;
-        Ok(Changed { view: view(&op.principal, Member { version: after.version + 1, ..after }), session_token })
+        Ok(Changed {
+            view: view(&op.principal, Member { version: after.version + 1, ..after }),
+            session_token,
+        })
     }
 
     /// The super admin becomes an admin; his own session goes on under a new token, his others end.
@@ -399,9 +405,7 @@ impl Engine {
         if !work.change_role(&op.organization, own, step, op.now).await? {
             return Err(conflict("Somebody else is super admin already."));
         }
-        work.record(
-            op.event(EventKind::SuperAdminTransferred).to(to).with("from", own).with("to", to),
-        );
+        work.record(op.event(EventKind::SuperAdminTransferred).to(to).with("from", own).with("to", to));
         work.cancel_flows_of(&op.organization, own, op.now).await?;
         self.renew_session(work, op).await
     }
@@ -557,9 +561,7 @@ fn refuse_change(before: &Member, role: Role, active: bool, own: bool) -> Result
     if own && (role != before.role || !active) {
         return Err(conflict("Nobody changes his own role or deactivates himself. Ask another admin."));
     }
-    if role == Role::SuperAdmin
-        && before.role != role
-        && (status(before) != MemberStatus::Active || !active)
+    if role == Role::SuperAdmin && before.role != role && (status(before) != MemberStatus::Active || !active)
     {
         return Err(conflict("Only an active member can become super admin."));
     }

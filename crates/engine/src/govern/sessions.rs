@@ -211,7 +211,7 @@ impl Engine {
         known.epochs.hold() && known.expires_at > now && seen.plus(IDLE) > now
     }
 
-    async fn look_up_session(&self, digest: &[u8]  , now: Timestamp) -> Result<Known> {
+    async fn look_up_session(&self, digest: &[u8], now: Timestamp) -> Result<Known> {
         let node = self.inner.hot.depend(&[]);
         let found = self.store().session(digest).await?.ok_or_else(signed_out)?;
         let mut epochs = node;
@@ -224,12 +224,8 @@ impl Engine {
         }
         let member = self.store().member(&session.organization_id, &session.member_id).await?;
         let member = member.filter(|member| member.active).ok_or_else(signed_out)?;
-        let principal = Principal::Member {
-            id: member.id,
-            role: member.role,
-            key: None,
-            scopes: KeyScopes::PERSONAL,
-        };
+        let principal =
+            Principal::Member { id: member.id, role: member.role, key: None, scopes: KeyScopes::PERSONAL };
         let seen = session.last_seen_at.micros();
         Ok(Known {
             caller: Caller {
@@ -248,10 +244,7 @@ impl Engine {
     fn note(&self, known: &Known, now: Timestamp) {
         let noted = known.noted.load(Ordering::Acquire);
         if Timestamp::from_micros(noted).plus(NOTE) > now
-            || known
-                .noted
-                .compare_exchange(noted, now.micros(), Ordering::AcqRel, Ordering::Acquire)
-                .is_err()
+            || known.noted.compare_exchange(noted, now.micros(), Ordering::AcqRel, Ordering::Acquire).is_err()
         {
             return;
         }
@@ -587,6 +580,10 @@ mod tests {
     fn what_a_browser_must_send_follows_from_its_token_alone() {
         let (one, two) = (token::random_token(), token::random_token());
         assert!(check_csrf(&one, &csrf_token(&one)));
-        assert!(!check_csrf(&one, &csrf_token(&two)) && !check_csrf(&one, "") && !check_csrf(&one, one.expose_secret()));
+        assert!(
+            !check_csrf(&one, &csrf_token(&two))
+                && !check_csrf(&one, "")
+                && !check_csrf(&one, one.expose_secret())
+        );
     }
 }

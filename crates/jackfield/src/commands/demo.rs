@@ -96,10 +96,14 @@ impl Stage {
         let application_key = furnish(&engine, made.key.expose_secret(), &sandbox).await?;
 
         let (end, ended) = oneshot::channel::<()>();
-        let serving =
-            tokio::spawn(jackfield_server::serve(engine, listener, ServerOptions { docs: true }, async {
+        let serving = tokio::spawn(jackfield_server::serve(
+            engine,
+            listener,
+            ServerOptions { docs: true, trusted_proxies: Vec::new() },
+            async {
                 let _ = ended.await;
-            }));
+            },
+        ));
         Ok(Self { url, key: made.key, application_key, sandbox, end, serving, store })
     }
 

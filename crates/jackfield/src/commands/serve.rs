@@ -47,7 +47,7 @@ pub async fn run(args: Serve) -> Result<()> {
     let set_up = engine.set_up_token().await?;
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.kind(), public_url, "started");
-    let options = ServerOptions { docs: true };
+    let options = ServerOptions { docs: true, trusted_proxies: settings.trusted_proxies.clone() };
     let serving = tokio::spawn(jackfield_server::serve(engine.clone(), listener, options, stop));
     say::aside(format!("listening on http://{bound}"));
     if let Some(token) = set_up {

@@ -18,9 +18,10 @@ struct Stage {
     authorization: String,
     flow: String,
     key: String,
+    member: String,
+    session: String,
     application: String,
     application_key: String,
-    member: String,
     _upstream: Upstream,
 }
 
@@ -59,7 +60,8 @@ async fn operations(server: &Server) -> Vec<Operation> {
 
 impl Stage {
     async fn new(home: &Home) -> Self {
-        let server = home.start();
+        let founder = home.init();
+        let server = home.serve(&founder.key);
         let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
         let connector = server.connector(keyed("Mannered", &upstream.url, &[&upstream.host()])).await;
         let connection = server.connection(json!({"connector": connector, "name": "Mannered"})).await;
@@ -80,13 +82,17 @@ impl Stage {
         let flow = server.begin_flow(&code, json!({})).await["id"].as_str().unwrap().to_owned();
         let made = server.post("/v1/me/keys", json!({"name": "Mannered"})).await.expect(201);
         let key = made["id"].as_str().unwrap().to_owned();
+        let new = json!({"email": "manners@mannered.example", "name": "Mannered", "role": "user"});
+        let invited = server.post("/v1/members", new).await.expect(201);
+        let member = invited["member"]["id"].as_str().unwrap().to_owned();
+        let founder = json!({"email": founder.email, "password": founder.password});
+        let session = server.with_key("").api("POST", "/v1/sessions", founder).await.expect(201);
+        let session = session["session"]["id"].as_str().unwrap().to_owned();
         let application = server.application("Mannered").await;
         let base = format!("/v1/applications/{application}");
         let new = json!({"name": "Mannered", "environment": "production"});
         let made = server.post(&format!("{base}/keys"), new).await.expect(201);
         let application_key = made["id"].as_str().unwrap().to_owned();
-        let me = server.get("/v1/me").await.expect(200);
-        let member = me["id"].as_str().unwrap().to_owned();
         server.post(&format!("{base}/members"), json!({"member": member})).await.expect(201);
         let component = format!("{base}/components/workflow:mannered");
         server.api("PUT", &component, json!({"connections": [connection]})).await.expect(200);
@@ -97,9 +103,10 @@ impl Stage {
             authorization,
             flow,
             key,
+            member,
+            session,
             application,
             application_key,
-            member,
             _upstream: upstream,
         }
     }
@@ -114,6 +121,8 @@ impl Stage {
         let id = match path {
             _ if path.starts_with("/v1/flows/") => &self.flow,
             _ if path.starts_with("/v1/me/keys/") => &self.key,
+            _ if path.starts_with("/v1/members/") => &self.member,
+            _ if path.starts_with("/v1/sessions/") => &self.session,
             "/v1/applications/{link_name}/keys/{id}" => &self.application_key,
             "/v1/applications/{link_name}/members/{id}" => &self.member,
             _ => &self.authorization,
@@ -133,6 +142,20 @@ impl Stage {
         match (operation.method.as_str(), operation.path.as_str()) {
             ("GET" | "DELETE", _) => Value::Null,
             ("PATCH", "/v1/organization") => json!({"name": "Acme", "connections_managed_by": "developers"}),
+            ("POST", "/v1/members") => {
+                json!({"email": "one@mannered.example", "name": "One more", "role": "admin"})
+            }
+            ("PATCH", "/v1/members/{id}") => json!({"name": "Renamed", "role": "developer", "active": true}),
+            ("POST", "/v1/members/{id}/hand-over") => json!({"to": self.member}),
+            ("POST", "/v1/members/{id}/invitation" | "/v1/members/{id}/password-reset") => json!({}),
+            ("POST", "/v1/invitations/accept" | "/v1/password-resets/accept") => {
+                json!({"token": "nobody's", "password": "correct horse"})
+            }
+            ("POST", "/v1/sessions") => {
+                json!({"email": "nobody@mannered.example", "password": "correct horse", "organization": "org_x"})
+            }
+            ("POST", "/v1/password-resets") => json!({"email": "nobody@mannered.example"}),
+            ("POST", "/v1/me/password") => json!({"current": "correct horse", "new": "correct battery"}),
             ("POST", "/v1/me/keys") => json!({"name": "One more", "expires_in_days": 7}),
             ("POST", "/v1/connectors") => json!({
                 "name": "One more", "description": "A service", "base_url": "https://{site}.example.com/v1",
@@ -189,6 +212,13 @@ impl Stage {
         }
     }
 
+    /// The few routes that let people in: they need no key. Each is tried in `people` and `sign_in`.
+    fn lets_in(operation: &Operation) -> bool {
+        let paths =
+            ["/v1/invitations/accept", "/v1/sessions", "/v1/password-resets", "/v1/password-resets/accept"];
+        operation.method == "POST" && paths.contains(&operation.path.as_str())
+    }
+
     async fn send(&self, operation: &Operation, body: Value) -> Answer {
         self.server.api(&operation.method, &self.fill(&operation.path), body).await
     }
@@ -204,6 +234,11 @@ async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
     for operation in operations(server).await {
         let Operation { method, path, .. } = &operation;
         let filled = stage.fill(path);
+        if Stage::lets_in(&operation) {
+            let answer = nobody.api(method, &filled, stage.body(&operation)).await;
+            assert!(matches!(answer.status, 202 | 401 | 404), "{method} {path}: {}", answer.text);
+            continue;
+        }
         // A stranger is told nothing about what he sent.
         let answer = nobody.api(method, &filled, json!({"no such": "field"})).await;
         answer.problem(401, "unauthenticated");
@@ -212,7 +247,7 @@ async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
         answer.problem(401, "unauthenticated");
 
         let answer = neighbour.api(method, &filled, stage.body(&operation)).await;
-        if path.contains("{link_name}") || path.contains("{id}") {
+        if path.contains("{link_name}") || path.contains("{id}") || path == "/v1/sessions/current" {
             answer.problem(404, "not_found");
         } else if method == "GET" {
             let text = answer.text.to_lowercase();
@@ -223,6 +258,8 @@ async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
         } else if path == "/v1/connections" {
             answer.problem(422, "invalid_input");
             assert_eq!(answer.fields(), ["connector"]);
+        } else if path == "/v1/me/password" {
+            answer.problem(422, "invalid_input");
         } else {
             assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text);
         }
@@ -333,6 +370,10 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
         "/v1/connections/{link_name}/reusable",
         "/v1/connections/{link_name}/bindings/{environment}",
         "/v1/connections/{link_name}/primary/{environment}",
+        "/v1/members/{id}/invitation",
+        "/v1/sessions",
+        "/v1/sessions/current",
+        "/v1/sessions/{id}",
         "/v1/flows",
         "/v1/flows/{id}",
         "/v1/connections/{link_name}/invoke",
@@ -345,8 +386,10 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
         let shadowed = path == "/v1/connectors/import" && known.is_empty();
         for method in METHODS {
             let answer = nobody.api(method, &stage.fill(path), Value::Null).await;
+            let asked = Operation { method: method.to_owned(), path: path.to_owned(), query: Vec::new() };
             let wanted = match (known.contains(method), known.is_empty()) {
                 _ if shadowed => continue,
+                _ if Stage::lets_in(&asked) => (422, "invalid_input"),
                 (true, _) => (401, "unauthenticated"),
                 (false, true) => (404, "not_found"),
                 (false, false) => (405, "method_not_allowed"),

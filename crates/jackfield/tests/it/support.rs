@@ -27,6 +27,17 @@ pub struct Founder {
     pub key: String,
 }
 
+/// Somebody who was invited and has joined, with [`PASSWORD`].
+#[derive(Clone, Debug)]
+pub struct Person {
+    pub id: String,
+    pub email: String,
+    pub key: String,
+}
+
+/// What everybody's password is who joins in a test.
+pub const PASSWORD: &str = "correct horse battery";
+
 /// A running `jackfield serve`. Killed when dropped.
 pub struct Server {
     child: Child,
@@ -235,6 +246,22 @@ impl Server {
     /// The same server for somebody else.
     pub fn with_key(&self, key: &str) -> Other<'_> {
         Other { server: self, key: key.to_owned() }
+    }
+
+    /// Invites somebody who accepts at once. The address is `<name>@acme.example`.
+    pub async fn person(&self, name: &str, role: &str) -> Person {
+        let email = format!("{name}@acme.example");
+        let new = json!({"email": email, "name": name, "role": role});
+        let invited = self.post("/v1/members", new).await.expect(201);
+        let accepted = json!({"token": invited["invitation"]["token"], "password": PASSWORD});
+        let joined = self.with_key("").api("POST", "/v1/invitations/accept", accepted).await.expect(201);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        Person { id: text(&joined["member"]["id"]), email, key: text(&joined["key"]) }
+    }
+
+    /// The same server for this person.
+    pub fn as_person(&self, person: &Person) -> Other<'_> {
+        self.with_key(&person.key)
     }
 
     /// Makes and publishes a custom connector; its link name.

@@ -28,6 +28,9 @@ fn member(organization: &str, id: &str, email: &str, role: Role) -> Member {
         password: "$argon2id$…".to_owned(),
         active: true,
         created_at: NOW,
+        joined_at: None,
+        last_seen_at: None,
+        version: 1,
     }
 }
 
