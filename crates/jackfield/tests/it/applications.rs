@@ -8,7 +8,7 @@ use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
 use crate::start::finish;
-use crate::support::{Answer, Home, Other, Server};
+use crate::support::{Answer, Home, Other, Person, Server};
 use crate::upstream::{Upstream, json_reply, key, keyed};
 use crate::world::until;
 
@@ -60,29 +60,6 @@ impl Stage {
 
     async fn me(&self) -> String {
         self.server.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// Somebody of the organization.
-#[derive(Clone)]
-struct Person {
-    id: String,
-    key: String,
-}
-
-impl Person {
-    /// Invites somebody, who accepts.
-    async fn join(server: &Server, name: &str, role: &str) -> Self {
-        let new = json!({"email": format!("{name}@acme.example"), "name": name, "role": role});
-        let made = server.post("/v1/members", new).await.expect(201);
-        let accepted = json!({"token": made["invitation"]["token"], "password": "correct horse battery"});
-        let joined = server.with_key("").api("POST", "/v1/invitations/accept", accepted).await.expect(201);
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        Self { id: text(&joined["member"]["id"]), key: text(&joined["key"]) }
-    }
-
-    fn at<'a>(&self, server: &'a Server) -> Other<'a> {
-        server.with_key(&self.key)
     }
 }
 
@@ -792,10 +769,10 @@ async fn each_role_sees_and_manages_what_is_its_own() {
         let path = format!("/v1/applications/{application}/components/form:x");
         server.api("PUT", &path, json!({"connections": [mine, ours]})).await.expect(200);
     }
-    let admin = Person::join(server, "admin", "admin").await;
-    let developer = Person::join(server, "developer", "developer").await;
-    let user = Person::join(server, "user", "user").await;
-    let stranger = Person::join(server, "stranger", "user").await;
+    let admin = server.person("admin", "admin").await;
+    let developer = server.person("developer", "developer").await;
+    let user = server.person("user", "user").await;
+    let stranger = server.person("stranger", "user").await;
     for _ in 0..2 {
         let added = server.post(&stage.path("/members"), json!({"member": user.id})).await.expect(201);
         assert_eq!((&added["member"], &added["role"]), (&json!(user.id), &json!("user")));
@@ -833,19 +810,19 @@ async fn each_role_sees_and_manages_what_is_its_own() {
             assert_eq!(who.api("DELETE", &format!("{path}{rest}"), Value::Null).await.status, 204, "{rest}");
         }
     };
-    manages(admin.at(server), "Of an admin").await;
-    manages(developer.at(server), "Of a developer").await;
+    manages(server.as_person(&admin), "Of an admin").await;
+    manages(server.as_person(&developer), "Of a developer").await;
     let one = "/v1/connections/ours/applications/crm";
-    developer.at(server).api("PUT", one, Value::Null).await.expect(200);
+    server.as_person(&developer).api("PUT", one, Value::Null).await.expect(200);
     let reserved = json!({"connections_managed_by": "admins"});
     server.api("PATCH", "/v1/organization", reserved).await.expect(200);
-    manages(developer.at(server), "Of a developer").await;
-    developer.at(server).api("DELETE", one, Value::Null).await.problem(403, "forbidden");
-    admin.at(server).api("DELETE", one, Value::Null).await.expect(200);
+    manages(server.as_person(&developer), "Of a developer").await;
+    server.as_person(&developer).api("DELETE", one, Value::Null).await.problem(403, "forbidden");
+    server.as_person(&admin).api("DELETE", one, Value::Null).await.expect(200);
 
     // A user with access, and one without.
-    let user_at = user.at(server);
-    let stranger_at = stranger.at(server);
+    let user_at = server.as_person(&user);
+    let stranger_at = server.as_person(&stranger);
     assert_eq!(names(&user_at.get("/v1/applications").await.expect(200), "link_name"), ["vendor_portal"]);
     assert_eq!(stranger_at.get("/v1/applications").await.expect(200)["items"], json!([]));
     for who in [&user_at, &stranger_at] {
@@ -880,7 +857,7 @@ async fn each_role_sees_and_manages_what_is_its_own() {
     assert_eq!(names(&references(&user_at, &mine).await.expect(200), "application"), ["vendor_portal"]);
     assert_eq!(references(&stranger_at, &mine).await.expect(200)["items"], json!([]));
     references(&user_at, &ours).await.problem(404, "not_found");
-    let all = references(&developer.at(server), &mine).await.expect(200);
+    let all = references(&server.as_person(&developer), &mine).await.expect(200);
     assert_eq!(names(&all, "application"), ["crm", "vendor_portal"]);
 
     // What each sees of the application's connections, and whether he may authorize.
@@ -900,8 +877,8 @@ async fn each_role_sees_and_manages_what_is_its_own() {
     let edit = "?mode=edit&component=form:x";
     for query in ["", edit] {
         let at = |can: bool| ["mine true not_connected".to_owned(), format!("ours {can} connected")];
-        assert_eq!(may(&admin.at(server), query).await, at(true));
-        assert_eq!(may(&developer.at(server), query).await, at(false));
+        assert_eq!(may(&server.as_person(&admin), query).await, at(true));
+        assert_eq!(may(&server.as_person(&developer), query).await, at(false));
         assert_eq!(may(&user_at, query).await, ["mine true not_connected"]);
     }
     let path = format!("/v1/connections/{mine}/authorizations");
@@ -910,7 +887,7 @@ async fn each_role_sees_and_manages_what_is_its_own() {
         .await
         .expect(201);
     assert_eq!(may(&user_at, "").await, ["mine true connected"]);
-    assert_eq!(may(&developer.at(server), "").await[0], "mine true not_connected", "each his own");
+    assert_eq!(may(&server.as_person(&developer), "").await[0], "mine true not_connected", "each his own");
     let portal = stage.key("production").await;
     assert_eq!(may(&portal, "").await, ["mine false not_connected", "ours false connected"]);
     assert_eq!(may(&portal, &format!("?acting_for={}", user.id)).await, ["mine true connected"]);
@@ -936,11 +913,11 @@ async fn nobody_acts_for_who_is_not_there_any_more() {
     let stage = Stage::new(&home).await;
     let server = &stage.server;
     let mine = stage.connection("mine", "user", json!(["*"])).await;
-    let user = Person::join(server, "user", "user").await;
-    let other = Person::join(server, "other", "user").await;
+    let user = server.person("user", "user").await;
+    let other = server.person("other", "user").await;
     let path = format!("/v1/connections/{mine}/authorizations");
     let new = json!({"account_name": "Mine", "credentials": {"key": "his"}});
-    user.at(server).api("POST", &path, new).await.expect(201);
+    server.as_person(&user).api("POST", &path, new).await.expect(201);
     let portal = stage.key("production").await;
     let call = async |who: &Person| {
         let invoked = portal.invoke(&mine, json!({"url": "/", "acting_for": who.id})).await;
@@ -953,7 +930,7 @@ async fn nobody_acts_for_who_is_not_there_any_more() {
         assert_eq!(call(&user).await.expect(200)["body"]["key"], "his");
         call(&other).await.problem(409, "not_connected");
         // His own key has made it ready, too.
-        user.at(server).invoke(&mine, json!({"url": "/"})).await.expect(200);
+        server.as_person(&user).invoke(&mine, json!({"url": "/"})).await.expect(200);
         stage.upstream.take();
         server.api("PATCH", &member, json!({"active": false})).await.expect(200);
         call(&user).await.problem(409, "not_connected");
@@ -1031,7 +1008,7 @@ impl Crowd<'_> {
             new["environments"] = json!([environment]);
         }
         let path = format!("/v1/connections/{}/authorizations", plug.0);
-        let made = self.people[person].at(node).api("POST", &path, new).await.expect(201);
+        let made = node.as_person(&self.people[person]).api("POST", &path, new).await.expect(201);
         made["authorization"]["id"].as_str().unwrap().to_owned()
     }
 
@@ -1042,7 +1019,7 @@ impl Crowd<'_> {
             let (p, e) = ((person + round) % PLUGS.len(), (person + round / 2) % ENVIRONMENTS.len());
             let (plug, environment) = (PLUGS[p], ENVIRONMENTS[e]);
             let node = &self.nodes[round % self.nodes.len()];
-            let who = self.people[person].at(node);
+            let who = node.as_person(&self.people[person]);
             let id = self.authorize(person, plug, environment, round + 1).await;
             let held = held.entry((p, if plug.1 { 0 } else { e })).or_default();
             held.push(id);
@@ -1157,7 +1134,7 @@ async fn nobody_is_crossed(home: &Home, neighbours: usize) {
     let mut people = Vec::new();
     for n in 0..PEOPLE {
         let role = ["user", "developer", "admin"][n % 3];
-        people.push(Person::join(&stage.server, &format!("person{n}"), role).await);
+        people.push(stage.server.person(&format!("person{n}"), role).await);
     }
     let mut keys = Vec::new();
     for environment in ENVIRONMENTS {
