@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    account, audit, authorizations, connections, connectors, demo, doctor, init, invoke, members, pages,
-    serve,
+    account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
+    members, pages, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -27,7 +27,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, applications, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -56,6 +56,8 @@ enum Command {
     Connectors(connectors::Connectors),
     /// Connections: make, authorize, watch
     Connections(connections::Connections),
+    /// Applications: what uses connections, with which keys
+    Applications(applications::Applications),
     /// Authorizations: the accounts that a connection holds
     Authorizations(authorizations::Authorizations),
     /// Flows: attempts to authorize in a browser
@@ -123,6 +125,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Whoami(args) => account::whoami(args).await,
         Command::Connectors(args) => connectors::run(args).await,
         Command::Connections(args) => connections::run(args).await,
+        Command::Applications(args) => applications::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,
         Command::Invoke(args) => invoke::run(*args).await,

@@ -51,6 +51,12 @@ enum Command {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// List the components of applications that use a connection
+    References {
+        connection: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
     /// List the accounts you have authorized already that this connection could use
     Reusable { connection: String },
 }
@@ -132,6 +138,7 @@ pub async fn run(args: Connections) -> Result<()> {
                 ("Connector", |c| text(c, "/connector/link_name")),
                 ("Level", |c| text(c, "/level")),
                 ("Status", statuses),
+                ("Used by", |c| text(c, "/references")),
             ];
             list(
                 &answer,
@@ -193,6 +200,13 @@ pub async fn run(args: Connections) -> Result<()> {
                 ("Request", |c| text(c, "/request_id")),
             ];
             list(&answer, as_json, "Nobody has called through it yet.", columns)
+        }
+        Command::References { connection, page } => {
+            let at = path(&["connections", &connection, "references"]);
+            let answer = client.get(&page.path(&at, &[])).await?;
+            let columns: &[Column] =
+                &[("Application", |r| text(r, "/application")), ("Component", |r| text(r, "/component"))];
+            list(&answer, as_json, "No component of an application uses it.", columns)
         }
         Command::Reusable { connection } => {
             let answer = client.get(&path(&["connections", &connection, "reusable"])).await?;

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use http::Method;
+use jackfield_core::Environment;
+use jackfield_engine::govern::applications::{NewApplication, NewApplicationKey};
 use jackfield_engine::{Engine, Op, clock};
 use jackfield_sandbox::{ADA_API_KEY, Options, PEOPLE, Running, Sandbox};
 use jackfield_server::ServerOptions;
@@ -64,6 +66,8 @@ pub async fn run(args: Demo) -> Result<()> {
 struct Stage {
     url: String,
     key: SecretString,
+    /// of the example application, for production
+    application_key: SecretString,
     sandbox: Running,
     end: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
@@ -89,7 +93,7 @@ impl Stage {
             Engine::new(store.clone(), keyring, egress(&settings).await?, settings.engine(url.clone()));
         engine.start_background(true).await?;
         let made = engine.set_up(ORGANIZATION, EMAIL, None, clock::now()).await?;
-        furnish(&engine, made.key.expose_secret(), &sandbox).await?;
+        let application_key = furnish(&engine, made.key.expose_secret(), &sandbox).await?;
 
         let (end, ended) = oneshot::channel::<()>();
         let serving = tokio::spawn(jackfield_server::serve(
@@ -100,7 +104,7 @@ impl Stage {
                 let _ = ended.await;
             },
         ));
-        Ok(Self { url, key: made.key, sandbox, end, serving, store })
+        Ok(Self { url, key: made.key, application_key, sandbox, end, serving, store })
     }
 
     fn introduce(&self) -> Result<()> {
@@ -127,6 +131,11 @@ impl Stage {
              \n  \
              curl \"$JACKFIELD_URL/v1/proxy/vendors/vendors\" -H \"Authorization: Bearer $JACKFIELD_API_KEY\"\n\
              \n\
+             The same call by the example application, Vendor portal. Its key reaches production and nothing else:\n\
+             \n  \
+             curl \"$JACKFIELD_URL/v1/proxy/vendors/vendors\" -H \"Authorization: Bearer {application_key}\"\n  \
+             {program} applications connections vendor_portal\n\
+             \n\
              A connection by OAuth: a browser opens, and you have {ttl} seconds to accept there.\n\
              \n  \
              {program} connections create --connector sandbox --name \"Vendors by OAuth\" --link-name by_oauth\n  \
@@ -135,6 +144,7 @@ impl Stage {
              \n\
              People of the Sandbox, and their passwords:\n\
              \n{people}",
+            application_key = self.application_key.expose_secret(),
             sandbox = self.sandbox.url,
             ttl = 90,
             people = people.join("\n"),
@@ -155,13 +165,20 @@ impl Stage {
         let call = json!({"method": "GET", "url": "/vendors", "detailed": true});
         let reply =
             client.ask(Method::POST, &path(&["connections", &name, "invoke"]), Some(&call)).await?.json()?;
-        let status = reply.get("status").and_then(Value::as_u64).unwrap_or_default();
-        say::line(format!("Called the Sandbox through the connection: {status}"))?;
-        if status == 200 {
-            Ok(())
-        } else {
-            Err(Failure::new("That should have been 200. The log above may say why."))
-        }
+        let good = |who: &str, reply: &Value| {
+            let status = reply.get("status").and_then(Value::as_u64).unwrap_or_default();
+            say::line(format!("{who}: {status}"))?;
+            if status == 200 {
+                Ok(())
+            } else {
+                Err(Failure::new("That should have been 200. The log above may say why."))
+            }
+        };
+        good("Called the Sandbox through the connection", &reply)?;
+        let application = Client::with(self.url.clone(), self.application_key.clone())?;
+        let at = path(&["connections", &name, "invoke"]);
+        let reply = application.ask(Method::POST, &at, Some(&call)).await?.json()?;
+        good("The example application called it, too", &reply)
     }
 
     async fn stop(self) {
@@ -188,8 +205,8 @@ async fn listen(args: &Demo, free: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(free).await.map_err(failed(free))
 }
 
-/// Makes the connectors of the Sandbox.
-async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<()> {
+/// Makes the connectors of the Sandbox, and an example application; its key.
+async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<SecretString> {
     let now = clock::now();
     let caller = engine.authenticate(key, now).await?;
     let op = Op {
@@ -205,5 +222,18 @@ async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<()> {
         let made = engine.create_connector(&op, document).await?;
         engine.stage_connector(&op, &made.card.link_name, "publish").await?;
     }
-    Ok(())
+    let new = NewApplication {
+        name: "Vendor portal".to_owned(),
+        link_name: None,
+        description: Some("An example of a program that calls services through Jackfield".to_owned()),
+    };
+    let application = engine.create_application(&op, new).await?;
+    let new = NewApplicationKey {
+        name: "Demo".to_owned(),
+        environment: Environment::Production,
+        scopes: None,
+        expires_in_days: None,
+    };
+    let made = engine.create_application_key(&op, &application.link_name, new).await?;
+    Ok(made.key.into())
 }

@@ -1,6 +1,7 @@
 //! One file a command, or a family of them.
 
 pub mod account;
+pub mod applications;
 pub mod audit;
 pub mod authorizations;
 pub mod authorize;

@@ -7,8 +7,10 @@ use futures_util::future::join_all;
 use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Home, Other, Server};
+use crate::start::finish;
+use crate::support::{Answer, Home, Other, Person, Server};
 use crate::upstream::{Upstream, json_reply, key, keyed};
+use crate::world::until;
 
 const ENVIRONMENTS: [&str; 3] = ["development", "stage", "production"];
 
@@ -752,4 +754,479 @@ async fn a_forbidden_application_stops_at_once() {
         let events = server.get(&format!("{path}/events?limit=200")).await.expect(200).to_string();
         assert!(events.contains("\"forbidden\":\"vendor_portal\"") && events.contains("\"allowed\":\"crm\""));
     }
+}
+
+#[tokio::test]
+async fn each_role_sees_and_manages_what_is_its_own() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let mine = stage.connection("mine", "user", json!(["vendor_portal"])).await;
+    let ours = stage.connection("ours", "admin", json!(["vendor_portal"])).await;
+    stage.authorize(&ours, "ours").await;
+    server.application("CRM").await;
+    for application in ["vendor_portal", "crm"] {
+        let path = format!("/v1/applications/{application}/components/form:x");
+        server.api("PUT", &path, json!({"connections": [mine, ours]})).await.expect(200);
+    }
+    let admin = server.person("admin", "admin").await;
+    let developer = server.person("developer", "developer").await;
+    let user = server.person("user", "user").await;
+    let stranger = server.person("stranger", "user").await;
+    for _ in 0..2 {
+        let added = server.post(&stage.path("/members"), json!({"member": user.id})).await.expect(201);
+        assert_eq!((&added["member"], &added["role"]), (&json!(user.id), &json!("user")));
+    }
+    let unknown = server.post(&stage.path("/members"), json!({"member": "mem_nobody"})).await;
+    assert_eq!(unknown.fields(), ["member"]);
+    let members = server.get(&stage.path("/members")).await.expect(200);
+    assert_eq!(names(&members, "member"), [user.id.clone()]);
+    let added = server.get("/v1/audit?action=application.member_added").await.expect(200);
+    assert_eq!(added["items"].as_array().unwrap().len(), 1, "the second time it was no change");
+
+    // Those who manage: also a developer where connections are for admins.
+    let manages = async |who: Other<'_>, name: &str| {
+        assert_eq!(
+            names(&who.get("/v1/applications").await.expect(200), "link_name")[..2],
+            ["crm", "vendor_portal"]
+        );
+        let made = who.api("POST", "/v1/applications", json!({"name": name})).await.expect(201);
+        let path = format!("/v1/applications/{}", made["link_name"].as_str().unwrap());
+        who.api("PATCH", &path, json!({"description": "x"})).await.expect(200);
+        let new = json!({"name": "x", "environment": "stage"});
+        let key = who.api("POST", &format!("{path}/keys"), new).await.expect(201);
+        let member = json!({"member": user.id});
+        who.api("POST", &format!("{path}/members"), member).await.expect(201);
+        who.api("PUT", &format!("{path}/components/form:x"), json!({"connections": []})).await.expect(200);
+        for rest in ["keys", "members", "components", "connections"] {
+            who.get(&format!("{path}/{rest}")).await.expect(200);
+        }
+        for rest in [
+            format!("/keys/{}", key["id"].as_str().unwrap()),
+            format!("/members/{}", user.id),
+            "/components/form:x".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(who.api("DELETE", &format!("{path}{rest}"), Value::Null).await.status, 204, "{rest}");
+        }
+    };
+    manages(server.as_person(&admin), "Of an admin").await;
+    manages(server.as_person(&developer), "Of a developer").await;
+    let one = "/v1/connections/ours/applications/crm";
+    server.as_person(&developer).api("PUT", one, Value::Null).await.expect(200);
+    let reserved = json!({"connections_managed_by": "admins"});
+    server.api("PATCH", "/v1/organization", reserved).await.expect(200);
+    manages(server.as_person(&developer), "Of a developer").await;
+    server.as_person(&developer).api("DELETE", one, Value::Null).await.problem(403, "forbidden");
+    server.as_person(&admin).api("DELETE", one, Value::Null).await.expect(200);
+
+    // A user with access, and one without.
+    let user_at = server.as_person(&user);
+    let stranger_at = server.as_person(&stranger);
+    assert_eq!(names(&user_at.get("/v1/applications").await.expect(200), "link_name"), ["vendor_portal"]);
+    assert_eq!(stranger_at.get("/v1/applications").await.expect(200)["items"], json!([]));
+    for who in [&user_at, &stranger_at] {
+        who.api("POST", "/v1/applications", json!({"name": "x"})).await.problem(403, "forbidden");
+    }
+    user_at.get(&stage.path("")).await.expect(200);
+    user_at.get(&stage.path("/connections")).await.expect(200);
+    let component = stage.path("/components/form:x");
+    for (method, path, body) in [
+        ("GET", stage.path("/keys"), Value::Null),
+        ("GET", stage.path("/members"), Value::Null),
+        ("GET", stage.path("/components"), Value::Null),
+        ("PATCH", stage.path(""), json!({"name": "x"})),
+        ("DELETE", stage.path(""), Value::Null),
+        ("POST", stage.path("/keys"), json!({"name": "x", "environment": "stage"})),
+        ("POST", stage.path("/members"), json!({"member": stranger.id})),
+        ("DELETE", stage.path(&format!("/members/{}", user.id)), Value::Null),
+        ("PUT", component.clone(), json!({"connections": []})),
+        ("DELETE", component, Value::Null),
+    ] {
+        user_at.api(method, &path, body.clone()).await.problem(403, "forbidden");
+        stranger_at.api(method, &path, body).await.problem(404, "not_found");
+    }
+    for path in [stage.path(""), stage.path("/connections"), "/v1/applications/crm".to_owned()] {
+        stranger_at.get(&path).await.problem(404, "not_found");
+    }
+    user_at.get("/v1/applications/crm").await.problem(404, "not_found");
+    user_at.api("PUT", "/v1/connections/mine/applications/crm", Value::Null).await.problem(403, "forbidden");
+    // Where a connection is used he learns of what he has access to.
+    let references =
+        async |who: &Other<'_>, link: &str| who.get(&format!("/v1/connections/{link}/references")).await;
+    assert_eq!(names(&references(&user_at, &mine).await.expect(200), "application"), ["vendor_portal"]);
+    assert_eq!(references(&stranger_at, &mine).await.expect(200)["items"], json!([]));
+    references(&user_at, &ours).await.problem(404, "not_found");
+    let all = references(&server.as_person(&developer), &mine).await.expect(200);
+    assert_eq!(names(&all, "application"), ["crm", "vendor_portal"]);
+
+    // What each sees of the application's connections, and whether he may authorize.
+    let may = async |who: &Other<'_>, query: &str| {
+        let page = who.get(&stage.path(&format!("/connections{query}"))).await.expect(200);
+        let rows = page["items"].as_array().unwrap().iter();
+        rows.map(|row| {
+            format!(
+                "{} {} {}",
+                row["link_name"].as_str().unwrap(),
+                row["can_authorize"],
+                row["status"].as_str().unwrap()
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    let edit = "?mode=edit&component=form:x";
+    for query in ["", edit] {
+        let at = |can: bool| ["mine true not_connected".to_owned(), format!("ours {can} connected")];
+        assert_eq!(may(&server.as_person(&admin), query).await, at(true));
+        assert_eq!(may(&server.as_person(&developer), query).await, at(false));
+        assert_eq!(may(&user_at, query).await, ["mine true not_connected"]);
+    }
+    let path = format!("/v1/connections/{mine}/authorizations");
+    user_at
+        .api("POST", &path, json!({"account_name": "Mine", "credentials": {"key": "his"}}))
+        .await
+        .expect(201);
+    assert_eq!(may(&user_at, "").await, ["mine true connected"]);
+    assert_eq!(may(&server.as_person(&developer), "").await[0], "mine true not_connected", "each his own");
+    let portal = stage.key("production").await;
+    assert_eq!(may(&portal, "").await, ["mine false not_connected", "ours false connected"]);
+    assert_eq!(may(&portal, &format!("?acting_for={}", user.id)).await, ["mine true connected"]);
+    let acting = format!("?acting_for={}", developer.id);
+    assert_eq!(may(&portal, &acting).await, ["mine true not_connected", "ours false connected"]);
+
+    // Access ends at once.
+    let access = stage.path(&format!("/members/{}", user.id));
+    assert_eq!(server.api("DELETE", &access, Value::Null).await.status, 204);
+    server.api("DELETE", &access, Value::Null).await.problem(404, "not_found");
+    user_at.get(&stage.path("")).await.problem(404, "not_found");
+    assert_eq!(user_at.get("/v1/applications").await.expect(200)["items"], json!([]));
+    server.post(&stage.path("/members"), json!({"member": user.id})).await.expect(201);
+    let gone = format!("/v1/members/{}", user.id);
+    assert_eq!(server.api("DELETE", &gone, Value::Null).await.status, 204);
+    assert_eq!(server.get(&stage.path("/members")).await.expect(200)["items"], json!([]));
+}
+
+/// What somebody has authorized does not outlive him by an application that acts for him.
+#[tokio::test]
+async fn nobody_acts_for_who_is_not_there_any_more() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let mine = stage.connection("mine", "user", json!(["*"])).await;
+    let user = server.person("user", "user").await;
+    let other = server.person("other", "user").await;
+    let path = format!("/v1/connections/{mine}/authorizations");
+    let new = json!({"account_name": "Mine", "credentials": {"key": "his"}});
+    server.as_person(&user).api("POST", &path, new).await.expect(201);
+    let portal = stage.key("production").await;
+    let call = async |who: &Person| {
+        let invoked = portal.invoke(&mine, json!({"url": "/", "acting_for": who.id})).await;
+        let proxied = portal.proxy(&mine, "/", &[("jackfield-acting-for", &who.id)]).await;
+        assert_eq!(invoked.status, proxied.status, "{} {}", invoked.text, proxied.text);
+        invoked
+    };
+    let member = format!("/v1/members/{}", user.id);
+    for _ in 0..3 {
+        assert_eq!(call(&user).await.expect(200)["body"]["key"], "his");
+        call(&other).await.problem(409, "not_connected");
+        // His own key has made it ready, too.
+        server.as_person(&user).invoke(&mine, json!({"url": "/"})).await.expect(200);
+        stage.upstream.take();
+        server.api("PATCH", &member, json!({"active": false})).await.expect(200);
+        call(&user).await.problem(409, "not_connected");
+        let list = stage.path(&format!("/connections?acting_for={}", user.id));
+        assert_eq!(portal.get(&list).await.fields(), ["acting_for"]);
+        assert!(stage.upstream.seen().is_empty());
+        server.api("PATCH", &member, json!({"active": true})).await.expect(200);
+    }
+    call(&user).await.expect(200);
+    assert_eq!(server.api("DELETE", &member, Value::Null).await.status, 204);
+    call(&user).await.problem(409, "not_connected");
+}
+
+/// Connections of level user; whether one authorization serves all environments.
+const PLUGS: [(&str, bool); 4] = [("same_1", true), ("split_1", false), ("same_2", true), ("split_2", false)];
+const PEOPLE: usize = 5;
+/// How often each person authorizes anew, switches and revokes.
+const ROUNDS: usize = 14;
+
+/// Whose it is, for which connection and environment, and which one by number.
+fn credential(person: usize, plug: (&str, bool), environment: &str, n: usize) -> String {
+    let environment = if plug.1 { "all" } else { environment };
+    format!("{person}/{}/{environment}/{n}", plug.0)
+}
+
+/// A call by one of the four ways.
+struct Way<'a> {
+    node: &'a Server,
+    /// personal, or an application's that acts for the person
+    key: &'a str,
+    acting_for: Option<&'a str>,
+    proxy: bool,
+    environment: &'a str,
+    plug: &'a str,
+}
+
+impl Way<'_> {
+    /// The credential that arrived; `None`: nobody is connected there.
+    async fn go(&self) -> Option<String> {
+        let who = self.node.with_key(self.key);
+        let answer = if self.proxy {
+            let mut headers = vec![("jackfield-environment", self.environment)];
+            headers.extend(self.acting_for.map(|id| ("jackfield-acting-for", id)));
+            who.proxy(self.plug, "/", &headers).await
+        } else {
+            let call = json!({"url": "/", "environment": self.environment, "acting_for": self.acting_for});
+            who.invoke(self.plug, call).await
+        };
+        if answer.status == 409 {
+            answer.problem(409, "not_connected");
+            return None;
+        }
+        let body = answer.expect(200);
+        let key = if self.proxy { &body["key"] } else { &body["body"]["key"] };
+        Some(key.as_str().unwrap().to_owned())
+    }
+}
+
+struct Crowd<'a> {
+    nodes: &'a [Server],
+    people: Vec<Person>,
+    /// of the application, by environment
+    keys: Vec<String>,
+    over: AtomicBool,
+    answered: AtomicUsize,
+    refused: AtomicUsize,
+}
+
+impl Crowd<'_> {
+    async fn authorize(&self, person: usize, plug: (&str, bool), environment: &str, n: usize) -> String {
+        let node = &self.nodes[n % self.nodes.len()];
+        let secret = credential(person, plug, environment, n);
+        let mut new = json!({"account_name": secret, "credentials": {"key": secret}});
+        if !plug.1 {
+            new["environments"] = json!([environment]);
+        }
+        let path = format!("/v1/connections/{}/authorizations", plug.0);
+        let made = node.as_person(&self.people[person]).api("POST", &path, new).await.expect(201);
+        made["authorization"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Authorizes, switches and revokes what is his own.
+    async fn churn(&self, person: usize) {
+        let mut held: std::collections::BTreeMap<(usize, usize), Vec<String>> = Default::default();
+        for round in 0..ROUNDS {
+            let (p, e) = ((person + round) % PLUGS.len(), (person + round / 2) % ENVIRONMENTS.len());
+            let (plug, environment) = (PLUGS[p], ENVIRONMENTS[e]);
+            let node = &self.nodes[round % self.nodes.len()];
+            let who = node.as_person(&self.people[person]);
+            let id = self.authorize(person, plug, environment, round + 1).await;
+            let held = held.entry((p, if plug.1 { 0 } else { e })).or_default();
+            held.push(id);
+            let base = format!("/v1/connections/{}", plug.0);
+            match round % 3 {
+                0 => {
+                    let path = format!("{base}/bindings/{environment}");
+                    who.api("PUT", &path, json!({"authorization": held[0]})).await.expect(200);
+                }
+                1 => {
+                    let path = format!("{base}/authorizations/{}", held.pop().unwrap());
+                    assert_eq!(who.api("DELETE", &path, Value::Null).await.status, 204);
+                }
+                _ => {
+                    let path = format!("{base}/authorizations/{}", held.remove(0));
+                    assert_eq!(who.api("DELETE", &path, Value::Null).await.status, 204);
+                }
+            }
+        }
+    }
+
+    /// Changes what everything in memory hangs on.
+    async fn shake(&self) {
+        let mut n = 0;
+        while !self.over.load(Ordering::SeqCst) {
+            let node = &self.nodes[n % self.nodes.len()];
+            let path = format!("/v1/connections/{}", PLUGS[n % PLUGS.len()].0);
+            node.api("PATCH", &path, json!({"name": format!("Shaken {n}")})).await.expect(200);
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            n += 1;
+        }
+    }
+
+    /// Calls again and again for one person, or for one after the other by the application's key.
+    async fn call(&self, caller: usize, environment: usize, person: Option<usize>) {
+        let mut n = caller;
+        while !self.over.load(Ordering::SeqCst) {
+            n += 1;
+            let person_now = person.unwrap_or(n % PEOPLE);
+            let plug = PLUGS[(n / 2) % PLUGS.len()];
+            let way = Way {
+                node: &self.nodes[n % self.nodes.len()],
+                key: person.map_or(&self.keys[environment], |person| &self.people[person].key),
+                acting_for: person.is_none().then_some(self.people[person_now].id.as_str()),
+                proxy: (n / 3) % 2 == 0,
+                environment: ENVIRONMENTS[environment],
+                plug: plug.0,
+            };
+            match way.go().await {
+                None => self.refused.fetch_add(1, Ordering::SeqCst),
+                Some(arrived) => {
+                    let wanted = credential(person_now, plug, ENVIRONMENTS[environment], 0);
+                    let whose = |text: &str| text.rsplit_once('/').unwrap().0.to_owned();
+                    assert_eq!(whose(&arrived), whose(&wanted), "somebody got another's credential");
+                    self.answered.fetch_add(1, Ordering::SeqCst)
+                }
+            };
+        }
+    }
+
+    async fn everything_at_once(&self) {
+        let churn = async {
+            join_all((0..PEOPLE).map(|person| self.churn(person))).await;
+            self.over.store(true, Ordering::SeqCst);
+        };
+        let mut callers = Vec::new();
+        for environment in 0..ENVIRONMENTS.len() {
+            for person in (0..PEOPLE).map(Some).chain([None, None, None]) {
+                callers.push(self.call(callers.len() * 5, environment, person));
+            }
+        }
+        tokio::join!(churn, self.shake(), join_all(callers));
+    }
+
+    /// When all is quiet, each credential is the very one that was given last.
+    async fn afterwards(&self) {
+        for person in 0..PEOPLE {
+            for plug in PLUGS {
+                for environment in if plug.1 { &ENVIRONMENTS[..1] } else { &ENVIRONMENTS[..] } {
+                    self.authorize(person, plug, environment, 999).await;
+                }
+            }
+        }
+        let mut ways = Vec::new();
+        for node in self.nodes {
+            for (person, plug) in (0..PEOPLE).flat_map(|person| PLUGS.map(|plug| (person, plug))) {
+                for (e, environment) in ENVIRONMENTS.into_iter().enumerate() {
+                    for (proxy, own) in [(false, false), (false, true), (true, false), (true, true)] {
+                        let Person { id, key } = &self.people[person];
+                        let (key, acting_for) =
+                            if own { (key, None) } else { (&self.keys[e], Some(id.as_str())) };
+                        let way = Way { node, key, acting_for, proxy, environment, plug: plug.0 };
+                        ways.push((way, credential(person, plug, environment, 999)));
+                    }
+                }
+            }
+        }
+        for (way, wanted) in ways {
+            until("the last credential", async || (way.go().await == Some(wanted.clone())).then_some(()))
+                .await;
+        }
+    }
+}
+
+async fn nobody_is_crossed(home: &Home, neighbours: usize) {
+    let stage = Stage::new(home).await;
+    for (name, same) in PLUGS {
+        let new = json!({"connector": stage.connector, "name": name, "link_name": name, "level": "user",
+            "same_authorization": same, "applications": [stage.application]});
+        stage.server.connection(new).await;
+    }
+    let mut people = Vec::new();
+    for n in 0..PEOPLE {
+        let role = ["user", "developer", "admin"][n % 3];
+        people.push(stage.server.person(&format!("person{n}"), role).await);
+    }
+    let mut keys = Vec::new();
+    for environment in ENVIRONMENTS {
+        keys.push(stage.server.application_key(&stage.application, environment, Value::Null).await);
+    }
+    let mut nodes = Vec::new();
+    for _ in 0..neighbours {
+        nodes.push(home.serve(&stage.server.key));
+    }
+    nodes.push(stage.server);
+    let (over, answered, refused) = Default::default();
+    let crowd = Crowd { nodes: &nodes, people, keys, over, answered, refused };
+    for person in 0..PEOPLE {
+        for plug in PLUGS {
+            for environment in if plug.1 { &ENVIRONMENTS[..1] } else { &ENVIRONMENTS[..] } {
+                crowd.authorize(person, plug, environment, 0).await;
+            }
+        }
+    }
+    crowd.everything_at_once().await;
+    let (answered, refused) = (crowd.answered.into_inner(), crowd.refused.into_inner());
+    eprintln!("{answered} calls answered, {refused} honestly refused");
+    assert!(answered > 500, "{answered} {refused}");
+    let crowd = Crowd { answered: 0.into(), refused: 0.into(), ..crowd };
+    crowd.afterwards().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pair_of_people_can_be_crossed() {
+    nobody_is_crossed(&Home::sqlite(), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pair_of_people_can_be_crossed_over_two_nodes() {
+    nobody_is_crossed(&Home::postgres(), 1).await;
+}
+
+#[tokio::test]
+async fn the_command_line_does_what_the_api_does() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let me = stage.me().await;
+    server.application("CRM").await;
+    let books = stage.connection("books", "admin", json!(["crm"])).await;
+    stage.authorize(&books, "k").await;
+    let run = |line: &str, good: bool| {
+        let mut command = home.command();
+        command.env("JACKFIELD_URL", &server.url).env("JACKFIELD_API_KEY", &server.key);
+        let ended = finish(command.args(line.split_whitespace()));
+        assert_eq!(ended.success, good, "{line}: {}{}", ended.stdout, ended.stderr);
+        if good { ended.stdout } else { ended.stderr }
+    };
+    for (line, parts) in [
+        ("applications create --name Portal --description Vendors", &["portal", "Vendors"][..]),
+        ("applications update portal --name Gate", &["Gate", "Vendors"]),
+        ("applications get portal", &["Gate", "app_"]),
+        ("applications list", &["portal", "vendor_portal", "crm"]),
+        ("applications allow portal books", &["books may be used by crm, portal"]),
+        ("applications forbid crm books", &["books may be used by portal"]),
+        (
+            "applications components declare portal workflow:orders --connection books",
+            &["workflow:orders uses books"],
+        ),
+        ("applications components list portal", &["workflow:orders", "books"]),
+        ("applications connections portal", &["Link name", "books", "Mirror", "Connected", "k of books"]),
+        ("applications connections portal --component workflow:orders", &["books"]),
+        ("connections references books", &["portal", "workflow:orders"]),
+        ("connections list", &["Used by", "1"]),
+        ("applications members list portal", &["No user has access"]),
+    ] {
+        let said = run(line, true);
+        for part in parts {
+            assert!(said.contains(part), "{line}: {part}: {said}");
+        }
+    }
+    let said = run("connections delete books", false);
+    assert!(said.contains("used by portal / workflow:orders"), "{said}");
+    run(&format!("applications members add portal {me}"), true);
+    assert!(run("applications members list portal", true).contains("super_admin"));
+    run(&format!("applications members remove portal {me}"), true);
+    let key = run("applications keys create portal --name Server --environment stage --scope use", true);
+    assert!(key.starts_with("jfa_"), "{key}");
+    let called = server.with_key(key.trim()).proxy(&books, "/", &[]).await.expect(200);
+    assert_eq!(called["key"], "k");
+    let listed = run("applications keys list portal --json", true);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(listed["items"][0]["scopes"], json!(["use"]));
+    run(&format!("applications keys revoke portal {}", listed["items"][0]["id"].as_str().unwrap()), true);
+    server.with_key(key.trim()).proxy(&books, "/", &[]).await.problem(401, "key_revoked");
+    run("applications components remove portal workflow:orders", true);
+    run("applications delete portal", true);
+    assert!(run("applications get portal", false).contains("no application"));
+    run("connections delete books", true);
 }
