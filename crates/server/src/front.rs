@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,6 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_core::id::Prefix;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::call::proxy::{Proxied, ProxyBody};
@@ -26,10 +23,9 @@ use tokio::net::TcpListener;
 use tower_service::Service as _;
 
 use crate::error::Failure;
+use crate::workers::Workers;
 
 const PROXY: &str = "/v1/proxy/";
-/// How long a client may take to send the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// The id of a request: in every answer, every problem document, every line of the log.
 #[derive(Clone)]
@@ -70,24 +66,27 @@ impl HttpBody for FrontBody {
     }
 }
 
+/// What a worker answers with.
+pub(crate) struct Front {
+    pub engine: Engine,
+    pub router: Router,
+}
+
 /// Accepts connections until `shutdown`, then waits at most `farewell` for running requests.
 pub(crate) async fn run(
     engine: Engine,
-    router: Router,
+    router: Router<Engine>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
     farewell: Duration,
 ) -> std::io::Result<()> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    server.http2().timer(TokioTimer::new());
-    let graceful = GracefulShutdown::new();
+    let workers = Workers::start(&engine, &router)?;
     tokio::pin!(shutdown);
     loop {
-        let (stream, _peer) = tokio::select! {
+        let stream = tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
+                Ok((stream, _peer)) => stream,
                 Err(error) => {
                     // Out of file descriptors, or the peer was gone already: the next one may fare better.
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -97,27 +96,18 @@ pub(crate) async fn run(
             },
         };
         let _ = stream.set_nodelay(true);
-        let (engine, router) = (engine.clone(), router.clone());
-        let service = service_fn(move |request| answer(engine.clone(), router.clone(), request));
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke off");
-            }
-        });
+        workers.give(stream);
     }
     drop(listener);
-    if tokio::time::timeout(farewell, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(farewell, workers.finish()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were broken off");
     }
     engine.flush_records().await;
     Ok(())
 }
 
-async fn answer(
-    engine: Engine,
-    mut router: Router,
+pub(crate) async fn answer(
+    front: Arc<Front>,
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
     let started = Instant::now();
@@ -125,7 +115,7 @@ async fn answer(
     let seen = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
     let mut response = if request.uri().path().starts_with(PROXY) {
-        match proxy(&engine, &request_id, request).await {
+        match proxy(&front.engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
             Err(error) => {
                 Failure { error, request_id: request_id.clone() }.into_response().map(FrontBody::Router)
@@ -133,7 +123,7 @@ async fn answer(
         }
     } else {
         request.extensions_mut().insert(RequestId(request_id.clone()));
-        match router.call(request.map(Body::new)).await {
+        match front.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response.map(FrontBody::Router),
             Err(never) => match never {},
         }
