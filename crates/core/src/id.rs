@@ -45,6 +45,18 @@ pub fn new(prefix: Prefix, now: Timestamp, random: [u8; 10]) -> String {
     format!("{}_{}", prefix.as_str(), uuid.simple())
 }
 
+/// How many ids [`series`] makes at most.
+pub const SERIES: usize = 4096;
+
+/// Ids that follow each other, [`SERIES`] at most: between two of them comes none that is made elsewhere.
+pub fn series(prefix: Prefix, now: Timestamp, random: [u8; 10]) -> impl Iterator<Item = String> {
+    let millis = u64::try_from(now.micros() / 1000).unwrap_or(0);
+    // The last twelve bits count; the other 62 that are drawn tell one series from another.
+    let first = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().as_u128() & !0xfff;
+    (first..first + SERIES as u128)
+        .map(move |id| format!("{}_{}", prefix.as_str(), uuid::Uuid::from_u128(id).simple()))
+}
+
 /// Whether the text looks like an id of this kind; saves a look-up, proves nothing.
 pub fn is(prefix: Prefix, text: &str) -> bool {
     text.strip_prefix(prefix.as_str()).and_then(|rest| rest.strip_prefix('_')).is_some_and(|rest| {
@@ -62,5 +74,16 @@ mod tests {
         let b = new(Prefix::Flow, Timestamp::from_micros(1_002_000), [0; 10]);
         assert!(a < b);
         assert!(is(Prefix::Flow, &a) && !is(Prefix::Member, &a) && !is(Prefix::Flow, "flw_1"));
+    }
+
+    #[test]
+    fn a_series_is_of_one_piece() {
+        let now = Timestamp::from_micros(1_000_000);
+        let ids: Vec<String> = series(Prefix::Call, now, [255; 10]).collect();
+        assert_eq!(ids.len(), SERIES);
+        assert!(ids.is_sorted_by(|a, b| a < b) && ids.iter().all(|id| is(Prefix::Call, id)));
+        // Another one that was drawn at the same time stands as a whole before it.
+        let other = series(Prefix::Call, now, [254; 10]).last().unwrap();
+        assert!(other < ids[0]);
     }
 }

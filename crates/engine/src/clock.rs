@@ -19,6 +19,11 @@ pub fn new_id(prefix: Prefix, now: Timestamp) -> String {
     id::new(prefix, now, few_random_bytes())
 }
 
+/// Fresh ids that follow each other, at most [`id::SERIES`].
+pub(crate) fn new_ids(prefix: Prefix, now: Timestamp) -> impl Iterator<Item = String> {
+    id::series(prefix, now, few_random_bytes())
+}
+
 /// Random bytes in hand, and how many of them are used up.
 struct Pool {
     bytes: [u8; 640],

@@ -61,12 +61,12 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+    egress: Egress,
 }
 
 struct Inner {
     store: Store,
     keyring: Keyring,
-    egress: Egress,
     settings: Settings,
     hot: hot::Hot,
     keys: moka::sync::Cache<[u8; 32], Arc<govern::keys::Known>>,
@@ -85,10 +85,10 @@ impl Engine {
     #[must_use]
     pub fn new(store: Store, keyring: Keyring, egress: Egress, settings: Settings) -> Self {
         Self {
+            egress,
             inner: Arc::new(Inner {
                 store,
                 keyring,
-                egress,
                 settings,
                 hot: hot::Hot::default(),
                 keys: cache(),
@@ -101,6 +101,12 @@ impl Engine {
                 resets: Arc::new(tokio::sync::Semaphore::new(32)),
             }),
         }
+    }
+
+    /// The same engine for another runtime, where its connections with services are to live.
+    #[must_use]
+    pub fn with_connections_of_its_own(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), egress: self.egress.with_pool_of_its_own() }
     }
 
     /// Whether this key is the one the store was sealed with. A store that has none yet takes it.
@@ -146,7 +152,7 @@ impl Engine {
     }
 
     pub(crate) fn egress(&self) -> &Egress {
-        &self.inner.egress
+        &self.egress
     }
 }
 

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,10 +16,6 @@ use http::header::{AUTHORIZATION, SET_COOKIE};
 use http::{HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
 use jackfield_core::id::Prefix;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::call::proxy::{Proxied, ProxyBody};
@@ -28,10 +25,9 @@ use tower_service::Service as _;
 
 use crate::error::Failure;
 use crate::session;
+use crate::workers::Workers;
 
 const PROXY: &str = "/v1/proxy/";
-/// How long a client may take to send the head of a request.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// The id of a request: in every answer, every problem document, every line of the log.
 #[derive(Clone)]
@@ -76,18 +72,21 @@ impl HttpBody for FrontBody {
     }
 }
 
+/// What a worker answers with.
+pub(crate) struct Front {
+    pub engine: Engine,
+    pub router: Router,
+}
+
 /// Accepts connections until `shutdown`, then waits at most `farewell` for running requests.
 pub(crate) async fn run(
     engine: Engine,
-    router: Router,
+    router: Router<Engine>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
     farewell: Duration,
 ) -> std::io::Result<()> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    server.http2().timer(TokioTimer::new());
-    let graceful = GracefulShutdown::new();
+    let workers = Workers::start(&engine, &router)?;
     tokio::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
@@ -103,27 +102,18 @@ pub(crate) async fn run(
             },
         };
         let _ = stream.set_nodelay(true);
-        let (engine, router) = (engine.clone(), router.clone());
-        let service = service_fn(move |request| answer(engine.clone(), router.clone(), peer.ip(), request));
-        let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke off");
-            }
-        });
+        workers.give(stream, peer.ip());
     }
     drop(listener);
-    if tokio::time::timeout(farewell, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(farewell, workers.finish()).await.is_err() {
         tracing::warn!("some requests did not finish in time and were broken off");
     }
     engine.flush_records().await;
     Ok(())
 }
 
-async fn answer(
-    engine: Engine,
-    mut router: Router,
+pub(crate) async fn answer(
+    front: Arc<Front>,
     peer: IpAddr,
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
@@ -132,7 +122,7 @@ async fn answer(
     let seen = tracing::enabled!(tracing::Level::DEBUG)
         .then(|| (request.method().clone(), request.uri().path().to_owned()));
     let mut response = if request.uri().path().starts_with(PROXY) {
-        match proxy(&engine, &request_id, request).await {
+        match proxy(&front.engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
             Err(error) => {
                 Failure { error, request_id: request_id.clone() }.into_response().map(FrontBody::Router)
@@ -141,7 +131,7 @@ async fn answer(
     } else {
         request.extensions_mut().insert(RequestId(request_id.clone()));
         request.extensions_mut().insert(Peer(peer.to_canonical()));
-        match router.call(request.map(Body::new)).await {
+        match front.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response.map(FrontBody::Router),
             Err(never) => match never {},
         }

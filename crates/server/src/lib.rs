@@ -1,6 +1,6 @@
 //! The service's face: REST API, proxy endpoint, and the pages a browser sees while somebody authorizes.
 //!
-//! A request comes in at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
+//! A request comes in on the thread of one of the [`workers`] at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
 //! calls one function of the engine and shows its view; it holds no SQL, no crypto and no rule.
 
 mod address;
@@ -12,6 +12,7 @@ mod input;
 mod pages;
 mod routes;
 mod session;
+mod workers;
 
 use std::future::Future;
 use std::time::Duration;
@@ -40,6 +41,6 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = routes::router(engine.clone(), &options);
+    let router = routes::router(&options);
     front::run(engine, router, listener, shutdown, FAREWELL).await
 }

@@ -149,7 +149,7 @@ pub fn openapi_json() -> String {
 }
 
 /// Everything but the proxy.
-pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
+pub(crate) fn router(options: &ServerOptions) -> Router<Engine> {
     let (api, description) = described().split_for_parts();
     let document: Arc<str> = description.to_json().unwrap_or_default().into();
     let mut router = api
@@ -160,8 +160,7 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
         .merge(pages::routes())
         .merge(doors::routes())
         .fallback(unknown_path)
-        .method_not_allowed_fallback(unknown_method)
-        .with_state(engine);
+        .method_not_allowed_fallback(unknown_method);
     if options.docs {
         let docs = utoipa_swagger_ui::SwaggerUi::new("/docs")
             .config(utoipa_swagger_ui::Config::from("/openapi.json"));

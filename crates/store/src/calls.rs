@@ -1,40 +1,36 @@
 //! Records of calls: who called what, when, and how it ended. Never a query string, a header or a body.
+//!
+//! Calls are what is written most, and a row costs more than what stands in it: those of a connection that are written down together
+//! are one row.
 
 use jackfield_core::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::db::{Row, Tx, Value, statements};
+use crate::db::{Row, StoreError, Tx, statements};
 use crate::{Result, Store};
 
 statements! {
-    pub(crate) CALL_INSERT = "insert into calls
-        (organization_id, id, connection, authorization_id, environment, principal, via, method, host, path, status, error, duration,
-         request_id, at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    pub(crate) CALL_INSERT_MANY = "insert into calls
-        (organization_id, id, connection, authorization_id, environment, principal, via, method, host, path, status, error, duration,
-         request_id, at)
-        values
-        ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15),
-        ($16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30),
-        ($31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, $44, $45),
-        ($46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60),
-        ($61, $62, $63, $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75)";
-    pub(crate) CALL_LIST = "select organization_id, id, connection, authorization_id, environment, principal, via, method, host, path,
-        status, error, duration, request_id, at from calls where organization_id = $1 and connection = $2 and id < $3 order by id desc limit $4";
-    pub(crate) CALL_PRUNE = "delete from calls where (organization_id, id) in
-        (select organization_id, id from calls where at < $1 limit $2)";
+    pub(crate) CALL_BATCH_INSERT = "insert into call_batches
+        (organization_id, connection, id, size, last_at, records) values ($1, $2, $3, $4, $5, $6)";
+    pub(crate) CALL_BATCH_SIZES = "select id, size from call_batches
+        where organization_id = $1 and connection = $2 and id < $3 order by id desc limit $4";
+    pub(crate) CALL_BATCH_LIST = "select records from call_batches
+        where organization_id = $1 and connection = $2 and id < $3 and id >= $4 order by id desc";
+    pub(crate) CALL_BATCH_PRUNE = "delete from call_batches where (organization_id, connection, id) in
+        (select organization_id, connection, id from call_batches where last_at < $1 limit $2)";
 }
 
-/// How many calls [`CALL_INSERT_MANY`] takes. Calls are what is written most, and going to the database costs more than writing a row. Not
-/// more of them: SQLite looks for the name of each placeholder among all of its statement, so that the search grows by the square.
-const MANY: usize = 5;
-
 /// One call through a connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Call {
+    /// stands in the row
+    #[serde(skip)]
     pub organization_id: String,
-    pub id: String,
+    /// stands in the row
+    #[serde(skip)]
     pub connection: String,
+    pub id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_id: Option<String>,
     pub environment: String,
     /// id of the member or application
@@ -45,54 +41,29 @@ pub struct Call {
     pub host: String,
     pub path: String,
     /// what the service answered
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
     /// Jackfield's own code, where the call failed here
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// microseconds
     pub duration: i64,
     pub request_id: String,
+    #[serde(with = "micros")]
     pub at: Timestamp,
 }
 
-impl Call {
-    fn read(row: &Row) -> Result<Self> {
-        Ok(Self {
-            organization_id: row.text("organization_id")?,
-            id: row.text("id")?,
-            connection: row.text("connection")?,
-            authorization_id: row.opt_text("authorization_id")?,
-            environment: row.text("environment")?,
-            principal: row.text("principal")?,
-            via: row.text("via")?,
-            method: row.text("method")?,
-            host: row.text("host")?,
-            path: row.text("path")?,
-            status: row.opt_int("status")?,
-            error: row.opt_text("error")?,
-            duration: row.int("duration")?,
-            request_id: row.text("request_id")?,
-            at: row.time("at")?,
-        })
+mod micros {
+    use jackfield_core::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+    pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.micros())
     }
 
-    fn values(&self) -> [Value<'_>; 15] {
-        [
-            (&self.organization_id).into(),
-            (&self.id).into(),
-            (&self.connection).into(),
-            (&self.authorization_id).into(),
-            (&self.environment).into(),
-            (&self.principal).into(),
-            (&self.via).into(),
-            (&self.method).into(),
-            (&self.host).into(),
-            (&self.path).into(),
-            self.status.into(),
-            (&self.error).into(),
-            self.duration.into(),
-            (&self.request_id).into(),
-            self.at.into(),
-        ]
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(deserializer).map(Timestamp::from_micros)
     }
 }
 
@@ -105,30 +76,77 @@ impl Store {
         before: &str,
         limit: i64,
     ) -> Result<Vec<Call>> {
-        let values = [organization.into(), connection.into(), before.into(), limit.into()];
-        self.db.query(&CALL_LIST, &values).await?.iter().map(Call::read).collect()
+        let limit = usize::try_from(limit).unwrap_or(0);
+        // Which rows it takes, without what is in them.
+        let most = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let values = [organization.into(), connection.into(), before.into(), most.into()];
+        let sizes = self.db.query(&CALL_BATCH_SIZES, &values).await?;
+        // Of the first row only a part may be meant; the others are below it, whole.
+        let (mut lowest, mut sure) = (None, 0);
+        for (place, row) in sizes.iter().enumerate() {
+            lowest = Some(row.text("id")?);
+            if place > 0 {
+                sure += usize::try_from(row.int("size")?).unwrap_or(0);
+            }
+            if sure >= limit {
+                break;
+            }
+        }
+        let Some(lowest) = lowest else { return Ok(Vec::new()) };
+        let values = [organization.into(), connection.into(), before.into(), (&lowest).into()];
+        let mut calls = Vec::with_capacity(limit.min(256));
+        for row in self.db.query(&CALL_BATCH_LIST, &values).await? {
+            for call in read(&row)?.into_iter().rev() {
+                if calls.len() < limit && *call.id < *before {
+                    calls.push(Call {
+                        organization_id: organization.to_owned(),
+                        connection: connection.to_owned(),
+                        ..call
+                    });
+                }
+            }
+        }
+        Ok(calls)
     }
 }
 
+fn read(row: &Row) -> Result<Vec<Call>> {
+    let records = row.text("records")?;
+    // The error tells where; its words may quote the record.
+    let parsed: Result<Vec<Call>, _> = records.lines().map(serde_json::from_str).collect();
+    parsed
+        .map_err(|error| row.corrupt("records", format!("no record at column {} of a line", error.column())))
+}
+
 impl Tx {
-    pub async fn insert_call(&mut self, call: &Call) -> Result<()> {
-        self.execute(&CALL_INSERT, &call.values()).await.map(drop)
+    /// Writes down calls of one organization and connection, in the order of their ids. Between two of them no other id may ever come: a
+    /// page of calls is found by the ids with which such batches begin.
+    pub async fn insert_calls(&mut self, calls: &[Call]) -> Result<()> {
+        let (Some(first), Some(last_at)) = (calls.first(), calls.iter().map(|call| call.at).max()) else {
+            return Ok(());
+        };
+        let mut records = String::with_capacity(calls.len() * 384);
+        for call in calls {
+            let record = serde_json::to_string(call).map_err(|error| StoreError::Foreign {
+                statement: CALL_BATCH_INSERT.name,
+                why: error.to_string(),
+            })?;
+            records.push_str(&record);
+            records.push('\n');
+        }
+        let values = [
+            (&first.organization_id).into(),
+            (&first.connection).into(),
+            (&first.id).into(),
+            i64::try_from(calls.len()).unwrap_or(i64::MAX).into(),
+            last_at.into(),
+            (&records).into(),
+        ];
+        self.execute(&CALL_BATCH_INSERT, &values).await.map(drop)
     }
 
-    pub async fn insert_calls(&mut self, calls: &[&Call]) -> Result<()> {
-        let (many, few) = calls.as_chunks::<MANY>();
-        for many in many {
-            let values: Vec<Value<'_>> = many.iter().flat_map(|call| call.values()).collect();
-            self.execute(&CALL_INSERT_MANY, &values).await?;
-        }
-        for call in few {
-            self.insert_call(call).await?;
-        }
-        Ok(())
-    }
-
-    /// Forgets calls before `before`, at most [`crate::PRUNE_AT_ONCE`]; tells how many.
+    /// Forgets batches whose calls were all before `before`, at most [`crate::PRUNE_AT_ONCE`]; tells how many.
     pub async fn prune_calls(&mut self, before: Timestamp) -> Result<u64> {
-        self.execute(&CALL_PRUNE, &[before.into(), crate::PRUNE_AT_ONCE.into()]).await
+        self.execute(&CALL_BATCH_PRUNE, &[before.into(), crate::PRUNE_AT_ONCE.into()]).await
     }
 }

@@ -8,4 +8,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "people", sql: include_str!("../migrations/0003_people.sql") },
     Migration { version: 4, name: "applications", sql: include_str!("../migrations/0004_applications.sql") },
     Migration { version: 5, name: "life", sql: include_str!("../migrations/0005_life.sql") },
+    Migration { version: 10, name: "call_batches", sql: include_str!("../migrations/0010_call_batches.sql") },
 ];

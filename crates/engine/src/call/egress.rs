@@ -105,6 +105,10 @@ impl Egress {
         let EgressOptions { allow, unrestricted, connect_timeout, extra_roots } = options;
         let extra_roots = extra_roots.map_or_else(|| Ok(Vec::new()), |path| read_roots(&path))?;
         let door = Door::new(Rules { allow, unrestricted }, connect_timeout, extra_roots);
+        Ok(Self::of(door))
+    }
+
+    fn of(door: Door) -> Self {
         let single = door.single();
         #[allow(clippy::disallowed_types, reason = "the one door")]
         let pooled = Client::builder(TokioExecutor::new())
@@ -115,7 +119,13 @@ impl Egress {
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIMEOUT)
             .build(door);
-        Ok(Self(Arc::new(Inner { pooled, single })))
+        Self(Arc::new(Inner { pooled, single }))
+    }
+
+    /// The same door with a pool of its own. A connection is driven by the runtime that opened it: each runtime wants its own pool.
+    #[must_use]
+    pub fn with_pool_of_its_own(&self) -> Self {
+        Self::of(self.0.single.pooled())
     }
 
     /// One exchange through the pool: HTTP/1.1, or HTTP/2 where the service offers it. No redirect is followed, the

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jackfield_core::connector::target::{self, Target};
-use jackfield_core::id::Prefix;
 use jackfield_core::{Action, Code, Error, FieldError, Permit, Result, permit};
 use jackfield_store::Call;
 use jackfield_vault::token;
@@ -20,7 +19,7 @@ use utoipa::ToSchema;
 use crate::call::egress::{Egress, EgressBody, EgressError};
 use crate::call::inject::{KnownBody, base64_of};
 use crate::call::ready::{Addressed, Callable, pass_back};
-use crate::clock::{self, new_id};
+use crate::clock;
 use crate::govern::keys::Caller;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
@@ -408,7 +407,8 @@ impl Trace {
             key: caller.principal.key().map(str::to_owned),
             call: Call {
                 organization_id: caller.organization.to_string(),
-                id: new_id(Prefix::Call, at),
+                // given when it is written down
+                id: String::new(),
                 connection: connection.to_owned(),
                 authorization_id: None,
                 environment: String::new(),

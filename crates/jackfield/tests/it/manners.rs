@@ -30,7 +30,7 @@ pub(crate) struct Stage {
 pub(crate) struct Operation {
     pub(crate) method: String,
     /// with `{link_name}` and the like
-    path: String,
+    pub(crate) path: String,
     query: Vec<String>,
 }
 

@@ -80,6 +80,11 @@ impl Door {
         Self { house: Arc::clone(&self.house), single: true }
     }
 
+    /// The same door for a pool.
+    pub fn pooled(&self) -> Self {
+        Self { house: Arc::clone(&self.house), single: false }
+    }
+
     #[cfg(test)]
     pub fn has_loaded_roots(&self) -> bool {
         self.house.tls.initialized()
