@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use jackfield_core::id::Prefix;
@@ -26,6 +26,7 @@ use crate::error::Failure;
 use crate::workers::Workers;
 
 const PROXY: &str = "/v1/proxy/";
+const REQUEST_ID: HeaderName = HeaderName::from_static("jackfield-request-id");
 
 /// The id of a request: in every answer, every problem document, every line of the log.
 #[derive(Clone)]
@@ -110,10 +111,9 @@ pub(crate) async fn answer(
     front: Arc<Front>,
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
-    let started = Instant::now();
     let request_id = clock::new_id(Prefix::Request, clock::now());
     let seen = tracing::enabled!(tracing::Level::DEBUG)
-        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
     let mut response = if request.uri().path().starts_with(PROXY) {
         match proxy(&front.engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
@@ -129,9 +129,9 @@ pub(crate) async fn answer(
         }
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("jackfield-request-id", value);
+        response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some((method, path)) = seen {
+    if let Some((started, method, path)) = seen {
         tracing::debug!(
             request_id,
             %method,
@@ -153,14 +153,14 @@ async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) ->
     }
     // Always a path: an absolute URL here is a segment like any other.
     let rest = match request.uri().query() {
-        Some(query) => format!("/{rest}?{query}"),
-        None => format!("/{rest}"),
+        Some(query) => ["/", rest, "?", query].concat(),
+        None => ["/", rest].concat(),
     };
     engine.proxy(&caller, request_id, Proxied { connection: connection.to_owned(), rest, request }).await
 }
 
 /// Who is calling, by the `Authorization` header.
-pub(crate) async fn authenticate(engine: &Engine, headers: &http::HeaderMap) -> Result<Caller> {
+pub(crate) async fn authenticate(engine: &Engine, headers: &http::HeaderMap) -> Result<Arc<Caller>> {
     let header = headers
         .get(AUTHORIZATION)
         .ok_or_else(|| Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…"))?;

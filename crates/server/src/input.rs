@@ -1,6 +1,7 @@
 //! Reading requests: who asks, what, and under which `Idempotency-Key`; and running the one engine function behind a route.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -50,13 +51,13 @@ pub(crate) fn request_id(parts: &Parts) -> String {
 
 async fn op(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Op> {
     let caller = authenticate(engine, &parts.headers).await?;
-    Ok(op_of(caller, parts, idempotency(parts, body)?))
+    Ok(op_of(&caller, parts, idempotency(parts, body)?))
 }
 
-fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {
+fn op_of(caller: &Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {
     Op {
-        principal: caller.principal,
-        organization: caller.organization,
+        principal: caller.principal.clone(),
+        organization: Arc::clone(&caller.organization),
         now: clock::now(),
         request_id: request_id(parts),
         idempotency,
@@ -93,7 +94,7 @@ impl FromRequest<Engine> for Asked {
             if !bytes.is_empty() && !bytes.iter().all(u8::is_ascii_whitespace) {
                 let _: Nothing = parse(&parts.headers, &bytes)?;
             }
-            Ok(op_of(caller, &parts, idempotency(&parts, &bytes)?))
+            Ok(op_of(&caller, &parts, idempotency(&parts, &bytes)?))
         }
         .await;
         known.map(|op| Self { op }).map_err(|error| Failure { error, request_id: request_id(&parts) })
@@ -132,7 +133,7 @@ async fn with_body<T: DeserializeOwned>(
                 "The body holds the character U+0000, which nothing here can hold. Leave it out.",
             ));
         }
-        Ok((op_of(caller, &parts, idempotency(&parts, &bytes)?), parsed))
+        Ok((op_of(&caller, &parts, idempotency(&parts, &bytes)?), parsed))
     }
     .await;
     known.map_err(|error| Failure { error, request_id: request_id(&parts) })

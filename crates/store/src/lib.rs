@@ -19,7 +19,7 @@ mod organizations;
 mod schema;
 
 pub use authorizations::{Authorization, Binding, Lease, NewCredential};
-pub use calls::Call;
+pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::Connection;
 pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};

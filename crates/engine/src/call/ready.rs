@@ -145,7 +145,7 @@ impl Engine {
         let environment = environment_of(&caller.principal, to.environment)?;
         // The connection's level says whose binding it is, and only the connection knows its level: look under both places.
         let member = to.acting_for.or(caller.principal.member()).unwrap_or("");
-        let place = format!("{}\n{}\n{environment}\n{member}", caller.organization, to.connection);
+        let place = [&*caller.organization, to.connection, environment.as_str(), member].join("\n");
         let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
         let ready = if let Some(ready) = known {
             ready

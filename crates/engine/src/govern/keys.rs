@@ -29,7 +29,7 @@ pub struct Caller {
 /// What is remembered about a key's digest.
 pub(crate) enum Known {
     Caller {
-        caller: Caller,
+        caller: Arc<Caller>,
         expires_at: Option<Timestamp>,
         epochs: Epochs,
     },
@@ -111,7 +111,7 @@ pub(crate) async fn insert(
 
 impl Engine {
     /// Who this key is. Warm, it asks no database; unknown keys are remembered too.
-    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Caller> {
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Arc<Caller>> {
         let parsed = api_key::parse(key).map_err(|wrong| match wrong {
             MalformedKey::Prefix => {
                 Error::new(Code::Unauthenticated, "This is no API key of Jackfield's: they begin with jfp_.")
@@ -153,7 +153,7 @@ impl Engine {
             return Ok(Known::Revoked);
         };
         let principal = Principal::Member { id: member.id, role: member.role, key: Some(key.id) };
-        let caller = Caller { principal, organization: key.organization_id.into() };
+        let caller = Arc::new(Caller { principal, organization: key.organization_id.into() });
         Ok(Known::Caller { caller, expires_at: key.expires_at, epochs })
     }
 
@@ -200,19 +200,19 @@ impl Engine {
 }
 
 /// `None`: what is remembered may no longer be true.
-fn recognize(known: &Known, now: Timestamp) -> Option<Result<Caller>> {
+fn recognize(known: &Known, now: Timestamp) -> Option<Result<Arc<Caller>>> {
     match known {
         Known::Caller { epochs, .. } if !epochs.hold() => None,
         _ => Some(recognize_fresh(known, now)),
     }
 }
 
-fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Caller> {
+fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Arc<Caller>> {
     match known {
         Known::Caller { expires_at: Some(at), .. } if *at <= now => {
             Err(Error::new(Code::KeyExpired, format!("The API key expired at {at}. Make a new one.")))
         }
-        Known::Caller { caller, .. } => Ok(caller.clone()),
+        Known::Caller { caller, .. } => Ok(Arc::clone(caller)),
         Known::Revoked => Err(Error::new(Code::KeyRevoked, "The API key was revoked. Use another one.")),
         Known::Unknown => Err(Error::new(Code::Unauthenticated, "The API key is not known here.")),
     }
