@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, SET_COOKIE};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use jackfield_core::id::Prefix;
@@ -28,6 +28,7 @@ use crate::session;
 use crate::workers::Workers;
 
 const PROXY: &str = "/v1/proxy/";
+const REQUEST_ID: HeaderName = HeaderName::from_static("jackfield-request-id");
 
 /// The id of a request: in every answer, every problem document, every line of the log.
 #[derive(Clone)]
@@ -117,10 +118,9 @@ pub(crate) async fn answer(
     peer: IpAddr,
     mut request: Request<Incoming>,
 ) -> std::result::Result<Response<FrontBody>, Infallible> {
-    let started = Instant::now();
     let request_id = clock::new_id(Prefix::Request, clock::now());
     let seen = tracing::enabled!(tracing::Level::DEBUG)
-        .then(|| (request.method().clone(), request.uri().path().to_owned()));
+        .then(|| (Instant::now(), request.method().clone(), request.uri().path().to_owned()));
     let mut response = if request.uri().path().starts_with(PROXY) {
         match proxy(&front.engine, &request_id, request).await {
             Ok(response) => response.map(FrontBody::Proxy),
@@ -137,9 +137,9 @@ pub(crate) async fn answer(
         }
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
-        response.headers_mut().insert("jackfield-request-id", value);
+        response.headers_mut().insert(REQUEST_ID, value);
     }
-    if let Some((method, path)) = seen {
+    if let Some((started, method, path)) = seen {
         tracing::debug!(
             request_id,
             %method,
@@ -162,8 +162,8 @@ async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) ->
     }
     // Always a path: an absolute URL here is a segment like any other.
     let rest = match request.uri().query() {
-        Some(query) => format!("/{rest}?{query}"),
-        None => format!("/{rest}"),
+        Some(query) => ["/", rest, "?", query].concat(),
+        None => ["/", rest].concat(),
     };
     let proxied = Proxied { connection: connection.to_owned(), rest, request };
     let mut response = engine.proxy(&caller, request_id, proxied).await?;
@@ -179,12 +179,12 @@ async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) ->
 async fn session_or_key(
     engine: &Engine,
     mut request: Request<Incoming>,
-) -> Result<(Caller, Request<Incoming>)> {
+) -> Result<(Arc<Caller>, Request<Incoming>)> {
     if !request.headers().contains_key(AUTHORIZATION)
         && let Some(caller) = session::authenticate(engine, request.method(), request.headers(), true).await?
     {
         session::hide(engine, request.headers_mut());
-        return Ok((caller, request));
+        return Ok((Arc::new(caller), request));
     }
     let caller = authenticate(engine, request.method(), request.headers()).await?;
     Ok((caller, request))
@@ -195,10 +195,10 @@ pub(crate) async fn authenticate(
     engine: &Engine,
     method: &http::Method,
     headers: &http::HeaderMap,
-) -> Result<Caller> {
+) -> Result<Arc<Caller>> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         let caller = session::authenticate(engine, method, headers, false).await?;
-        return caller.ok_or_else(|| {
+        return caller.map(Arc::new).ok_or_else(|| {
             Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…")
         });
     };

@@ -1,6 +1,7 @@
 //! Reading requests: who asks, what, and under which `Idempotency-Key`; and running the one engine function behind a route.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -75,17 +76,17 @@ pub(crate) fn request_id(parts: &Parts) -> String {
 
 async fn op(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Op> {
     let caller = authenticate(engine, &parts.method, &parts.headers).await?;
-    Ok(op_of(caller, parts, idempotency(parts, body)?))
+    Ok(op_of(&caller, parts, idempotency(parts, body)?))
 }
 
-fn op_of(caller: Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {
+fn op_of(caller: &Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {
     Op {
-        principal: caller.principal,
-        organization: caller.organization,
+        principal: caller.principal.clone(),
+        organization: Arc::clone(&caller.organization),
         now: clock::now(),
         request_id: request_id(parts),
         address: parts.extensions.get::<Peer>().map_or_else(String::new, |peer| peer.0.to_string()),
-        session: caller.session,
+        session: caller.session.clone(),
         idempotency,
     }
 }
@@ -120,7 +121,7 @@ impl FromRequest<Engine> for Asked {
             if !bytes.is_empty() && !bytes.iter().all(u8::is_ascii_whitespace) {
                 let _: Nothing = parse(&parts.headers, &bytes)?;
             }
-            Ok(op_of(caller, &parts, idempotency(&parts, &bytes)?))
+            Ok(op_of(&caller, &parts, idempotency(&parts, &bytes)?))
         }
         .await;
         known.map(|op| Self { op }).map_err(|error| Failure { error, request_id: request_id(&parts) })
@@ -156,7 +157,7 @@ async fn with_body<T: DeserializeOwned>(
         if kept && json_holds_nul(&bytes) {
             return Err(holds_nul_json());
         }
-        Ok((op_of(caller, &parts, idempotency(&parts, &bytes)?), parsed))
+        Ok((op_of(&caller, &parts, idempotency(&parts, &bytes)?), parsed))
     }
     .await;
     known.map_err(|error| Failure { error, request_id: request_id(&parts) })

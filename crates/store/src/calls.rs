@@ -20,17 +20,10 @@ statements! {
         (select organization_id, connection, id from call_batches where last_at < $1 limit $2)";
 }
 
-/// One call through a connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// One call through a connection, as it is read.
+#[derive(Clone, Debug, Deserialize)]
 pub struct Call {
-    /// stands in the row
-    #[serde(skip)]
-    pub organization_id: String,
-    /// stands in the row
-    #[serde(skip)]
-    pub connection: String,
     pub id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_id: Option<String>,
     pub environment: String,
     /// id of the member or application
@@ -41,16 +34,88 @@ pub struct Call {
     pub host: String,
     pub path: String,
     /// what the service answered
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<i64>,
     /// Jackfield's own code, where the call failed here
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// microseconds
     pub duration: i64,
     pub request_id: String,
     #[serde(with = "micros")]
     pub at: Timestamp,
+}
+
+/// One call, as it is written down; the fields are those of [`Call`]. It is put into words where it ends, at once and out of what is
+/// borrowed: a call of its own strings, freed on another thread, would cost more.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallRecord<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authorization_id: Option<&'a str>,
+    pub environment: &'a str,
+    pub principal: &'a str,
+    pub via: &'a str,
+    pub method: &'a str,
+    pub host: &'a str,
+    pub path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'a str>,
+    pub duration: i64,
+    pub request_id: &'a str,
+    #[serde(with = "micros")]
+    pub at: Timestamp,
+}
+
+impl CallRecord<'_> {
+    /// Adds its words to others.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        // Writing texts and numbers into memory does not fail.
+        let _ = serde_json::to_writer(to, self);
+    }
+}
+
+/// Calls of one connection that are written down together.
+#[derive(Clone, Debug)]
+pub struct CallBatch {
+    organization_id: String,
+    connection: String,
+    id: String,
+    size: i64,
+    last_at: Timestamp,
+    records: Vec<u8>,
+}
+
+impl CallBatch {
+    pub fn new(organization: &str, connection: &str) -> Self {
+        Self {
+            organization_id: organization.to_owned(),
+            connection: connection.to_owned(),
+            id: String::new(),
+            size: 0,
+            last_at: Timestamp::default(),
+            records: Vec::new(),
+        }
+    }
+
+    /// Adds a call in the words of [`CallRecord::write`]. Ids rise, and between two of a batch no other id may ever come: a page of calls
+    /// is found by the ids with which batches begin.
+    pub fn push(&mut self, id: &str, at: Timestamp, record: &[u8]) {
+        if self.size == 0 {
+            id.clone_into(&mut self.id);
+        }
+        self.size += 1;
+        self.last_at = self.last_at.max(at);
+        self.records.extend_from_slice(b"{\"id\":\"");
+        self.records.extend_from_slice(id.as_bytes());
+        self.records.extend_from_slice(b"\",");
+        self.records.extend_from_slice(record.strip_prefix(b"{").unwrap_or(record));
+        self.records.push(b'\n');
+    }
+
+    /// What was added so far, a JSON object a line.
+    pub fn records(&self) -> &[u8] {
+        &self.records
+    }
 }
 
 mod micros {
@@ -98,11 +163,7 @@ impl Store {
         for row in self.db.query(&CALL_BATCH_LIST, &values).await? {
             for call in read(&row)?.into_iter().rev() {
                 if calls.len() < limit && *call.id < *before {
-                    calls.push(Call {
-                        organization_id: organization.to_owned(),
-                        connection: connection.to_owned(),
-                        ..call
-                    });
+                    calls.push(call);
                 }
             }
         }
@@ -119,28 +180,22 @@ fn read(row: &Row) -> Result<Vec<Call>> {
 }
 
 impl Tx {
-    /// Writes down calls of one organization and connection, in the order of their ids. Between two of them no other id may ever come: a
-    /// page of calls is found by the ids with which such batches begin.
-    pub async fn insert_calls(&mut self, calls: &[Call]) -> Result<()> {
-        let (Some(first), Some(last_at)) = (calls.first(), calls.iter().map(|call| call.at).max()) else {
+    /// Writes down a batch of calls; none where it is empty.
+    pub async fn insert_calls(&mut self, batch: &CallBatch) -> Result<()> {
+        if batch.size == 0 {
             return Ok(());
-        };
-        let mut records = String::with_capacity(calls.len() * 384);
-        for call in calls {
-            let record = serde_json::to_string(call).map_err(|error| StoreError::Foreign {
-                statement: CALL_BATCH_INSERT.name,
-                why: error.to_string(),
-            })?;
-            records.push_str(&record);
-            records.push('\n');
         }
+        let records = str::from_utf8(&batch.records).map_err(|error| StoreError::Foreign {
+            statement: CALL_BATCH_INSERT.name,
+            why: error.to_string(),
+        })?;
         let values = [
-            (&first.organization_id).into(),
-            (&first.connection).into(),
-            (&first.id).into(),
-            i64::try_from(calls.len()).unwrap_or(i64::MAX).into(),
-            last_at.into(),
-            (&records).into(),
+            (&batch.organization_id).into(),
+            (&batch.connection).into(),
+            (&batch.id).into(),
+            batch.size.into(),
+            batch.last_at.into(),
+            records.into(),
         ];
         self.execute(&CALL_BATCH_INSERT, &values).await.map(drop)
     }

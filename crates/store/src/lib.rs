@@ -26,7 +26,7 @@ mod sessions;
 pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential, Served};
-pub use calls::Call;
+pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::Connection;
 pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};

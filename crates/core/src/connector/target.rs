@@ -57,9 +57,16 @@ impl Target {
 
     /// `host` or `host:port`.
     pub fn authority(&self) -> String {
-        match self.port {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.clone(),
+        let mut text = String::with_capacity(self.host.len() + 6);
+        self.write_authority(&mut text);
+        text
+    }
+
+    fn write_authority(&self, text: &mut String) {
+        text.push_str(&self.host);
+        if let Some(port) = self.port {
+            // Writing to a string does not fail.
+            let _ = write!(text, ":{port}");
         }
     }
 
@@ -83,11 +90,12 @@ pub fn join(base_url: &str, relative_or_absolute: &str) -> Result<Target, Target
         return Err(TargetError("the base URL has a query or a fragment"));
     }
     let base = base_url.trim_end_matches('/');
-    let joined = match rest.as_bytes().first() {
-        None => base_url.to_owned(),
-        Some(b'?' | b'/') => format!("{base}{rest}"),
-        Some(_) => format!("{base}/{rest}"),
-    };
+    let mut joined = String::with_capacity(base_url.len() + rest.len() + 1);
+    match rest.as_bytes().first() {
+        None => joined.push_str(base_url),
+        Some(b'?' | b'/') => joined.extend([base, rest]),
+        Some(_) => joined.extend([base, "/", rest]),
+    }
     parse(&joined)
 }
 
@@ -139,17 +147,13 @@ pub fn parse(url: &str) -> Result<Target, TargetError> {
         encode_into(&mut clean, query, |b| matches!(b, b' ' | b'"' | b'<' | b'>'));
     }
     let port = port.filter(|port| *port != scheme.default_port());
-    let authority = match port {
-        Some(port) => format!("{host}:{port}"),
-        None => host.clone(),
-    };
-    Ok(Target {
-        url: format!("{}://{authority}{clean}", scheme.as_str()),
-        scheme,
-        host,
-        port,
-        path_and_query: clean,
-    })
+    let mut target = Target { url: String::new(), scheme, host, port, path_and_query: clean };
+    let mut url = String::with_capacity(target.host.len() + target.path_and_query.len() + 14);
+    url.extend([scheme.as_str(), "://"]);
+    target.write_authority(&mut url);
+    url.push_str(&target.path_and_query);
+    target.url = url;
+    Ok(target)
 }
 
 /// Refuses what can never be joined to a base URL.
@@ -175,6 +179,10 @@ pub(super) fn check_relative(text: &str) -> Result<(), TargetError> {
 }
 
 fn check_characters(text: &str) -> Result<(), TargetError> {
+    // As good as every URL.
+    if text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'#' | b'\\')) {
+        return Ok(());
+    }
     if text.chars().any(char::is_control) {
         return Err(TargetError("the URL has a control character"));
     }
@@ -242,6 +250,10 @@ fn check_host(scheme: Scheme, host: &str) -> Result<(), TargetError> {
 /// Refuses dot segments, however they are disguised: percent-encoded once or more, behind encoded slashes or backslashes, with
 /// path parameters.
 fn check_segments(path: &str) -> Result<(), TargetError> {
+    // As good as every path.
+    if !path.contains(['.', '%']) {
+        return Ok(());
+    }
     let mut seen = path.as_bytes().to_vec();
     for _ in 0..4 {
         let dotted = seen.split(|b| matches!(b, b'/' | b'\\')).any(|segment| {
@@ -264,6 +276,9 @@ fn check_segments(path: &str) -> Result<(), TargetError> {
 }
 
 fn encode_into(out: &mut String, text: &str, forbidden: impl Fn(u8) -> bool) {
+    if text.bytes().all(|byte| byte.is_ascii() && !forbidden(byte)) {
+        return out.push_str(text);
+    }
     for byte in text.bytes() {
         if byte.is_ascii() && !forbidden(byte) {
             out.push(char::from(byte));

@@ -348,14 +348,21 @@ impl Injection {
 /// Takes out what a caller may not pass on to a service: `Authorization`, `Host`, framing, hop-by-hop and `Jackfield-*` headers. Prepared
 /// headers are inserted afterwards and replace the caller's.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    strip_hop_by_hop(headers);
+    strip_named(headers);
     remove_where(headers, |name| {
-        matches!(name, "authorization" | "host" | "expect") || name.starts_with("jackfield-")
+        HOP_BY_HOP.contains(&name)
+            || matches!(name, "authorization" | "host" | "expect")
+            || name.starts_with("jackfield-")
     });
 }
 
 /// Takes out what belongs to one hop, also what `Connection` names.
 pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    strip_named(headers);
+    remove_where(headers, |name| HOP_BY_HOP.contains(&name));
+}
+
+fn strip_named(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -368,7 +375,6 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    remove_where(headers, |name| HOP_BY_HOP.contains(&name));
 }
 
 /// Looks at the few headers that are there, and not for the many that could be.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jackfield_core::connector::target::{self, Target};
-use jackfield_core::{Action, Code, Error, FieldError, Permit, Result, permit};
-use jackfield_store::Call;
+use jackfield_core::{Action, Code, Environment, Error, FieldError, Permit, Result, Timestamp, permit};
+use jackfield_store::{Call, CallRecord};
 use jackfield_vault::token;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ use crate::{Engine, Op};
 pub const LONGEST: Duration = Duration::from_secs(40);
 /// Redirects that are followed.
 const REDIRECTS: u32 = 5;
+/// Characters of a path that are written down.
+const LONGEST_PATH: usize = 500;
 
 /// A call.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -94,7 +96,7 @@ pub struct DetailedReply {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CallView {
     pub id: String,
-    pub at: jackfield_core::Timestamp,
+    pub at: Timestamp,
     pub environment: String,
     /// id of the member or application that called
     pub principal: String,
@@ -389,58 +391,83 @@ fn multipart(object: &Map<String, Value>, boundary: &str) -> Result<Vec<u8>, Fie
 }
 
 /// What is written down of a call while it goes on.
-pub(crate) struct Trace {
+pub(crate) struct Trace<'a> {
+    caller: &'a Caller,
+    request_id: &'a str,
+    connection: &'a str,
+    via: &'static str,
+    method: Method,
+    at: Timestamp,
     started: Clock,
-    pub call: Call,
-    key: Option<String>,
+    environment: &'static str,
+    authorization: Option<String>,
+    host: String,
+    path: String,
 }
 
-impl Trace {
-    pub fn new(caller: &Caller, request_id: &str, connection: &str, via: &str, method: &str) -> Self {
-        let at = clock::now();
-        let principal = match &caller.principal {
-            jackfield_core::Principal::Member { id, .. }
-            | jackfield_core::Principal::Application { id, .. } => id.clone(),
-        };
+impl<'a> Trace<'a> {
+    pub fn new(
+        caller: &'a Caller,
+        request_id: &'a str,
+        connection: &'a str,
+        via: &'static str,
+        method: Method,
+    ) -> Self {
         Self {
+            caller,
+            request_id,
+            connection,
+            via,
+            method,
+            at: clock::now(),
             started: Clock::now(),
-            key: caller.principal.key().map(str::to_owned),
-            call: Call {
-                organization_id: caller.organization.to_string(),
-                // given when it is written down
-                id: String::new(),
-                connection: connection.to_owned(),
-                authorization_id: None,
-                environment: String::new(),
-                principal,
-                via: via.to_owned(),
-                method: method.to_owned(),
-                host: String::new(),
-                path: String::new(),
-                status: None,
-                error: None,
-                duration: 0,
-                request_id: request_id.to_owned(),
-                at,
-            },
+            environment: "",
+            authorization: None,
+            host: String::new(),
+            path: String::new(),
         }
+    }
+
+    pub fn within(&mut self, environment: Environment) {
+        self.environment = environment.as_str();
     }
 
     pub fn towards(&mut self, callable: &Callable, target: &Target) {
-        self.call.authorization_id = Some(callable.authorization.clone());
-        self.call.host = target.authority();
-        self.call.path = target.path_and_query.split('?').next().unwrap_or("").chars().take(500).collect();
+        self.authorization = Some(callable.authorization.clone());
+        self.host = target.authority();
+        let path = target.path_and_query.split('?').next().unwrap_or("");
+        // Short in bytes is short in characters, and most are.
+        let end = if path.len() > LONGEST_PATH { path.char_indices().nth(LONGEST_PATH) } else { None };
+        path.get(..end.map_or(path.len(), |(end, _)| end)).unwrap_or(path).clone_into(&mut self.path);
     }
 
     /// Writes it down. Calls on connections that the caller does not even know are not.
-    pub fn end(mut self, engine: &Engine, outcome: Result<u16, Code>) {
-        match outcome {
-            Ok(status) => self.call.status = Some(i64::from(status)),
+    pub fn end(self, engine: &Engine, outcome: Result<u16, Code>) {
+        let (status, error) = match outcome {
+            Ok(status) => (Some(status), None),
             Err(Code::NotFound) => return,
-            Err(code) => self.call.error = Some(code.as_str().to_owned()),
-        }
-        self.call.duration = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
-        engine.inner.records.record(self.call, self.key);
+            Err(code) => (None, Some(code.as_str())),
+        };
+        let principal = match &self.caller.principal {
+            jackfield_core::Principal::Member { id, .. }
+            | jackfield_core::Principal::Application { id, .. } => id,
+        };
+        let record = CallRecord {
+            authorization_id: self.authorization.as_deref(),
+            environment: self.environment,
+            principal,
+            via: self.via,
+            method: self.method.as_str(),
+            host: &self.host,
+            path: &self.path,
+            status,
+            error,
+            duration: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
+            request_id: self.request_id,
+            at: self.at,
+        };
+        let key = self.caller.principal.key();
+        engine.inner.records.record(&self.caller.organization, self.connection, key, &record);
     }
 }
 
@@ -467,7 +494,7 @@ impl Engine {
             organization: op.organization.clone(),
             session: op.session.clone(),
         };
-        let mut trace = Trace::new(&caller, &op.request_id, connection, "invoke", checked.method.as_str());
+        let mut trace = Trace::new(&caller, &op.request_id, connection, "invoke", checked.method.clone());
         let deadline = Instant::now() + checked.time;
         // Everything that can be refused without asking the service is refused before a key is spent on it.
         let address = Addressed {
@@ -493,10 +520,10 @@ impl Engine {
         asked: &Invocation,
         checked: Checked,
         deadline: Instant,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> Result<Invoked, Failed> {
         let (ready, environment) = self.fresh(caller, address, deadline).await?;
-        environment.as_str().clone_into(&mut trace.call.environment);
+        trace.within(environment);
         let callable = ready.callable()?;
         let first = callable.injection.target(&asked.url, &checked.query)?;
         trace.towards(callable, &first);
@@ -541,7 +568,7 @@ impl Engine {
         checked: &Checked,
         mut target: Target,
         deadline: Instant,
-        trace: &mut Trace,
+        trace: &mut Trace<'_>,
     ) -> Result<Invoked, Failed> {
         let mut headers = checked.headers.clone();
         let body = match &checked.body {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -22,6 +22,8 @@ use crate::govern::keys::Caller;
 const HEAD_TIME: Duration = Duration::from_secs(40);
 /// A body of a known size up to this is kept, so that it can be sent again after a refresh.
 const KEPT_BODY: u64 = 64 * 1024;
+const ENVIRONMENT: HeaderName = HeaderName::from_static("jackfield-environment");
+const ACTING_FOR: HeaderName = HeaderName::from_static("jackfield-acting-for");
 
 /// A request on the proxy, taken apart by the server.
 pub struct Proxied {
@@ -50,9 +52,9 @@ impl Engine {
         request_id: &str,
         asked: Proxied,
     ) -> Result<Response<ProxyBody>> {
-        let mut trace =
-            Trace::new(caller, request_id, &asked.connection, "proxy", asked.request.method().as_str());
-        let result = self.pass_on(caller, asked, &mut trace).await;
+        let Proxied { connection, rest, request } = asked;
+        let mut trace = Trace::new(caller, request_id, &connection, "proxy", request.method().clone());
+        let result = self.pass_on(caller, &connection, &rest, request, &mut trace).await;
         trace.end(self, result.as_ref().map(|answer| answer.status().as_u16()).map_err(|error| error.code));
         result
     }
@@ -60,29 +62,27 @@ impl Engine {
     async fn pass_on(
         &self,
         caller: &Caller,
-        asked: Proxied,
-        trace: &mut Trace,
+        connection: &str,
+        rest: &str,
+        mut request: Request<Incoming>,
+        trace: &mut Trace<'_>,
     ) -> Result<Response<ProxyBody>> {
-        let Proxied { connection, rest, mut request } = asked;
         check_method(request.method().as_str()).map_err(|wrong| Error::invalid(vec![wrong]))?;
         let text =
-            |headers: &HeaderMap, name: &str| -> Result<Option<String>> {
-                headers.get(name).map(|value| value.to_str().map(str::to_owned)).transpose().map_err(|_| {
+            |headers: &HeaderMap, name: HeaderName| -> Result<Option<String>> {
+                headers.get(&name).map(|value| value.to_str().map(str::to_owned)).transpose().map_err(|_| {
                     Error::new(Code::InvalidRequest, format!("The header {name} cannot be read."))
                 })
             };
-        let environment = text(request.headers(), "jackfield-environment")?;
-        let acting_for = text(request.headers(), "jackfield-acting-for")?;
-        let address = Addressed {
-            connection: &connection,
-            environment: environment.as_deref(),
-            acting_for: acting_for.as_deref(),
-        };
+        let environment = text(request.headers(), ENVIRONMENT)?;
+        let acting_for = text(request.headers(), ACTING_FOR)?;
+        let address =
+            Addressed { connection, environment: environment.as_deref(), acting_for: acting_for.as_deref() };
         let deadline = Instant::now() + HEAD_TIME;
         let (ready, environment) = self.fresh(caller, &address, deadline).await?;
-        environment.as_str().clone_into(&mut trace.call.environment);
+        trace.within(environment);
         let callable = ready.callable()?;
-        let target = callable.injection.target(&rest, &[])?;
+        let target = callable.injection.target(rest, &[])?;
         trace.towards(callable, &target);
         if let Some(protocol) = upgrade_to(request.headers()) {
             let onward = hyper::upgrade::on(&mut request);
@@ -102,7 +102,7 @@ impl Engine {
             && let Some((headers, kept)) = again
             && let Some(ready) = self.after_refusal(caller, &address, callable, deadline).await
             && let Ok(callable) = ready.callable()
-            && let Ok(target) = callable.injection.target(&rest, &[])
+            && let Ok(target) = callable.injection.target(rest, &[])
         {
             let payload = kept.map_or(Payload::None, Payload::Kept);
             return self.send_on(callable, &target, &head.method, headers, payload, deadline).await;

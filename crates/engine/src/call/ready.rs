@@ -172,7 +172,7 @@ impl Engine {
                 to.acting_for.filter(|member| id::is(Prefix::Member, member)).unwrap_or("")
             }
         };
-        let place = format!("{}\n{}\n{environment}\n{member}", caller.organization, to.connection);
+        let place = [&*caller.organization, to.connection, environment.as_str(), member].join("\n");
         let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
         let ready = if let Some(ready) = known {
             ready

@@ -1,20 +1,22 @@
 //! Records of calls, written in batches off the path: a bounded queue, and what does not fit is counted.
 
-use std::collections::{HashMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jackfield_core::id::Prefix;
+use jackfield_core::id::{Prefix, SERIES};
 use jackfield_core::{Permit, Timestamp};
-use jackfield_store::Call;
+use jackfield_store::{CallBatch, CallRecord};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{Engine, clock};
 
-/// Records that may wait. At 300 bytes each this bounds the memory to some megabytes.
+/// Records that may wait. At some 400 bytes each this bounds the memory to some megabytes.
 const QUEUE: usize = 16_384;
-/// Records a transaction.
+/// So many are written without waiting for more.
 const BATCH: usize = 4096;
 /// Records a row: a page of calls reads whole rows.
 const ROW: usize = 512;
@@ -23,13 +25,32 @@ const GATHER: Duration = Duration::from_millis(500);
 
 const PERMIT: Permit = Permit::housekeeping("the calls themselves were permitted");
 
-/// A call, and the API key that was used.
-type Record = (Call, Option<String>);
+/// What waits under names, the first an organization's.
+type Named<T> = HashMap<String, HashMap<String, T>>;
+
+/// What waits to be written. It is kept in words: see [`CallRecord`].
+#[derive(Default)]
+struct Waiting {
+    count: usize,
+    /// by organization and connection
+    calls: Named<Calls>,
+    /// when an authorization was used last
+    authorizations: Named<Timestamp>,
+    /// when an API key was used last
+    keys: Named<Timestamp>,
+}
+
+#[derive(Default)]
+struct Calls {
+    words: Vec<u8>,
+    /// when each call began, and where its words are
+    places: Vec<(Timestamp, Range<usize>)>,
+}
 
 /// A plain queue under a lock, and no channel: a channel would wake the writer for each record.
 #[derive(Default)]
 struct Queue {
-    records: VecDeque<Record>,
+    waiting: Waiting,
     /// how many were ever put in
     put: u64,
     /// whoever waits until so many of them have been written
@@ -45,21 +66,50 @@ pub(crate) struct Recorder {
     dropped: AtomicU64,
 }
 
+thread_local! {
+    /// The words of one record, so that they are found before the queue is locked.
+    static WORDS: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does something to what stands under two names. A name is copied the first time only.
+fn under<T: Default>(named: &mut Named<T>, organization: &str, name: &str, act: impl FnOnce(&mut T)) {
+    fn with<T: Default>(named: &mut HashMap<String, T>, name: &str, act: impl FnOnce(&mut T)) {
+        match named.get_mut(name) {
+            Some(known) => act(known),
+            None => act(named.entry(name.to_owned()).or_default()),
+        }
+    }
+    with(named, organization, |of_organization| with(of_organization, name, act));
+}
+
 impl Recorder {
     /// Never waits: when the queue is full the record is dropped and counted. `key` is the API key that was used.
-    pub fn record(&self, call: Call, key: Option<String>) {
-        let waiting = {
+    pub fn record(&self, organization: &str, connection: &str, key: Option<&str>, call: &CallRecord<'_>) {
+        let count = WORDS.with_borrow_mut(|words| {
+            words.clear();
+            call.write(words);
             let mut queue = self.queue();
-            if queue.records.len() >= QUEUE {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                return;
+            let waiting = &mut queue.waiting;
+            if waiting.count >= QUEUE {
+                return None;
             }
-            queue.records.push_back((call, key));
+            waiting.count += 1;
+            under(&mut waiting.calls, organization, connection, |calls| calls.push(call.at, words));
+            if let Some(id) = call.authorization_id {
+                under(&mut waiting.authorizations, organization, id, |at| *at = call.at);
+            }
+            if let Some(id) = key {
+                under(&mut waiting.keys, organization, id, |at| *at = call.at);
+            }
             queue.put += 1;
-            queue.records.len()
-        };
-        if waiting == 1 || waiting == BATCH {
-            self.wake.notify_one();
+            Some(queue.waiting.count)
+        });
+        match count {
+            None => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            Some(1 | BATCH) => self.wake.notify_one(),
+            Some(_) => {}
         }
     }
 
@@ -69,13 +119,13 @@ impl Recorder {
 
     fn is_idle(&self) -> bool {
         let queue = self.queue();
-        queue.records.is_empty() && queue.flushes.is_empty()
+        queue.waiting.count == 0 && queue.flushes.is_empty()
     }
 
     /// Whether it is time to write, without waiting for more.
     fn is_due(&self) -> bool {
         let queue = self.queue();
-        queue.records.len() >= BATCH || !queue.flushes.is_empty()
+        queue.waiting.count >= BATCH || !queue.flushes.is_empty()
     }
 
     /// Waits until there is something to write, and then a moment for others to come.
@@ -87,14 +137,8 @@ impl Recorder {
         while !self.is_due() && tokio::time::timeout_at(until, self.wake.notified()).await.is_ok() {}
     }
 
-    fn take(&self) -> Vec<Record> {
-        let mut queue = self.queue();
-        let count = queue.records.len().min(BATCH);
-        let taken = queue.records.drain(..count).collect();
-        if queue.records.is_empty() && queue.records.capacity() > 4 * BATCH {
-            queue.records = VecDeque::new();
-        }
-        taken
+    fn take(&self) -> Waiting {
+        std::mem::take(&mut self.queue().waiting)
     }
 
     /// Tells those who waited for what is written by now.
@@ -103,6 +147,32 @@ impl Recorder {
             // Who has stopped waiting needs no word.
             let _ = done.send(());
         }
+    }
+}
+
+impl Calls {
+    fn push(&mut self, at: Timestamp, words: &[u8]) {
+        let begin = self.words.len();
+        self.words.extend_from_slice(words);
+        self.places.push((at, begin..self.words.len()));
+    }
+
+    /// Puts them into the order in which they began, and gives them their ids.
+    fn batches(mut self, organization: &str, connection: &str, now: Timestamp) -> Vec<CallBatch> {
+        self.places.sort_by_key(|(at, _)| *at);
+        let mut batches = Vec::with_capacity(self.places.len() / ROW + 1);
+        // Where one series does not suffice, the next follows it by its time.
+        for (places, millis) in self.places.chunks(SERIES).zip(0..) {
+            let mut ids = clock::new_ids(Prefix::Call, now.plus(Duration::from_millis(millis)));
+            for places in places.chunks(ROW) {
+                let mut batch = CallBatch::new(organization, connection);
+                for ((at, place), id) in places.iter().zip(&mut ids) {
+                    batch.push(&id, *at, self.words.get(place.clone()).unwrap_or_default());
+                }
+                batches.push(batch);
+            }
+        }
+        batches
     }
 }
 
@@ -132,7 +202,7 @@ impl Engine {
         loop {
             records.gather().await;
             let batch = records.take();
-            let count = batch.len() as u64;
+            let count = batch.count as u64;
             if let Err(error) = self.write(batch).await {
                 records.dropped.fetch_add(count, Ordering::Relaxed);
                 tracing::error!(%error, records = count, "records of calls could not be written");
@@ -142,49 +212,66 @@ impl Engine {
         }
     }
 
-    async fn write(&self, batch: Vec<Record>) -> jackfield_core::Result<()> {
-        if batch.is_empty() {
+    async fn write(&self, waiting: Waiting) -> jackfield_core::Result<()> {
+        if waiting.count == 0 {
             return Ok(());
         }
-        let mut used: HashMap<(String, String), Timestamp> = HashMap::new();
-        let mut keys: HashMap<(String, String), Timestamp> = HashMap::new();
-        let mut connections: HashMap<(String, String), Vec<Call>> = HashMap::new();
-        for (call, key) in batch {
-            if let Some(id) = &call.authorization_id {
-                used.insert((call.organization_id.clone(), id.clone()), call.at);
-            }
-            if let Some(id) = key {
-                keys.insert((call.organization_id.clone(), id), call.at);
-            }
-            let place = (call.organization_id.clone(), call.connection.clone());
-            connections.entry(place).or_default().push(call);
-        }
         let now = clock::now();
+        let batches: Vec<CallBatch> = each(waiting.calls)
+            .flat_map(|(organization, connection, calls)| calls.batches(&organization, &connection, now))
+            .collect();
         let mut work = self.begin(PERMIT).await?;
-        for mut calls in connections.into_values() {
-            calls.sort_by_key(|call| call.at);
-            // All of one series, so that their rows keep their order.
-            for (call, id) in calls.iter_mut().zip(clock::new_ids(Prefix::Call, now)) {
-                call.id = id;
-            }
-            for calls in calls.chunks(ROW) {
-                work.insert_calls(calls).await?;
-            }
+        for batch in &batches {
+            work.insert_calls(batch).await?;
         }
-        for ((organization, id), at) in used {
+        for (organization, id, at) in each(waiting.authorizations) {
             work.authorization_used(&organization, &id, at).await?;
         }
-        for ((organization, id), at) in keys {
+        for (organization, id, at) in each(waiting.keys) {
             work.key_used(&organization, &id, at).await?;
         }
         work.commit().await
     }
 }
 
+fn each<T>(named: Named<T>) -> impl Iterator<Item = (String, String, T)> {
+    named.into_iter().flat_map(|(organization, of_organization)| {
+        of_organization.into_iter().map(move |(name, what)| (organization.clone(), name, what))
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn a_series_of_ids_is_enough_for_a_batch() {
-        const { assert!(super::BATCH <= jackfield_core::id::SERIES) };
+    fn calls_are_written_in_the_order_in_which_they_began() {
+        let mut waiting = Waiting::default();
+        let at = |n: usize| Timestamp::from_micros(i64::try_from(n).unwrap());
+        let many = SERIES + ROW + 1;
+        for n in (0..many).rev() {
+            under(&mut waiting.calls, "org_1", "mail", |calls| {
+                calls.push(at(n), format!("{{\"n\":{n}}}").as_bytes());
+            });
+        }
+        under(&mut waiting.calls, "org_2", "mail", |calls| calls.push(at(1), b"{}"));
+        let mut of_organizations: Vec<_> = each(waiting.calls).collect();
+        of_organizations.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(of_organizations.len(), 2);
+        let (organization, connection, calls) = of_organizations.swap_remove(0);
+        let batches = calls.batches(&organization, &connection, at(1));
+        assert_eq!(batches.len(), SERIES / ROW + 2);
+        let lines: Vec<String> = batches
+            .iter()
+            .flat_map(|batch| str::from_utf8(batch.records()).unwrap().lines())
+            .map(str::to_owned)
+            .collect();
+        assert!(lines.is_sorted(), "the ids, with which they begin, rise");
+        let order: Vec<usize> = lines
+            .iter()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["n"].as_u64().unwrap())
+            .map(|n| usize::try_from(n).unwrap())
+            .collect();
+        assert!(order.iter().copied().eq(0..many));
     }
 }

@@ -34,7 +34,7 @@ pub struct Caller {
 /// What is remembered about a key's digest.
 pub(crate) enum Known {
     Caller {
-        caller: Caller,
+        caller: Arc<Caller>,
         expires_at: Option<Timestamp>,
         epochs: Epochs,
     },
@@ -134,7 +134,7 @@ pub(crate) async fn insert(
 
 impl Engine {
     /// Who this key is. Warm, it asks no database; unknown keys are remembered too.
-    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Caller> {
+    pub async fn authenticate(&self, key: &str, now: Timestamp) -> Result<Arc<Caller>> {
         let parsed = api_key::parse(key).map_err(|wrong| match wrong {
             MalformedKey::Prefix => Error::new(
                 Code::Unauthenticated,
@@ -172,7 +172,7 @@ impl Engine {
             return Ok(Known::Revoked);
         }
         let Some(principal) = self.principal_of(&key).await? else { return Ok(Known::Asleep { epochs }) };
-        let caller = Caller { principal, organization: key.organization_id.into(), session: None };
+        let caller = Arc::new(Caller { principal, organization: key.organization_id.into(), session: None });
         Ok(Known::Caller { caller, expires_at: key.expires_at, epochs })
     }
 
@@ -277,19 +277,19 @@ pub(crate) fn words(scopes: KeyScopes) -> Vec<&'static str> {
 }
 
 /// `None`: what is remembered may no longer be true.
-fn recognize(known: &Known, now: Timestamp) -> Option<Result<Caller>> {
+fn recognize(known: &Known, now: Timestamp) -> Option<Result<Arc<Caller>>> {
     match known {
         Known::Caller { epochs, .. } | Known::Asleep { epochs } if !epochs.hold() => None,
         _ => Some(recognize_fresh(known, now)),
     }
 }
 
-fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Caller> {
+fn recognize_fresh(known: &Known, now: Timestamp) -> Result<Arc<Caller>> {
     match known {
         Known::Caller { expires_at: Some(at), .. } if *at <= now => {
             Err(Error::new(Code::KeyExpired, format!("The API key expired at {at}. Make a new one.")))
         }
-        Known::Caller { caller, .. } => Ok(caller.clone()),
+        Known::Caller { caller, .. } => Ok(Arc::clone(caller)),
         Known::Asleep { .. } => Err(Error::new(
             Code::KeyRevoked,
             "The API key opens nothing: whose it is was deactivated. An admin can reactivate him.",

@@ -210,8 +210,8 @@ async fn furnish(engine: &Engine, key: &str, sandbox: &Running) -> Result<Secret
     let now = clock::now();
     let caller = engine.authenticate(key, now).await?;
     let op = Op {
-        principal: caller.principal,
-        organization: caller.organization,
+        principal: caller.principal.clone(),
+        organization: caller.organization.clone(),
         now,
         request_id: clock::new_id(jackfield_core::id::Prefix::Request, now),
         address: String::new(),

@@ -21,7 +21,7 @@ mod whole;
 use std::future::Future;
 
 use jackfield_core::{ConnectionStatus, Permit, Timestamp};
-use jackfield_store::{Authorization, Call, DbOptions, Result, Store, StoreError, Tx};
+use jackfield_store::{Authorization, Call, CallBatch, CallRecord, DbOptions, Result, Store, StoreError, Tx};
 
 use crate::support::{NOW, dictionary, soon, sqlite};
 
@@ -96,22 +96,53 @@ fn authorization(organization: &str, id: &str, connector: &str, owner: &str) -> 
     }
 }
 
-fn call(organization: &str, id: &str, connection: &str, at: Timestamp) -> Call {
-    Call {
-        organization_id: organization.to_owned(),
-        id: id.to_owned(),
-        connection: connection.to_owned(),
-        authorization_id: Some("auth_1".to_owned()),
-        environment: "production".to_owned(),
-        principal: "mem_1".to_owned(),
-        via: "invoke".to_owned(),
-        method: "GET".to_owned(),
-        host: "api.example.com".to_owned(),
-        path: "/v1/things".to_owned(),
+/// A call, but for its id.
+fn record(at: Timestamp) -> CallRecord<'static> {
+    CallRecord {
+        authorization_id: Some("auth_1"),
+        environment: "production",
+        principal: "mem_1",
+        via: "invoke",
+        method: "GET",
+        host: "api.example.com",
+        path: "/v1/things",
         status: Some(200),
         error: None,
         duration: 12_345,
-        request_id: "req_1".to_owned(),
+        request_id: "req_1",
         at,
     }
+}
+
+/// The same as it is read.
+fn call(id: &str, record: &CallRecord<'_>) -> Call {
+    Call {
+        id: id.to_owned(),
+        authorization_id: record.authorization_id.map(str::to_owned),
+        environment: record.environment.to_owned(),
+        principal: record.principal.to_owned(),
+        via: record.via.to_owned(),
+        method: record.method.to_owned(),
+        host: record.host.to_owned(),
+        path: record.path.to_owned(),
+        status: record.status.map(i64::from),
+        error: record.error.map(str::to_owned),
+        duration: record.duration,
+        request_id: record.request_id.to_owned(),
+        at: record.at,
+    }
+}
+
+fn batch<'a>(
+    organization: &str,
+    connection: &str,
+    calls: impl IntoIterator<Item = (&'a str, CallRecord<'a>)>,
+) -> CallBatch {
+    let mut batch = CallBatch::new(organization, connection);
+    for (id, record) in calls {
+        let mut words = Vec::new();
+        record.write(&mut words);
+        batch.push(id, record.at, &words);
+    }
+    batch
 }

@@ -3,7 +3,7 @@
 use jackfield_core::Timestamp;
 use jackfield_store::{Change, DbOptions, Kind, Store, StoreError};
 
-use super::{NOW, ORG, PERMIT, at, call, change, on_both, open};
+use super::{NOW, ORG, PERMIT, at, batch, change, on_both, open, record};
 use crate::migrate::Migration;
 use crate::support::{self, TABLES, dictionary, soon, sqlite};
 
@@ -70,7 +70,7 @@ async fn the_store_as_a_whole() {
         // Dropped, a transaction never was; nobody saw it.
         let mut tx = store.begin(PERMIT).await.unwrap();
         tx.put_installation("a", b"1").await.unwrap();
-        tx.insert_calls(&[call(ORG, "call_1", "mail", at(0))]).await.unwrap();
+        tx.insert_calls(&batch(ORG, "mail", [("call_1", record(at(0)))])).await.unwrap();
         tx.notify("never").await.unwrap();
         assert!(store.installation("a").await.unwrap().is_none());
         drop(tx);
@@ -81,8 +81,8 @@ async fn the_store_as_a_whole() {
 
         // After a refused row there is nothing but giving up.
         let mut tx = store.begin(PERMIT).await.unwrap();
-        tx.insert_calls(&[call(ORG, "call_1", "mail", at(0))]).await.unwrap();
-        let error = tx.insert_calls(&[call(ORG, "call_1", "mail", at(0))]).await.unwrap_err();
+        tx.insert_calls(&batch(ORG, "mail", [("call_1", record(at(0)))])).await.unwrap();
+        let error = tx.insert_calls(&batch(ORG, "mail", [("call_1", record(at(0)))])).await.unwrap_err();
         assert!(error.is_unique("call_batches_pkey"), "{error:?}");
         assert!(matches!(tx.commit().await, Err(StoreError::Aborted { .. })));
         assert!(store.calls(ORG, "mail", "~", 9).await.unwrap().is_empty());
