@@ -327,8 +327,9 @@ impl Engine {
         let mut work =
             self.begin(Permit::housekeeping("whoever has the token was invited by an admin")).await?;
         let organization = member.organization_id.as_str();
-        if !work.take_member_link(&link).await?
-            || !work.set_password(organization, &member.id, &hash, visit.now).await?
+        // The member first, as every change of him does: two never wait for each other.
+        if !work.set_password(organization, &member.id, &hash, visit.now).await?
+            || !work.take_member_link(&link).await?
         {
             return Err(void());
         }
@@ -344,7 +345,6 @@ impl Engine {
                 .from(&visit.request_id, &visit.address)
                 .to(&member.id),
         );
-        work.touch(organization);
         work.commit().await?;
         member.joined_at = Some(visit.now);
         Ok(Joined { member: whole(member), key: key.expose_secret().to_owned() })
@@ -484,6 +484,10 @@ impl Engine {
             return Err(conflict("Nobody removes himself. Ask another admin."));
         }
         let mut work = self.begin(permit).await?;
+        // First, as every change of a member begins with his row: two never wait for each other.
+        if !work.delete_member(&op.organization, id).await? {
+            return Err(Error::not_found(format_args!("member {id:?}")));
+        }
         let mut orphans = Vec::new();
         let mut given = Vec::new();
         for owned in owned(&mut work, &op.organization, id).await? {
@@ -499,9 +503,6 @@ impl Engine {
         work.delete_sessions(&op.organization, id, "").await?;
         work.delete_member_links(&op.organization, id).await?;
         work.withdraw_access_of(&op.organization, id).await?;
-        if !work.delete_member(&op.organization, id).await? {
-            return Err(Error::not_found(format_args!("member {id:?}")));
-        }
         work.record(
             op.event(EventKind::MemberRemoved)
                 .to(id)

@@ -311,6 +311,12 @@ impl Engine {
     }
 
     async fn start_session(&self, work: &mut Work<'_>, member: &Member, visit: &Visit) -> Result<Started> {
+        // Hashing takes its time: he may have been deactivated meanwhile, or have another password.
+        work.member_seen(&member.organization_id, &member.id, visit.now).await?;
+        let present = work.member(&member.organization_id, &member.id).await?;
+        if !present.is_some_and(|present| present.active && present.password == member.password) {
+            return Err(not_known());
+        }
         let token = token::random_token();
         let session = Session {
             organization_id: member.organization_id.clone(),
@@ -323,7 +329,6 @@ impl Engine {
             agent: visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
         };
         work.insert_session(&session, &token::digest(token.expose_secret().as_bytes())).await?;
-        work.member_seen(&member.organization_id, &member.id, visit.now).await?;
         work.record(
             Event::by(
                 Actor::Member(member.id.clone()),
@@ -585,8 +590,9 @@ impl Engine {
         let hash = self.turn_to_hash().await?.hash(&password).await?;
         let (organization, id) = (member.organization_id.as_str(), member.id.as_str());
         let mut work = self.begin(Permit::housekeeping("whoever has the token was sent it")).await?;
-        if !work.take_member_link(&link).await?
-            || !work.set_password(organization, id, &hash, visit.now).await?
+        // The member first, as every change of him does: two never wait for each other.
+        if !work.set_password(organization, id, &hash, visit.now).await?
+            || !work.take_member_link(&link).await?
         {
             return Err(void());
         }

@@ -352,3 +352,36 @@ async fn what_admins_authorized_outlives_them() {
         assert_ne!(again.id, leaver.id);
     }
 }
+
+#[tokio::test]
+async fn members_by_command_line() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command();
+        command.args(arguments).env("JACKFIELD_URL", &server.url).env("JACKFIELD_API_KEY", &server.key);
+        finish(&mut command)
+    };
+    let invited = run(&["members", "invite", "bob@acme.example", "--name", "Bob", "--role", "admin"]);
+    let url = invited.stdout.trim();
+    assert!(invited.success && url.starts_with(&format!("{}/invitations?token=", server.url)), "{invited:?}");
+    let bob = server.person("carol", "user").await;
+    let listed = run(&["members", "list"]);
+    for text in ["bob@acme.example", "invited", "carol", "active", "super_admin"] {
+        assert!(listed.stdout.contains(text), "{listed:?}");
+    }
+    let updated = run(&["members", "update", &bob.id, "--role", "admin", "--json"]);
+    let updated: Value = serde_json::from_str(&updated.stdout).unwrap();
+    assert_eq!(updated["role"], "admin");
+    assert!(run(&["members", "deactivate", &bob.id]).stdout.contains("deactivated"));
+    assert!(run(&["members", "reactivate", &bob.id]).stdout.contains("active"));
+    assert!(run(&["members", "get", &bob.id]).stdout.contains("carol@acme.example"));
+    assert!(run(&["members", "authorizations", &bob.id]).stdout.contains("He authorized nothing"));
+    let mine = server.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    assert!(run(&["members", "hand-over", &bob.id, "--to", &mine]).stdout.contains("Handed over: 0"));
+    assert!(run(&["members", "reset-password", &bob.id]).stdout.contains("/password-reset?token="));
+    assert!(run(&["members", "transfer", &bob.id]).stdout.contains("super_admin"));
+    let refused = run(&["members", "remove", &bob.id]);
+    assert!(!refused.success, "{refused:?}");
+    assert!(!run(&["members", "update", &bob.id]).success, "nothing to change");
+}

@@ -1,10 +1,13 @@
 //! Signing in by a browser: the cookie and what belongs to it, passwords changed and forgotten, and guesses slowed.
 
+use jackfield_testkit::mail::MailServer;
 use jackfield_testkit::reqwest;
 use serde_json::{Value, json};
 
+use crate::start::finish;
 use crate::support::{Answer, Founder, Home, PASSWORD, Server};
 use crate::upstream::{Upstream, key, keyed};
+use crate::world::until;
 
 /// A browser that is signed in.
 struct Browser {
@@ -432,6 +435,120 @@ async fn a_forgotten_password_is_set_anew_by_an_admins_link() {
         }
         assert!(!server.log().contains(token));
     }
+}
+
+#[tokio::test]
+async fn invitations_and_forgotten_passwords_go_by_mail() {
+    let post = MailServer::start(&json!({"username": "ada", "password": "p@ss", "refuse": 1})).unwrap();
+    let home = Home::sqlite()
+        .set("JACKFIELD_SMTP_URL", &format!("smtp://ada:p%40ss@{}", post.host))
+        .set("JACKFIELD_MAIL_FROM", "Jackfield <jackfield@acme.example>");
+    let (server, _) = served(&home);
+    let link = |mail: &Value, path: &str| {
+        let text = mail["text"].as_str().unwrap().replace("=\r\n", "").replace("=3D", "=");
+        let begin = format!("{}/{path}?token=", server.url);
+        let at = text.find(&begin).unwrap_or_else(|| panic!("{text}")) + begin.len();
+        text[at..].lines().next().unwrap().trim().to_owned()
+    };
+    // The first try is refused for now; it is tried again.
+    let new = json!({"email": "bob@acme.example", "name": "Bob", "role": "user"});
+    let invited = server.post("/v1/members", new).await.expect(201);
+    let mail = post.next().unwrap();
+    assert_eq!(
+        (&mail["from"], &mail["to"]),
+        (&json!("jackfield@acme.example"), &json!(["bob@acme.example"]))
+    );
+    assert_eq!(link(&mail, "invitations"), invited["invitation"]["token"].as_str().unwrap());
+    let accept = json!({"token": invited["invitation"]["token"], "password": PASSWORD});
+    let nobody = server.with_key("");
+    nobody.api("POST", "/v1/invitations/accept", accept).await.expect(201);
+
+    // Who is not known gets no mail; who is, gets three in a quarter of an hour.
+    let ask = async |email: &str| {
+        let answer = nobody.api("POST", "/v1/password-resets", json!({"email": email})).await;
+        assert_eq!(answer.expect(202), json!({}));
+    };
+    ask("nobody@acme.example").await;
+    let mut token = String::new();
+    for _ in 0..3 {
+        ask("BOB@acme.example").await;
+        let mail = post.next().unwrap();
+        assert_eq!(mail["to"], json!(["bob@acme.example"]));
+        token = link(&mail, "password-reset");
+    }
+    ask("bob@acme.example").await;
+    // An event after which the fourth would have been there: the refusal in the log.
+    let refusal = "too many links for forgotten passwords";
+    until(refusal, async || server.log().contains(refusal).then_some(())).await;
+    let reset = json!({"token": token, "password": "a new sentence"});
+    assert_eq!(nobody.api("POST", "/v1/password-resets/accept", reset).await.status, 204);
+    sign_in(&server, "bob@acme.example", "a new sentence").await;
+    assert!(post.waiting().is_empty());
+    let log = server.log();
+    for secret in ["p@ss", "p%40ss", token.as_str()] {
+        assert!(!log.contains(secret));
+    }
+    let mut doctor = home.command();
+    let found = finish(doctor.arg("doctor"));
+    assert!(found.stdout.contains(&format!("{} takes it", post.host)), "{found:?}");
+}
+
+#[tokio::test]
+async fn the_pages_for_people_without_a_key() {
+    let home = Home::sqlite();
+    let (server, _) = served(&home);
+    let new = json!({"email": "bob@acme.example", "name": "Bob <b>", "role": "user"});
+    let invited = server.post("/v1/members", new).await.expect(201);
+    let id = invited["member"]["id"].as_str().unwrap();
+    let token = invited["invitation"]["token"].as_str().unwrap();
+    let http = reqwest::Client::new();
+    let open =
+        async |path: &str| Answer::of(http.get(format!("{}{path}", server.url)).send().await.unwrap()).await;
+    let submit = async |path: &str, password: &str, token: &str, origin: (&str, &str)| {
+        let form = [("token", token), ("password", password)];
+        let form: Vec<String> = form.iter().map(|(n, v)| format!("{n}={}", v.replace(' ', "+"))).collect();
+        let request = http
+            .post(format!("{}{path}", server.url))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header(origin.0, origin.1)
+            .body(form.join("&"));
+        Answer::of(request.send().await.unwrap()).await
+    };
+    // A browser says so of a form on a page that tells nobody where it is.
+    let own = ("origin", "null");
+    let page = open(&format!("/invitations?token={token}")).await;
+    assert_eq!(page.status, 200);
+    assert!(
+        page.text.contains("<form method=\"post\" action=\"/invitations\">")
+            && page.text.contains("bob@acme.example")
+    );
+    assert!(!page.text.contains("<script"));
+    for (name, value) in [("cache-control", "no-store"), ("referrer-policy", "no-referrer")] {
+        assert_eq!(page.headers[name], value);
+    }
+    assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    for foreign in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")] {
+        assert_eq!(submit("/invitations", PASSWORD, token, foreign).await.status, 403);
+    }
+    let wrong = submit("/invitations", "short", token, own).await;
+    assert!(wrong.status == 422 && wrong.text.contains("at least 10 characters."), "{}", wrong.text);
+    let joined = submit("/invitations", PASSWORD, token, own).await;
+    assert!(joined.status == 200 && joined.text.contains("jfp_"), "{}", joined.text);
+    assert!(!joined.text.contains("<b>") && !joined.text.contains(PASSWORD));
+    for path in ["/invitations", "/password-reset"] {
+        assert_eq!(open(&format!("{path}?token={token}")).await.status, 404);
+        assert_eq!(submit(path, PASSWORD, token, own).await.status, 404);
+    }
+
+    let made = server.post(&format!("/v1/members/{id}/password-reset"), json!({})).await.expect(201);
+    let path = made["url"].as_str().unwrap().strip_prefix(&server.url).unwrap().to_owned();
+    let page = open(&path).await;
+    assert!(page.status == 200 && page.text.contains("action=\"/password-reset\""), "{}", page.text);
+    let token = made["token"].as_str().unwrap();
+    let done = submit("/password-reset", "a new sentence", token, own).await;
+    assert!(done.status == 200 && done.text.contains("Your password is set"), "{}", done.text);
+    sign_in(&server, "bob@acme.example", "a new sentence").await;
+    assert_eq!(open(&path).await.status, 404);
 }
 
 #[tokio::test]
