@@ -1108,7 +1108,7 @@ impl Crowd<'_> {
             for (person, plug) in (0..PEOPLE).flat_map(|person| PLUGS.map(|plug| (person, plug))) {
                 for (e, environment) in ENVIRONMENTS.into_iter().enumerate() {
                     for (proxy, own) in [(false, false), (false, true), (true, false), (true, true)] {
-                        let Person { id, key } = &self.people[person];
+                        let Person { id, key, .. } = &self.people[person];
                         let (key, acting_for) =
                             if own { (key, None) } else { (&self.keys[e], Some(id.as_str())) };
                         let way = Way { node, key, acting_for, proxy, environment, plug: plug.0 };
