@@ -9,7 +9,7 @@ use std::time::Duration;
 use jackfield_core::connector::Auth;
 use jackfield_core::flow::{FlowState, state_at};
 use jackfield_core::id::Prefix;
-use jackfield_core::{Code, Error, EventKind, Permit, Result, Timestamp};
+use jackfield_core::{Action, Code, Error, EventKind, Level, Permit, Resource, Result, Timestamp, permit};
 use jackfield_oauth::{Callback, TokenError, check_issuer, parse_callback};
 use jackfield_store::{Flow, FlowOutcome};
 use jackfield_vault::{Context, token};
@@ -212,15 +212,20 @@ impl Engine {
     /// Cancels a pending flow. One that is over stays as it is.
     pub async fn cancel_flow(&self, op: &Op, id: &str) -> Result<FlowView> {
         let flow = self.own_flow(op, id).await?;
+        let own = Resource::Authorization { level: Level::User, owner: &flow.member };
+        let permit = permit(&op.principal, Action::Authorize, &own)?;
         let state = state_at(flow.state, flow.expires_at, op.now, GRACE);
         if !state.may_become(FlowState::Cancelled) {
             return Err(jackfield_core::flow::advance(state, FlowState::Cancelled)
                 .err()
                 .unwrap_or_else(|| over(state)));
         }
-        let mut work = self.begin(PERMIT).await?;
+        let mut work = self.begin(permit).await?;
         let step = (FlowState::Pending, FlowState::Cancelled);
         let ended = work.end_flow(&flow.organization_id, id, step, &FlowOutcome::default(), op.now).await?;
+        work.record(
+            op.event(EventKind::FlowEnded).on_connection(&flow.connection).to(id).with("state", "cancelled"),
+        );
         work.commit().await?;
         if !ended {
             return Err(over(FlowState::Exchanging));

@@ -586,7 +586,7 @@ async fn an_account_can_be_used_again() {
     assert_eq!(items.len(), 1);
     assert_eq!((&items[0]["id"], &items[0]["account_name"]), (&view["id"], &view["account_name"]));
 
-    let body = json!({"reuse": view["id"], "account_name": "x", "environments": ["stage"]});
+    let body = json!({"reuse": view["id"], "credentials": {}, "environments": ["stage"]});
     assert_eq!(authorize(&server, &like, body).await.fields(), ["reuse"]);
     let answer = authorize(&server, &like, json!({"reuse": view["id"]})).await;
     assert_eq!(answer.fields(), ["environments"], "{}", answer.text);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::start::finish;
 use crate::support::{Home, Other, PASSWORD, Person, Server};
 use crate::upstream::{Upstream, json_reply, key, keyed};
 

@@ -107,7 +107,7 @@ async fn a_key_of_one_application_reaches_nothing_of_another() {
     let other = server.application("Other").await;
     let key = server.application_key(&other, "stage", Value::Null).await;
     let key = server.with_key(&key);
-    for path in ["", "/connections", "/components"] {
+    for path in ["", "/connections"] {
         key.get(&format!("/v1/applications/{}{path}", stage.application)).await.problem(404, "not_found");
         key.get(&format!("/v1/applications/{other}{path}")).await.expect(200);
     }
