@@ -201,13 +201,13 @@ impl Engine {
     /// Whose session this is. Warm, it asks no database.
     pub async fn authenticate_session(&self, token: &SecretString, now: Timestamp) -> Result<Caller> {
         let digest = token::digest(token.expose_secret().as_bytes());
-        let known = match self.inner.sessions.get(&digest).filter(|known| known.lives(now)) {
-            Some(known) => known,
-            None => {
-                let known = Arc::new(self.look_up_session(&digest, now).await?);
-                self.inner.sessions.insert(digest, Arc::clone(&known));
-                known
-            }
+        let warm = self.inner.sessions.get(&digest).filter(|known| known.lives(now));
+        let known = if let Some(known) = warm {
+            known
+        } else {
+            let known = Arc::new(self.look_up_session(&digest, now).await?);
+            self.inner.sessions.insert(digest, Arc::clone(&known));
+            known
         };
         known.seen.fetch_max(now.micros(), Ordering::AcqRel);
         self.note(&known, now);
