@@ -124,12 +124,9 @@ impl Mail {
             let _slot = slot;
             let mut pauses = PAUSES.into_iter();
             loop {
-                let error = match transport.send(message.clone()).await {
-                    Ok(_) => {
-                        tracing::info!(what, "mail sent");
-                        return;
-                    }
-                    Err(error) => error,
+                let Err(error) = transport.send(message.clone()).await else {
+                    tracing::info!(what, "mail sent");
+                    return;
                 };
                 match pauses.next() {
                     Some(pause) if !error.is_permanent() => {

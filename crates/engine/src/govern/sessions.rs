@@ -64,6 +64,13 @@ pub(crate) struct Known {
     epochs: Epochs,
 }
 
+impl Known {
+    fn lives(&self, now: Timestamp) -> bool {
+        let seen = Timestamp::from_micros(self.seen.load(Ordering::Acquire));
+        self.epochs.hold() && self.expires_at > now && seen.plus(IDLE) > now
+    }
+}
+
 /// A session, without its token.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SessionView {
@@ -194,23 +201,17 @@ impl Engine {
     /// Whose session this is. Warm, it asks no database.
     pub async fn authenticate_session(&self, token: &SecretString, now: Timestamp) -> Result<Caller> {
         let digest = token::digest(token.expose_secret().as_bytes());
-        let known = match self.inner.sessions.get(&digest).filter(|known| self.lives(known, now)) {
-            Some(known) => known,
-            None => {
-                let known = Arc::new(self.look_up_session(&digest, now).await?);
-                self.inner.sessions.insert(digest, Arc::clone(&known));
-                known
-            }
+        let warm = self.inner.sessions.get(&digest).filter(|known| known.lives(now));
+        let known = if let Some(known) = warm {
+            known
+        } else {
+            let known = Arc::new(self.look_up_session(&digest, now).await?);
+            self.inner.sessions.insert(digest, Arc::clone(&known));
+            known
         };
         known.seen.fetch_max(now.micros(), Ordering::AcqRel);
         self.note(&known, now);
         Ok(known.caller.clone())
-    }
-
-    #[allow(clippy::unused_self)] // reads better beside its only caller
-    fn lives(&self, known: &Known, now: Timestamp) -> bool {
-        let seen = Timestamp::from_micros(known.seen.load(Ordering::Acquire));
-        known.epochs.hold() && known.expires_at > now && seen.plus(IDLE) > now
     }
 
     async fn look_up_session(&self, digest: &[u8], now: Timestamp) -> Result<Known> {
