@@ -393,11 +393,11 @@ fn http(host: &str, method: &str, path: &str, body: &str) -> Result<Value, Strin
 
 // --- where the packages are ---
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("foreign")
 }
 
-fn python_of(folder: &Path) -> PathBuf {
+pub(crate) fn python_of(folder: &Path) -> PathBuf {
     folder.join("venv/bin/python")
 }
 

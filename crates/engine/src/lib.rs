@@ -51,6 +51,8 @@ pub struct Settings {
     pub request_limit: usize,
     /// largest answer of an invoke, in bytes
     pub response_limit: usize,
+    /// the server that takes mail
+    pub mail: Option<govern::mail::Mail>,
 }
 
 /// The engine. Cheap to clone.
@@ -71,6 +73,8 @@ struct Inner {
     records: call::record::Recorder,
     sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
     hashing: govern::passwords::Hashing,
+    /// bounds how many requests for a new password are worked on at once
+    resets: Arc<tokio::sync::Semaphore>,
 }
 
 impl Engine {
@@ -90,6 +94,7 @@ impl Engine {
                 records: call::record::Recorder::default(),
                 sessions: cache(),
                 hashing: govern::passwords::Hashing::default(),
+                resets: Arc::new(tokio::sync::Semaphore::new(32)),
             }),
         }
     }

@@ -6,6 +6,7 @@ use jackfield_core::{Permit, Result};
 use jackfield_store::{Change, Kind, PRUNE_AT_ONCE};
 use tokio::time::MissedTickBehavior;
 
+use crate::govern::sessions;
 use crate::{Engine, clock, idempotency};
 
 /// How often somebody looks for refreshes that are due.
@@ -125,6 +126,9 @@ impl Engine {
                 .await?
                 .max(work.prune_flows(now.minus(KEPT)).await?)
                 .max(work.prune_events(now.minus(KEPT)).await?)
+                .max(work.prune_member_links(now).await?)
+                .max(work.prune_sessions(now, now.minus(sessions::IDLE)).await?)
+                .max(work.prune_throttles(now.minus(sessions::FORGOTTEN)).await?)
                 .max(work.prune_calls(now.minus(KEPT)).await?);
             work.commit().await?;
             if i64::try_from(most).unwrap_or(i64::MAX) < PRUNE_AT_ONCE {

@@ -15,7 +15,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke, pages, serve,
+    account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
+    members, pages, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -26,7 +27,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, applications, authorizations, flows, keys and the audit trail, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, applications, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -66,6 +67,8 @@ enum Command {
     /// What was done, by whom, and whether the record is intact
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Members: invite, change, deactivate, remove
+    Members(members::Members),
     /// Your own API keys
     Keys(account::Keys),
     /// Print what makes a shell complete these commands
@@ -124,6 +127,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Flows(args) => account::flows(args).await,
         Command::Invoke(args) => invoke::run(*args).await,
         Command::Audit(command) => audit::run(command).await,
+        Command::Members(args) => members::run(args).await,
         Command::Keys(args) => account::keys(args).await,
         Command::Completions(args) => pages::completions(&args, Cli::command()),
         Command::Man(args) => pages::man(&args, Cli::command()),

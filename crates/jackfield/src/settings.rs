@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use ipnet::IpNet;
-use secrecy::SecretString;
+use jackfield_engine::govern::mail::Mail;
+use secrecy::{ExposeSecret, SecretString};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::failure::{Failure, Result};
@@ -209,6 +210,27 @@ pub const SETTINGS: &[Setting] = &[
         place: Place::Everywhere,
     },
     Setting {
+        name: "smtp_url",
+        flag: "smtp-url",
+        value: "URL",
+        default: "none: no mail is sent",
+        example: "smtp://user:password@mail.example.com:587",
+        about: "The server that takes mail: smtp:// (STARTTLS) or smtps:// (TLS from the start)",
+        more: "Invitations and links for forgotten passwords go by it. Without, admins pass links on by themselves. `?tls=opportunistic` and \
+               `?tls=none` let smtp:// go without TLS; a server on this machine needs none. No flag, as it may hold a password.",
+        place: Place::NoFlag,
+    },
+    Setting {
+        name: "mail_from",
+        flag: "mail-from",
+        value: "ADDRESS",
+        default: "jackfield@ and the host of the public URL",
+        example: "Jackfield <jackfield@example.com>",
+        about: "From whom mail comes",
+        more: "",
+        place: Place::Everywhere,
+    },
+    Setting {
         name: "log",
         flag: "log",
         value: "FILTER",
@@ -266,6 +288,9 @@ pub struct Settings {
     pub flow_ttl: Duration,
     pub request_limit: usize,
     pub response_limit: usize,
+    pub smtp_url: Option<SecretString>,
+    /// checked; see [`Settings::mail`]
+    pub mail_from: Option<String>,
     pub log: Targets,
     pub log_format: LogFormat,
     /// the file that was read
@@ -363,9 +388,19 @@ impl Settings {
         jackfield_store::DbOptions { max_connections: self.database_connections, ..Default::default() }
     }
 
+    /// The server that takes mail.
+    pub fn mail(&self, public_url: &str) -> Option<Mail> {
+        let address = self.smtp_url.as_ref()?;
+        let host = url::Url::parse(public_url).ok().and_then(|url| url.domain().map(str::to_owned));
+        let own = || format!("Jackfield <jackfield@{}>", host.as_deref().unwrap_or("localhost"));
+        // Both were checked when they were read.
+        Mail::from_url(address.expose_secret(), &self.mail_from.clone().unwrap_or_else(own)).ok()
+    }
+
     /// What the engine is told.
     pub fn engine(&self, public_url: String) -> jackfield_engine::Settings {
         jackfield_engine::Settings {
+            mail: self.mail(&public_url),
             public_url,
             flow_ttl: self.flow_ttl,
             request_limit: self.request_limit,
@@ -556,6 +591,8 @@ impl Layers<'_> {
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),
             request_limit: self.read("request_limit", size)?.unwrap_or(16 << 20),
             response_limit: self.read("response_limit", size)?.unwrap_or(16 << 20),
+            smtp_url: self.read("smtp_url", smtp)?,
+            mail_from: self.read("mail_from", mailbox)?,
             log: self.read("log", filter)?.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO)),
             log_format: self
                 .read("log_format", |text| match text {
@@ -615,6 +652,14 @@ fn networks(text: &str) -> Result<Vec<IpNet>, &'static str> {
         })
         .collect::<Result<_, _>>()
         .map_err(|_| "is no list of networks or addresses, separated by commas")
+}
+
+fn smtp(text: &str) -> Result<SecretString, &'static str> {
+    Mail::from_url(text, "Jackfield <jackfield@localhost>").map(|_| SecretString::from(text))
+}
+
+fn mailbox(text: &str) -> Result<String, &'static str> {
+    Mail::from_url("smtp://localhost", text).map_err(|_| "is no e-mail address").map(|_| text.to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

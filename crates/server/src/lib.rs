@@ -5,6 +5,7 @@
 
 mod address;
 mod api;
+mod doors;
 mod error;
 mod front;
 mod input;

@@ -30,7 +30,7 @@ pub(crate) fn routes() -> Router<Engine> {
 
 /// How a page looks at its news.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Tone {
+pub(crate) enum Tone {
     Good,
     Neutral,
     Bad,
@@ -49,12 +49,12 @@ impl Tone {
 /// One piece of news.
 #[derive(Template)]
 #[template(path = "notice.html")]
-struct Notice {
-    tone: Tone,
-    title: String,
-    lines: Vec<String>,
+pub(crate) struct Notice {
+    pub tone: Tone,
+    pub title: String,
+    pub lines: Vec<String>,
     /// shown small, to be named when asking for help
-    request_id: String,
+    pub request_id: String,
 }
 
 #[derive(Template)]
@@ -76,7 +76,7 @@ struct SetUpDone {
     url: String,
 }
 
-fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     let Ok(html) = template.render() else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "The page could not be made.\n").into_response();
     };
@@ -92,7 +92,7 @@ fn guarded(mut response: Response) -> Response {
     response
 }
 
-fn trouble(error: &Error, request_id: String) -> Response {
+pub(crate) fn trouble(error: &Error, request_id: String) -> Response {
     let title = match error.code {
         Code::FlowExpired => "The time is over",
         Code::Forbidden => "Open in another browser",
@@ -229,7 +229,7 @@ fn end(ended: &Ended, request_id: String) -> Response {
     page(status, &notice)
 }
 
-fn field(form: &[u8], name: &str) -> String {
+pub(crate) fn field(form: &[u8], name: &str) -> String {
     form_urlencoded::parse(form)
         .find(|(found, _)| found == name)
         .map(|(_, value)| value.into_owned())

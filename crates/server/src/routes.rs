@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::error::{Failure, nothing_here};
 use crate::front::RequestId;
-use crate::{ServerOptions, address, api, pages};
+use crate::{ServerOptions, address, api, doors, pages};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -155,6 +155,7 @@ pub(crate) fn router(engine: Engine, options: &ServerOptions) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(pages::routes())
+        .merge(doors::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(engine);

@@ -253,6 +253,7 @@ impl Engine {
             last_seen_at: None,
             version: 1,
         };
+        let organization = self.organization_name(&op.organization).await?;
         let mut work = self.begin(permit).await?;
         work.insert_member(&member).await.map_err(|error| {
             if error.is_unique("members_email") {
@@ -272,9 +273,10 @@ impl Engine {
                 .with("email", member.email.as_str())
                 .with("role", member.role.as_str()),
         );
-        let invited = Invited { member: whole(member), invitation };
+        let invited = Invited { member: whole(member.clone()), invitation };
         work.answer(op, 201, &invited).await?;
         work.commit().await?;
+        self.mail_link(&member, &organization, LinkKind::Invitation, &invited.invitation);
         Ok(invited)
     }
 
@@ -292,6 +294,7 @@ impl Engine {
             }
             MemberStatus::Deactivated => return Err(conflict("He is deactivated. Reactivate him first.")),
         }
+        let organization = self.organization_name(&op.organization).await?;
         let mut work = self.begin(permit).await?;
         let invitation = self.make_link(&mut work, &member, LinkKind::Invitation, op.now).await?;
         work.record(
@@ -304,6 +307,7 @@ impl Engine {
         let invited = InvitedAgain { invitation };
         work.answer(op, 201, &invited).await?;
         work.commit().await?;
+        self.mail_link(&member, &organization, LinkKind::Invitation, &invited.invitation);
         Ok(invited)
     }
 
@@ -323,8 +327,9 @@ impl Engine {
         let mut work =
             self.begin(Permit::housekeeping("whoever has the token was invited by an admin")).await?;
         let organization = member.organization_id.as_str();
-        if !work.take_member_link(&link).await?
-            || !work.set_password(organization, &member.id, &hash, visit.now).await?
+        // The member first, as every change of him does: two never wait for each other.
+        if !work.set_password(organization, &member.id, &hash, visit.now).await?
+            || !work.take_member_link(&link).await?
         {
             return Err(void());
         }
@@ -340,7 +345,6 @@ impl Engine {
                 .from(&visit.request_id, &visit.address)
                 .to(&member.id),
         );
-        work.touch(organization);
         work.commit().await?;
         member.joined_at = Some(visit.now);
         Ok(Joined { member: whole(member), key: key.expose_secret().to_owned() })
@@ -480,6 +484,10 @@ impl Engine {
             return Err(conflict("Nobody removes himself. Ask another admin."));
         }
         let mut work = self.begin(permit).await?;
+        // First, as every change of a member begins with his row: two never wait for each other.
+        if !work.delete_member(&op.organization, id).await? {
+            return Err(Error::not_found(format_args!("member {id:?}")));
+        }
         let mut orphans = Vec::new();
         let mut given = Vec::new();
         for owned in owned(&mut work, &op.organization, id).await? {
@@ -495,9 +503,6 @@ impl Engine {
         work.delete_sessions(&op.organization, id, "").await?;
         work.delete_member_links(&op.organization, id).await?;
         work.withdraw_access_of(&op.organization, id).await?;
-        if !work.delete_member(&op.organization, id).await? {
-            return Err(Error::not_found(format_args!("member {id:?}")));
-        }
         work.record(
             op.event(EventKind::MemberRemoved)
                 .to(id)

@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod audit;
 pub mod keys;
+pub mod mail;
 pub mod members;
 pub mod organizations;
 pub mod passwords;

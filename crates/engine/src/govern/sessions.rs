@@ -46,6 +46,8 @@ const FORGIVEN: Duration = Duration::from_mins(15);
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 /// No owner is locked out for longer, whatever others try.
 const LONGEST_WAIT: Duration = FORGIVEN;
+/// After this long nothing that was slowed is remembered.
+pub(crate) const FORGOTTEN: Duration = Duration::from_mins(30);
 /// Mails for one account, and asked for from one address, in a quarter of an hour.
 const MAILS: (i64, i64) = (3, 20);
 /// Characters of what a browser calls itself that are kept.
@@ -309,6 +311,12 @@ impl Engine {
     }
 
     async fn start_session(&self, work: &mut Work<'_>, member: &Member, visit: &Visit) -> Result<Started> {
+        // Hashing takes its time: he may have been deactivated meanwhile, or have another password.
+        work.member_seen(&member.organization_id, &member.id, visit.now).await?;
+        let present = work.member(&member.organization_id, &member.id).await?;
+        if !present.is_some_and(|present| present.active && present.password == member.password) {
+            return Err(not_known());
+        }
         let token = token::random_token();
         let session = Session {
             organization_id: member.organization_id.clone(),
@@ -321,7 +329,6 @@ impl Engine {
             agent: visit.agent.chars().filter(|c| !c.is_control()).take(AGENT).collect(),
         };
         work.insert_session(&session, &token::digest(token.expose_secret().as_bytes())).await?;
-        work.member_seen(&member.organization_id, &member.id, visit.now).await?;
         work.record(
             Event::by(
                 Actor::Member(member.id.clone()),
@@ -511,7 +518,61 @@ impl Engine {
     /// Sends a link to whoever has this address and has forgotten his password. Beside the request, so that neither the answer nor its time
     /// tells whether there is such an account.
     pub fn ask_for_reset(&self, visit: Visit, asked: ResetRequest) {
-        let _ = (visit, asked, MAILS);
+        if self.settings().mail.is_none() {
+            return;
+        }
+        let Ok(slot) = Arc::clone(&self.inner.resets).try_acquire_owned() else {
+            tracing::warn!("too many ask for a new password at once; one of them is not answered");
+            return;
+        };
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let _slot = slot;
+            if let Err(error) = engine.send_reset(&visit, &asked.email).await {
+                tracing::warn!(%error, request_id = visit.request_id, "a link for a forgotten password could not be made");
+            }
+        });
+    }
+
+    async fn send_reset(&self, visit: &Visit, email: &str) -> Result<()> {
+        let now = visit.now;
+        let subjects = [(place("reset", &visit.address), MAILS.1), (account("reset", email), MAILS.0)];
+        // Whoever has had his share writes nothing.
+        for (subject, most) in &subjects {
+            let throttle = self.store().throttle(subject).await?;
+            if throttle.is_some_and(|t| t.count >= *most && t.last_at > now.minus(FORGIVEN)) {
+                tracing::info!(
+                    request_id = visit.request_id,
+                    "too many links for forgotten passwords; none is sent"
+                );
+                return Ok(());
+            }
+        }
+        let mut found = self.store().members_by_email(email).await?;
+        found.retain(|member| member.active && member.joined_at.is_some());
+        let mut names = Vec::with_capacity(found.len());
+        for member in &found {
+            names.push(self.organization_name(&member.organization_id).await?);
+        }
+        let permit = Permit::housekeeping("the link goes to whoever has the address");
+        let mut work = self.begin(permit).await?;
+        for (subject, _) in &subjects {
+            work.count_throttle(subject, now, now.minus(FORGIVEN)).await?;
+        }
+        let mut links = Vec::with_capacity(found.len());
+        for member in &found {
+            links.push(self.make_link(&mut work, member, LinkKind::PasswordReset, now).await?);
+            work.record(
+                Event::by(Actor::Jackfield, EventKind::PasswordResetRequested, &member.organization_id, now)
+                    .from(&visit.request_id, &visit.address)
+                    .to(&member.id),
+            );
+        }
+        work.commit().await?;
+        for ((member, link), name) in found.iter().zip(&links).zip(&names) {
+            self.mail_link(member, name, LinkKind::PasswordReset, link);
+        }
+        Ok(())
     }
 
     /// Whether this is the token of a link to set a new password, and whose.
@@ -529,8 +590,9 @@ impl Engine {
         let hash = self.turn_to_hash().await?.hash(&password).await?;
         let (organization, id) = (member.organization_id.as_str(), member.id.as_str());
         let mut work = self.begin(Permit::housekeeping("whoever has the token was sent it")).await?;
-        if !work.take_member_link(&link).await?
-            || !work.set_password(organization, id, &hash, visit.now).await?
+        // The member first, as every change of him does: two never wait for each other.
+        if !work.set_password(organization, id, &hash, visit.now).await?
+            || !work.take_member_link(&link).await?
         {
             return Err(void());
         }

@@ -81,6 +81,7 @@ async fn look(flags: &Flags) -> Vec<Check> {
         ),
         Check::of("clock", time(&settings, store.as_ref().ok().and_then(Option::as_ref)).await),
         Check::of("outbound", outbound(&settings).await),
+        Check::of("mail", mail(&settings).await),
     ];
     if let Ok(Some(store)) = store {
         store.close().await;
@@ -197,6 +198,20 @@ async fn outbound(settings: &Settings) -> Result<String> {
         format!("private addresses and plain http are refused, but for {}", networks.join(", "))
     };
     Ok(format!("{} root certificates{extra}; {inside}", found.certs.len()))
+}
+
+async fn mail(settings: &Settings) -> Result<String> {
+    let Some(mail) = settings.mail(&settings.public_url(settings.listen)) else {
+        return Ok("none is sent: JACKFIELD_SMTP_URL is not set".to_owned());
+    };
+    let place = mail.place().to_owned();
+    mail.check().await.map_err(|why| {
+        Failure::new(format!(
+            "The mail server at {place} cannot be used: {} Check JACKFIELD_SMTP_URL.",
+            crate::failure::sentence(&why)
+        ))
+    })?;
+    Ok(format!("{place} takes it"))
 }
 
 /// The store's address, without a password.

@@ -11,5 +11,6 @@ pub mod demo;
 pub mod doctor;
 pub mod init;
 pub mod invoke;
+pub mod members;
 pub mod pages;
 pub mod serve;

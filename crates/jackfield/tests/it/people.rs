@@ -257,7 +257,10 @@ async fn a_deactivated_member_is_out_at_once_and_may_come_back() {
         assert!(works(&own).await);
         assert_eq!(calls(&own, &personal).await, 200);
         nobody.api("POST", "/v1/sessions", session).await.expect(201);
-        assert_eq!(actions(&server, &admin.id).await[2..4], ["member.deactivated", "member.reactivated"]);
+        assert_eq!(
+            actions(&server, &admin.id).await[2..],
+            ["member.deactivated", "session.refused", "member.reactivated"]
+        );
     }
 }
 
@@ -349,4 +352,37 @@ async fn what_admins_authorized_outlives_them() {
         let again = server.person("leaver", "user").await;
         assert_ne!(again.id, leaver.id);
     }
+}
+
+#[tokio::test]
+async fn members_by_command_line() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let run = |arguments: &[&str]| {
+        let mut command = home.command();
+        command.args(arguments).env("JACKFIELD_URL", &server.url).env("JACKFIELD_API_KEY", &server.key);
+        finish(&mut command)
+    };
+    let invited = run(&["members", "invite", "bob@acme.example", "--name", "Bob", "--role", "admin"]);
+    let url = invited.stdout.trim();
+    assert!(invited.success && url.starts_with(&format!("{}/invitations?token=", server.url)), "{invited:?}");
+    let bob = server.person("carol", "user").await;
+    let listed = run(&["members", "list"]);
+    for text in ["bob@acme.example", "invited", "carol", "active", "super_admin"] {
+        assert!(listed.stdout.contains(text), "{listed:?}");
+    }
+    let updated = run(&["members", "update", &bob.id, "--role", "admin", "--json"]);
+    let updated: Value = serde_json::from_str(&updated.stdout).unwrap();
+    assert_eq!(updated["role"], "admin");
+    assert!(run(&["members", "deactivate", &bob.id]).stdout.contains("deactivated"));
+    assert!(run(&["members", "reactivate", &bob.id]).stdout.contains("active"));
+    assert!(run(&["members", "get", &bob.id]).stdout.contains("carol@acme.example"));
+    assert!(run(&["members", "authorizations", &bob.id]).stdout.contains("He authorized nothing"));
+    let mine = server.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    assert!(run(&["members", "hand-over", &bob.id, "--to", &mine]).stdout.contains("Handed over: 0"));
+    assert!(run(&["members", "reset-password", &bob.id]).stdout.contains("/password-reset?token="));
+    assert!(run(&["members", "transfer", &bob.id]).stdout.contains("super_admin"));
+    let refused = run(&["members", "remove", &bob.id]);
+    assert!(!refused.success, "{refused:?}");
+    assert!(!run(&["members", "update", &bob.id]).success, "nothing to change");
 }

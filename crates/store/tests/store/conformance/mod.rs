@@ -12,7 +12,9 @@ mod connections;
 mod flows;
 mod idempotency;
 mod leases;
+mod members;
 mod organizations;
+mod sessions;
 mod whole;
 
 use std::future::Future;
