@@ -211,7 +211,6 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
                 Err(Refusal::Forbidden("Only the super admin and admins read the audit trail."))
             }
         }
-        (Resource::Applications, Action::Read | Action::See | Action::Use) => Ok(()),
         (Resource::Applications, Action::Manage | Action::Authorize) => may_manage(role, false),
         (
             Resource::Application { link_name, access } | Resource::ApplicationAccess { link_name, access },
@@ -234,7 +233,8 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
             Err(Refusal::Forbidden("This is for people: use a personal key, not an application's."))
         }
         // Who belongs to the organization is nobody's secret in it; how to reach him is.
-        (Resource::Members | Resource::Member { .. }, Action::Read) => Ok(()),
+        (Resource::Members | Resource::Member { .. }, Action::Read)
+        | (Resource::Applications, Action::Read | Action::See | Action::Use) => Ok(()),
         (Resource::Members, _) => {
             if admin {
                 Ok(())

@@ -148,7 +148,8 @@ impl Stage {
             }
             ("PATCH", "/v1/members/{id}") => json!({"name": "Renamed", "role": "developer", "active": true}),
             ("POST", "/v1/members/{id}/hand-over") => json!({"to": self.member}),
-            ("POST", "/v1/members/{id}/invitation" | "/v1/members/{id}/password-reset") => json!({}),
+            ("POST", "/v1/members/{id}/invitation" | "/v1/members/{id}/password-reset")
+            | ("PUT", "/v1/connections/{link_name}/applications/{application}") => json!({}),
             ("POST", "/v1/invitations/accept" | "/v1/password-resets/accept") => {
                 json!({"token": "nobody's", "password": "correct horse"})
             }
@@ -206,7 +207,6 @@ impl Stage {
             ("PUT", "/v1/applications/{link_name}/components/{component}") => {
                 json!({"connections": [self.connection]})
             }
-            ("PUT", "/v1/connections/{link_name}/applications/{application}") => json!({}),
             ("POST", "/v1/connections/{link_name}/invoke") => json!({
                 "method": "POST", "url": "/x", "query": {"a": ["1"]}, "headers": {"x-a": "1"}, "body": {"a": "1"},
                 "body_encoding": "form", "environment": "production", "acting_for": null, "detailed": true, "timeout_ms": 40000,

@@ -206,13 +206,13 @@ async fn components_and_references() {
         let none = reference("", "");
         assert_eq!(uses("mail", "", none.clone(), 9).await, [first.clone(), form.clone(), orders.clone()]);
         assert_eq!(uses("mail", "", none.clone(), 2).await, [first.clone(), form.clone()]);
-        assert_eq!(uses("mail", "", form.clone(), 9).await, [orders.clone()]);
+        assert_eq!(uses("mail", "", form.clone(), 9).await, std::slice::from_ref(&orders));
         assert_eq!(uses("mail", "", first.clone(), 9).await, [form, orders.clone()]);
-        assert_eq!(uses("mail", "mem_2", none.clone(), 9).await, [first.clone()]);
+        assert_eq!(uses("mail", "mem_2", none.clone(), 9).await, std::slice::from_ref(&first));
         assert_eq!(uses("books", "", none.clone(), 9).await, [], "what it used before counts no more");
         change(&store, async |tx| {
-            assert_eq!(tx.references(ORG, "mail", 1).await?, [first.clone()]);
-            assert_eq!(tx.references(ORG, "mail_2", 9).await?, [orders.clone()]);
+            assert_eq!(tx.references(ORG, "mail", 1).await?, std::slice::from_ref(&first));
+            assert_eq!(tx.references(ORG, "mail_2", 9).await?, std::slice::from_ref(&orders));
             assert_eq!(tx.references(OTHER, "mail_2", 9).await?, []);
             Ok(())
         })
