@@ -396,7 +396,13 @@ impl Engine {
         let permit = permit(&op.principal, Action::Manage, &found.inner())?;
         let application = found.application;
         let expires_at = keys::checked(&new.name, new.expires_in_days, op.now)?;
-        let scopes = keys::asked_scopes(new.scopes.as_deref(), KeyScopes::APPLICATION)?;
+        // A key that acts for people uses their own accounts: a developer could make one for himself, so that admins alone hand it out.
+        let possible = if op.principal.role().is_some_and(Role::is_admin) {
+            KeyScopes::APPLICATION
+        } else {
+            KeyScopes::of(&[KeyScope::Read, KeyScope::Use])
+        };
+        let scopes = keys::asked_scopes(new.scopes.as_deref(), possible)?;
         let owner = KeyOwner::Application { id: application.id, environment: new.environment };
         let fresh = keys::Fresh { owner, name: &new.name, scopes, expires_at };
         let mut work = self.begin(permit).await?;

@@ -3,6 +3,8 @@
 //! `yes` is anything but a refusal: also a conflict, or input that does not fit this state. `no` is 403, `unseen` is 404. Other
 //! organizations and strangers are tried in `manners`.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::manners::{Operation, Stage, operations};
@@ -83,7 +85,7 @@ async fn every_route_by_every_kind_of_principal() {
         format!("{:75} {}\n", "route", PRINCIPALS.map(|who| format!("{who:11}")).join(" ").trim_end());
     for (route, cells) in rows {
         let cells: Vec<String> = cells.into_iter().map(|cell| format!("{cell:11}")).collect();
-        found += &format!("{route:75} {}\n", cells.join(" ").trim_end());
+        let _ = writeln!(found, "{route:75} {}", cells.join(" ").trim_end());
     }
     let (wanted, found): (Vec<&str>, Vec<&str>) = (TABLE.lines().collect(), found.lines().collect());
     let differ: Vec<String> = found
@@ -97,6 +99,28 @@ async fn every_route_by_every_kind_of_principal() {
         "the table is not what is answered; judge each line, then correct code or table:\n{}",
         differ.join("\n")
     );
+}
+
+/// A key that acts for people uses their accounts: whoever could make one for himself could use everybody's.
+#[tokio::test]
+async fn only_admins_hand_out_keys_that_act_for_people() {
+    let home = Home::sqlite();
+    let stage = Stage::new(&home).await;
+    let server = &stage.server;
+    let developer = server.person("Grace", "developer").await;
+    let developer = server.as_person(&developer);
+    let path = format!("/v1/applications/{}/keys", stage.application);
+    let made = developer.api("POST", &path, json!({"name": "Mine", "environment": "production"})).await;
+    let made = made.expect(201);
+    assert_eq!(made["scopes"], json!(["read", "use"]));
+    let asked = json!({"name": "More", "environment": "production", "scopes": ["use", "act_for"]});
+    let refused = developer.api("POST", &path, asked.clone()).await;
+    refused.problem(422, "invalid_input");
+    assert_eq!(refused.fields(), ["scopes"]);
+    let call = json!({"url": "/x", "acting_for": server.get("/v1/me").await.expect(200)["id"]});
+    let key = server.with_key(made["key"].as_str().unwrap());
+    key.invoke(&stage.connection, call).await.problem(403, "acting_for_not_allowed");
+    assert_eq!(server.post(&path, asked).await.expect(201)["scopes"], json!(["use", "act_for"]));
 }
 
 #[tokio::test]
