@@ -55,7 +55,11 @@ pub(crate) struct Meter {
 
 /// The meters of this node by organization.
 #[derive(Default)]
-pub(crate) struct Meters(Mutex<HashMap<String, Arc<Meter>>>);
+pub(crate) struct Meters {
+    by_organization: Mutex<HashMap<String, Arc<Meter>>>,
+    /// held by whoever writes down: of two at once each would write the same calls
+    writing: tokio::sync::Mutex<()>,
+}
 
 fn day_of(at: Timestamp) -> i64 {
     at.seconds().div_euclid(DAY)
@@ -146,7 +150,7 @@ impl Engine {
     }
 
     fn meters(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Meter>>> {
-        self.inner.meters.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.meters.by_organization.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes down what was counted, until the process ends. One such task a process.
@@ -161,6 +165,7 @@ impl Engine {
 
     /// Writes down what was counted so far.
     pub async fn flush_counts(&self) {
+        let _alone = self.inner.meters.writing.lock().await;
         let busy: Vec<(String, Arc<Meter>)> = self
             .meters()
             .iter()

@@ -299,11 +299,11 @@ async fn a_plan_limits_connections_connectors_and_calls() {
         let problem = more.problem(429, "plan_limit_reached");
         assert_eq!(problem["limit"], json!({"name": "custom_connectors", "allowed": 1, "used": 1}));
         assert!(more.headers.contains_key("retry-after"));
-        // Several at once get what is left, and no more.
-        let one = async || {
-            server.post("/v1/connections", json!({"connector": "limited", "name": "One more"})).await
+        // Several at once get what is left, and no more; by names of their own, so that nothing else makes them wait for each other.
+        let one = async |name: &str| {
+            server.post("/v1/connections", json!({"connector": "limited", "name": name})).await
         };
-        let (a, b, c) = tokio::join!(one(), one(), one());
+        let (a, b, c) = tokio::join!(one("Beech"), one("Elm"), one("Oak"));
         let mut statuses = [a.status, b.status, c.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [201, 429, 429]);
