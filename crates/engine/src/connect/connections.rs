@@ -301,6 +301,7 @@ impl Engine {
         let found = self.find_connector(&op.organization, connector).await?;
         let organization = self.own_organization(&op.organization).await?;
         check_usable(&found, &organization.region)?;
+        self.allow_connection(work, &organization).await?;
         let mut connection = Connection {
             organization_id: op.organization.to_string(),
             link_name: String::new(),

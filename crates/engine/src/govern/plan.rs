@@ -75,10 +75,14 @@ impl Meter {
             self.known.store(0, Ordering::Release);
             self.fresh.store(0, Ordering::Release);
         }
-        let used = self.known.load(Ordering::Acquire) + self.fresh.fetch_add(1, Ordering::AcqRel);
         let allowed = self.allowed.load(Ordering::Acquire);
-        plan::within(&self.plan, "calls per day", Some(allowed), used).map_err(|error| {
-            self.fresh.fetch_sub(1, Ordering::AcqRel);
+        let known = self.known.load(Ordering::Acquire);
+        // Counted only where it is allowed: what was taken back could have been written down, or begun anew, in between.
+        let counted = self.fresh.fetch_update(Ordering::AcqRel, Ordering::Acquire, |fresh| {
+            (known + fresh < u64::from(allowed)).then_some(fresh + 1)
+        });
+        let Err(fresh) = counted else { return Ok(()) };
+        plan::within(&self.plan, "calls per day", Some(allowed), known + fresh).map_err(|error| {
             let midnight = (today + 1) * DAY;
             error.with_retry_after(u64::try_from(midnight - now.seconds()).unwrap_or(1).max(1))
         })
