@@ -10,9 +10,11 @@ use http::{HeaderMap, StatusCode};
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::govern::members::{Acceptance, MemberView};
 use jackfield_engine::govern::passwords::Password;
-use jackfield_engine::govern::sessions::Reset;
+use jackfield_engine::govern::sessions::{Reset, SignIn};
 use jackfield_engine::{Engine, Visit};
 
+use crate::console::form::{Fields, Form};
+use crate::console::parts;
 use crate::pages::{Notice, Tone, field, page, trouble};
 use crate::{input, session};
 
@@ -34,7 +36,7 @@ struct PasswordForm {
     button: &'static str,
     token: String,
     email: String,
-    wrong: Vec<String>,
+    form: Form,
 }
 
 #[derive(Template)]
@@ -54,7 +56,7 @@ fn invitation_form(token: String, member: MemberView) -> PasswordForm {
         button: "Join",
         token,
         email: member.email.unwrap_or_default(),
-        wrong: Vec::new(),
+        form: Form::default(),
     }
 }
 
@@ -113,17 +115,23 @@ async fn accept(State(engine): State<Engine>, request: Request) -> Response {
         Ok(member) => member,
         Err(error) => return trouble(&error, visit.request_id),
     };
-    let acceptance = Acceptance { token: token.clone(), password: Password(password.into()) };
+    let acceptance = Acceptance { token: token.clone(), password: Password(password.as_str().into()) };
     match engine.accept_invitation(&visit, acceptance).await {
-        Ok(joined) => page(
-            StatusCode::OK,
-            &JoinedPage {
+        Ok(joined) => {
+            let email = joined.member.email.unwrap_or_default();
+            let joined_page = JoinedPage {
                 name: joined.member.name,
-                email: joined.member.email.unwrap_or_default(),
+                email: email.clone(),
                 key: joined.key,
                 url: engine.settings().public_url.clone(),
-            },
-        ),
+            };
+            let mut response = page(StatusCode::OK, &joined_page);
+            let asked = SignIn { email, password: Password(password.into()), organization: None };
+            if let Ok(started) = engine.sign_in(&visit, asked).await {
+                session::give(&engine, &started.token, response.headers_mut());
+            }
+            response
+        }
         Err(error) => again(error, visit.request_id, invitation_form(token, member)),
     }
 }
@@ -170,6 +178,6 @@ fn again(error: Error, request_id: String, form: PasswordForm) -> Response {
     if error.code != Code::InvalidInput {
         return trouble(&error, request_id);
     }
-    let wrong = error.fields.into_iter().map(|field| field.message).collect();
-    page(StatusCode::UNPROCESSABLE_ENTITY, &PasswordForm { wrong, ..form })
+    let refused = Form::refused(Fields::default(), &error);
+    page(StatusCode::UNPROCESSABLE_ENTITY, &PasswordForm { form: refused, ..form })
 }

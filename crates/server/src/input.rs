@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_core::{Code, Error, FieldError, Result};
 use jackfield_engine::idempotency::{KEY_MAX, Replay};
 use jackfield_engine::{Caller, Engine, Idempotency, Op, Visit, clock, digest};
+use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -77,6 +78,12 @@ pub(crate) fn request_id(parts: &Parts) -> String {
 async fn op(engine: &Engine, parts: &Parts, body: &[u8]) -> Result<Op> {
     let caller = authenticate(engine, &parts.method, &parts.headers).await?;
     Ok(op_of(&caller, parts, idempotency(parts, body)?))
+}
+
+/// The operation of a browser session; whether the request may change anything is for its reader to check.
+pub(crate) async fn op_of_session(engine: &Engine, parts: &Parts, token: &SecretString) -> Result<Op> {
+    let caller = engine.authenticate_session(token, clock::now()).await?;
+    Ok(op_of(&caller, parts, None))
 }
 
 fn op_of(caller: &Caller, parts: &Parts, idempotency: Option<Idempotency>) -> Op {

@@ -5,6 +5,8 @@
 
 mod address;
 mod api;
+mod assets;
+mod console;
 mod doors;
 mod error;
 mod front;

@@ -6,28 +6,30 @@ use axum::Router;
 use axum::extract::{Path, RawQuery, Request, State};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::header::{CACHE_CONTROL, COOKIE, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use jackfield_core::flow::FlowState;
 use jackfield_core::{Code, Error};
+use jackfield_engine::Engine;
 use jackfield_engine::connect::flows::{Ended, cookie_name};
 use jackfield_engine::connect::setup::SetupView;
-use jackfield_engine::{Engine, clock};
+use jackfield_engine::govern::passwords::Password;
+use jackfield_engine::govern::sessions::SignIn;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::console::form::{Fields, Form};
+use crate::console::parts;
 use crate::front::RequestId;
+use crate::{input, session};
 
-const STYLE: &str = include_str!("../assets/page.css");
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 pub(crate) fn routes() -> Router<Engine> {
     Router::new()
-        .route("/", get(home))
         .route("/flows/{id}/start", get(start))
         .route("/flows/{id}/setup", axum::routing::post(choose))
         .route("/oauth/callback", get(callback))
         .route("/setup", get(set_up_form).post(set_up))
-        .route("/assets/page.css", get(style))
 }
 
 /// How a page looks at its news.
@@ -41,9 +43,9 @@ pub(crate) enum Tone {
 impl Tone {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Good => "good",
+            Self::Good => "connected",
             Self::Neutral => "neutral",
-            Self::Bad => "bad",
+            Self::Bad => "failed",
         }
     }
 }
@@ -63,9 +65,7 @@ pub(crate) struct Notice {
 #[template(path = "setup.html")]
 struct SetUp {
     token: String,
-    organization: String,
-    email: String,
-    wrong: Vec<String>,
+    form: Form,
 }
 
 #[derive(Template)]
@@ -117,7 +117,7 @@ fn id_of(request: &Request) -> String {
 }
 
 /// The value of a cookie.
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(COOKIE)
         .iter()
@@ -126,23 +126,6 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(found, _)| *found == name)
         .map(|(_, value)| value.to_owned())
-}
-
-async fn home() -> Response {
-    page(
-        StatusCode::OK,
-        &Notice {
-            tone: Tone::Neutral,
-            title: "Jackfield runs here".to_owned(),
-            lines: vec!["The API is described at /docs. The command line tool is jackfield.".to_owned()],
-            request_id: String::new(),
-        },
-    )
-}
-
-async fn style() -> Response {
-    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "public, max-age=3600")], STYLE)
-        .into_response()
 }
 
 async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
@@ -269,44 +252,48 @@ pub(crate) fn field(form: &[u8], name: &str) -> String {
 async fn set_up_form(State(engine): State<Engine>, request: Request) -> Response {
     let token = field(request.uri().query().unwrap_or("").as_bytes(), "token");
     match engine.check_set_up_token(&token).await {
-        Ok(()) => {
-            let form = SetUp { token, organization: String::new(), email: String::new(), wrong: Vec::new() };
-            page(StatusCode::OK, &form)
-        }
+        Ok(()) => page(StatusCode::OK, &SetUp { token, form: Form::default() }),
         Err(error) => trouble(&error, id_of(&request)),
     }
 }
 
-/// The token in the form is what another site cannot know: it stands for the defence against forged requests.
+/// The token in the form is what another site cannot know: it stands for the defence against forged requests. Whoever set it up is signed in.
 async fn set_up(State(engine): State<Engine>, request: Request) -> Response {
-    let request_id = id_of(&request);
-    let Ok(form) = axum::body::to_bytes(request.into_body(), 64 * 1024).await else {
+    let (parts, body) = request.into_parts();
+    let visit = input::visit(&parts);
+    let Ok(form) = axum::body::to_bytes(body, 64 * 1024).await else {
         let error = Error::new(Code::RequestTooLarge, "The form is too large.");
-        return trouble(&error, request_id);
+        return trouble(&error, visit.request_id);
     };
-    let token = field(&form, "token");
+    let fields = Fields::parse(&form);
+    let token = fields.get("token").to_owned();
     if let Err(error) = engine.check_set_up_token(&token).await {
-        return trouble(&error, request_id);
+        return trouble(&error, visit.request_id);
     }
-    let (organization, email, password) =
-        (field(&form, "organization"), field(&form, "email"), field(&form, "password"));
-    let own = (!password.is_empty()).then(|| SecretString::from(password.as_str()));
+    let password = fields.get("password");
+    let own = (!password.is_empty()).then(|| SecretString::from(password));
     let chosen = own.is_some();
-    match engine.set_up(&organization, &email, own, clock::now()).await {
-        Ok(made) => page(
-            StatusCode::OK,
-            &SetUpDone {
-                organization,
-                email: made.email,
+    let (organization, email) = (fields.get("organization"), fields.get("email"));
+    match engine.set_up(organization, email, fields.given("region").as_deref(), own, visit.now).await {
+        Ok(made) => {
+            let done = SetUpDone {
+                organization: organization.to_owned(),
+                email: made.email.clone(),
                 password: (!chosen).then(|| made.password.expose_secret().to_owned()),
                 key: made.key.expose_secret().to_owned(),
                 url: engine.settings().public_url.clone(),
-            },
-        ),
-        Err(error) if error.code == Code::InvalidInput => {
-            let wrong = error.fields.into_iter().map(|field| field.message).collect();
-            page(StatusCode::UNPROCESSABLE_ENTITY, &SetUp { token, organization, email, wrong })
+            };
+            let mut response = page(StatusCode::OK, &done);
+            let asked = SignIn { email: made.email, password: Password(made.password), organization: None };
+            if let Ok(started) = engine.sign_in(&visit, asked).await {
+                session::give(&engine, &started.token, response.headers_mut());
+            }
+            response
         }
-        Err(error) => trouble(&error, request_id),
+        Err(error) if error.code == Code::InvalidInput => {
+            let form = Form::refused(fields, &error);
+            page(StatusCode::UNPROCESSABLE_ENTITY, &SetUp { token, form })
+        }
+        Err(error) => trouble(&error, visit.request_id),
     }
 }

@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use crate::error::{Failure, nothing_here};
 use crate::front::RequestId;
-use crate::{ServerOptions, address, api, doors, pages};
+use crate::{ServerOptions, address, api, assets, console, doors, pages};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -157,6 +157,8 @@ pub(crate) fn router(options: &ServerOptions) -> Router<Engine> {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(assets::routes())
+        .merge(console::routes())
         .merge(pages::routes())
         .merge(doors::routes())
         .fallback(unknown_path)

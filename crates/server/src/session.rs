@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 /// What a browser sends beside the cookie to change anything.
 pub(crate) const CSRF: HeaderName = HeaderName::from_static("jackfield-csrf");
 
-fn is_https(engine: &Engine) -> bool {
+pub(crate) fn is_https(engine: &Engine) -> bool {
     engine.settings().public_url.starts_with("https://")
 }
 

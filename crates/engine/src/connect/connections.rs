@@ -72,6 +72,14 @@ pub struct ByEnvironment<T> {
 }
 
 impl<T> ByEnvironment<T> {
+    pub fn of(&self, environment: Environment) -> &T {
+        match environment {
+            Environment::Development => &self.development,
+            Environment::Stage => &self.stage,
+            Environment::Production => &self.production,
+        }
+    }
+
     fn set(&mut self, environment: Environment, value: T) {
         match environment {
             Environment::Development => self.development = value,

@@ -61,6 +61,19 @@ pub struct Me {
     pub organization: OrganizationView,
 }
 
+/// Who is signed in, and where: what stands on every page.
+pub struct SignedIn {
+    pub member: String,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+    pub organization: String,
+    /// data centre of the organization
+    pub region: String,
+    /// whether only admins make connections and connectors
+    pub managed_by_admins: bool,
+}
+
 /// What may be changed of an organization.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +103,13 @@ fn view(o: Organization, limits: LimitsView) -> OrganizationView {
     }
 }
 
+fn wrong_region(region: &str) -> Option<FieldError> {
+    let fits =
+        (1..=16).contains(&region.len()) && region.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    (!fits)
+        .then(|| FieldError::new("region", "invalid", "The region is a short word such as us, eu, in or au."))
+}
+
 pub(crate) fn check_email(email: &str) -> Result<(), &'static str> {
     // RFC 5321 leaves the proof to the mail server: one @, something on both sides, nothing that would break a header.
     let fits = email.len() <= 254
@@ -111,6 +131,7 @@ impl Engine {
         &self,
         organization: &str,
         email: &str,
+        region: Option<&str>,
         password: Option<SecretString>,
         now: Timestamp,
     ) -> Result<NewOrganization> {
@@ -122,7 +143,7 @@ impl Engine {
             ));
         }
         work.delete_installation(SET_UP_TOKEN).await?;
-        let made = self.add(&mut work, organization, email, password, now).await?;
+        let made = self.add(&mut work, (organization, email, region), password, now).await?;
         work.commit().await?;
         Ok(made)
     }
@@ -142,7 +163,7 @@ impl Engine {
         }
         let mut work =
             self.begin(Permit::housekeeping("the operator adds organizations by the command line")).await?;
-        let made = self.add(&mut work, organization, email, None, now).await?;
+        let made = self.add(&mut work, (organization, email, None), None, now).await?;
         work.commit().await?;
         Ok(made)
     }
@@ -150,8 +171,7 @@ impl Engine {
     async fn add(
         &self,
         work: &mut Work<'_>,
-        organization: &str,
-        email: &str,
+        (organization, email, region): (&str, &str, Option<&str>),
         password: Option<SecretString>,
         now: Timestamp,
     ) -> Result<NewOrganization> {
@@ -162,6 +182,8 @@ impl Engine {
         if let Err(why) = check_email(email) {
             wrong.push(FieldError::new("email", "invalid", format!("The e-mail address {why}.")));
         }
+        let region = region.unwrap_or(DEFAULT_REGION);
+        wrong.extend(wrong_region(region));
         if let Some(error) = password.as_ref().and_then(|p| passwords::wrong("password", p, email)) {
             wrong.push(error);
         }
@@ -173,7 +195,7 @@ impl Engine {
         let made = Organization {
             id: new_id(Prefix::Organization, now),
             name: organization.to_owned(),
-            region: DEFAULT_REGION.to_owned(),
+            region: region.to_owned(),
             plan: DEFAULT_PLAN.to_owned(),
             connections_managed_by: "developers".to_owned(),
             suite: Vec::new(),
@@ -250,6 +272,23 @@ impl Engine {
         })
     }
 
+    /// The person and the organization of a session, in as few words as a page needs.
+    pub async fn signed_in(&self, op: &Op) -> Result<SignedIn> {
+        let id = op.member()?;
+        let member =
+            self.store().member(&op.organization, id).await?.ok_or_else(|| Error::not_found("member"))?;
+        let organization = self.own_organization(&op.organization).await?;
+        Ok(SignedIn {
+            member: member.id,
+            name: member.name,
+            email: member.email,
+            role: member.role,
+            managed_by_admins: organization.managed_by_admins(),
+            organization: organization.name,
+            region: organization.region,
+        })
+    }
+
     pub async fn read_organization(&self, op: &Op) -> Result<OrganizationView> {
         permit(&op.principal, Action::Read, &Resource::Organization)?;
         let organization = self.own_organization(&op.organization).await?;
@@ -272,16 +311,7 @@ impl Engine {
             organization.name = name;
         }
         if let Some(region) = patch.region {
-            if region.is_empty()
-                || region.len() > 16
-                || !region.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
-            {
-                wrong.push(FieldError::new(
-                    "region",
-                    "invalid",
-                    "The region is a short word such as us, eu, in or au.",
-                ));
-            }
+            wrong.extend(wrong_region(&region));
             organization.region = region;
         }
         if let Some(who) = patch.connections_managed_by {

@@ -153,6 +153,26 @@ pub fn check_csrf(session_token: &SecretString, given: &str) -> bool {
     token::constant_time_eq(csrf_token(session_token).as_bytes(), given.as_bytes())
 }
 
+/// What a form carries, so that no other site can have made it: salted, so that no two pages hold the same bytes and compressing them
+/// tells nothing (BREACH).
+#[must_use]
+pub fn form_token(session_token: &SecretString) -> String {
+    let salt = token::random_token();
+    salted(session_token, salt.expose_secret())
+}
+
+/// Whether a form came from a page of this session.
+#[must_use]
+pub fn check_form_token(session_token: &SecretString, given: &str) -> bool {
+    let Some((salt, _)) = given.split_once('.') else { return false };
+    token::constant_time_eq(salted(session_token, salt).as_bytes(), given.as_bytes())
+}
+
+fn salted(session_token: &SecretString, salt: &str) -> String {
+    let digest = token::digest_text(&format!("jackfield form\n{salt}\n{}", session_token.expose_secret()));
+    format!("{salt}.{digest}")
+}
+
 fn signed_out() -> Error {
     Error::new(Code::Unauthenticated, "Your session has ended. Sign in again.")
 }

@@ -66,6 +66,7 @@ pub async fn run(args: Demo) -> Result<()> {
 struct Stage {
     url: String,
     key: SecretString,
+    password: SecretString,
     /// of the example application, for production
     application_key: SecretString,
     sandbox: Running,
@@ -92,7 +93,7 @@ impl Stage {
         let engine =
             Engine::new(store.clone(), keyring, egress(&settings).await?, settings.engine(url.clone()));
         engine.start_background(true).await?;
-        let made = engine.set_up(ORGANIZATION, EMAIL, None, clock::now()).await?;
+        let made = engine.set_up(ORGANIZATION, EMAIL, None, None, clock::now()).await?;
         let application_key = furnish(&engine, made.key.expose_secret(), &sandbox).await?;
 
         let (end, ended) = oneshot::channel::<()>();
@@ -104,7 +105,16 @@ impl Stage {
                 let _ = ended.await;
             },
         ));
-        Ok(Self { url, key: made.key, application_key, sandbox, end, serving, store })
+        Ok(Self {
+            url,
+            key: made.key,
+            password: made.password,
+            application_key,
+            sandbox,
+            end,
+            serving,
+            store,
+        })
     }
 
     fn introduce(&self) -> Result<()> {
@@ -116,7 +126,12 @@ impl Stage {
             "Jackfield runs at {url} (its API: {url}/docs),\n\
              and the Sandbox, a service to practise on, at {sandbox}. All of it is gone when you press Ctrl-C.\n\
              \n\
-             In another terminal, say where it is and who you are:\n\
+             Open {url} in a browser and sign in:\n\
+             \n  \
+             {EMAIL}\n  \
+             {password}\n\
+             \n\
+             Or, in another terminal, say where it is and who you are:\n\
              \n  \
              export JACKFIELD_URL={url}\n  \
              export JACKFIELD_API_KEY={key}\n\
@@ -145,6 +160,7 @@ impl Stage {
              People of the Sandbox, and their passwords:\n\
              \n{people}",
             application_key = self.application_key.expose_secret(),
+            password = self.password.expose_secret(),
             sandbox = self.sandbox.url,
             ttl = 90,
             people = people.join("\n"),

@@ -68,7 +68,7 @@ pub async fn plan(args: Plan) -> Result<()> {
 pub async fn init(args: Init) -> Result<()> {
     let settings = Settings::load(&args.settings)?;
     let (engine, store, url) = open(&settings, Purpose::SetUp).await?;
-    let made = engine.set_up(&args.organization, &args.email, None, clock::now()).await;
+    let made = engine.set_up(&args.organization, &args.email, None, None, clock::now()).await;
     store.close().await;
     show(&made?, &args.organization, &url, args.json)
 }

@@ -1,0 +1,24 @@
+//! The console: pages for people, made on the server from the same engine functions as the API.
+//!
+//! A page is a struct with a template; a handler reads what it shows by engine functions and gives it to the [`desk`]. Forms go by POST and
+//! end in a redirect, or in the same page with what is wrong; everything works without JavaScript, and `console.js` makes it pleasant.
+
+pub(crate) mod connections;
+pub(crate) mod desk;
+mod door;
+pub(crate) mod form;
+pub(crate) mod parts;
+
+use axum::Router;
+use axum::routing::{get, post};
+use jackfield_engine::Engine;
+
+pub(crate) fn routes() -> Router<Engine> {
+    Router::new()
+        .route("/", get(|| async { desk::see_other("/console") }))
+        .route("/signin", get(door::show).post(door::enter))
+        .route("/signout", post(door::leave))
+        .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
+        .route("/console/view", post(desk::choose_view))
+        .merge(connections::routes())
+}
