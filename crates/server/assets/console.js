@@ -1,16 +1,181 @@
-// Makes pleasant what works without it: copying, keyboard, a menu that follows.
+// Makes pleasant what works without it: copying, keyboard, filtering while typing, and the pop-up with its countdown.
 
-const copy = document.querySelectorAll("[data-copy]");
-for (const button of copy) {
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const POPUP = "jackfield-authorize";
+const channel = "BroadcastChannel" in window ? new BroadcastChannel("jackfield") : null;
+
+// Copy buttons.
+for (const button of all("[data-copy]")) {
   button.hidden = false;
+  const words = [...button.childNodes];
   button.addEventListener("click", async () => {
-    const words = button.innerHTML;
     try {
       await navigator.clipboard.writeText(button.dataset.copy);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Press Ctrl+C";
+      getSelection().selectAllChildren(button.parentElement.querySelector("code"));
+      button.textContent = "Selected: press Ctrl+C";
     }
-    setTimeout(() => (button.innerHTML = words), 2000);
+    setTimeout(() => button.replaceChildren(...words), 2000);
   });
+}
+
+// Times in the reader's own zone; the page has them in UTC.
+for (const time of all("time[datetime]")) {
+  const at = new Date(time.dateTime);
+  if (!Number.isNaN(at.valueOf())) time.title = at.toLocaleString();
+}
+
+// A form that makes something is sent once, however often its button is pressed.
+for (const form of all("form[data-once]")) {
+  form.addEventListener("submit", (event) => {
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+  });
+}
+// Back in the browser's history the page is as it was left: it can be sent again.
+addEventListener("pageshow", () => all("form[data-once]").forEach((form) => delete form.dataset.sent));
+
+// Cards are filtered while one types; Enter asks the server.
+for (const input of all("[data-filter]")) {
+  const root = document.getElementById(input.dataset.filter);
+  if (!root || new URLSearchParams(location.search).get("q")) continue;
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const section of all("section", root)) {
+      const items = all("[data-words]", section);
+      for (const item of items) item.hidden = !words.every((word) => item.dataset.words.includes(word));
+      section.hidden = items.every((item) => item.hidden);
+    }
+  });
+}
+
+// Authorize: the pop-up has to be opened by the very click; where to follows when the server has begun the flow.
+const features = () => {
+  const [width, height] = [560, 720];
+  const left = Math.max(0, screenX + (outerWidth - width) / 2);
+  const top = Math.max(0, screenY + (outerHeight - height) / 3);
+  return `popup,width=${width},height=${height},left=${left},top=${top}`;
+};
+for (const form of all("form[data-popup]")) {
+  form.addEventListener("submit", async (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    const popup = open("", POPUP, features());
+    try {
+      const answer = await fetch(form.action, {
+        method: "POST",
+        body: new URLSearchParams(new FormData(form)),
+        headers: { accept: "application/json" },
+      });
+      if (!answer.ok || !answer.headers.get("content-type").startsWith("application/json")) throw new Error();
+      const { page, start } = await answer.json();
+      if (popup) popup.location = start;
+      location = page;
+    } catch {
+      // Whatever is wrong, the server says it on the page.
+      popup?.close();
+      form.submit();
+    }
+  });
+}
+
+// The page of a flow counts down from what the server says is left, and watches.
+const flow = document.querySelector("[data-flow]");
+if (flow) {
+  const ring = flow.querySelector(".ring");
+  const popup = () => open("", POPUP, features());
+  for (const button of all("[data-show]", flow)) {
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const shown = popup();
+      // A window that was closed, or never opened, is a new and empty one.
+      let empty = false;
+      try {
+        empty = shown.location.href === "about:blank";
+      } catch {
+        // It is at the service, which may not be looked into.
+      }
+      if (empty) shown.location = button.dataset.show;
+      shown?.focus();
+    });
+  }
+  const end = ring ? Date.now() + ring.dataset.left * 1000 : 0;
+  const ended = () => location.reload();
+  const draw = () => {
+    const left = Math.max(0, Math.ceil((end - Date.now()) / 1000));
+    ring.querySelector("b").textContent = left;
+    ring.querySelector("mask circle").setAttribute("stroke-dasharray", `${(left * 90) / ring.dataset.whole} 90`);
+  };
+  const look = async () => {
+    try {
+      const answer = await fetch(`/console/flows/${flow.dataset.flow}/state`, { headers: { accept: "application/json" } });
+      if (!answer.ok) return ended();
+      const { state, left } = await answer.json();
+      if (state !== "pending" || (ring && left === 0)) return ended();
+    } catch {
+      // The server may be on its way back.
+    }
+    setTimeout(look, 1000);
+  };
+  if (ring) setInterval(draw, 250);
+  setTimeout(look, 1000);
+  if (channel) channel.onmessage = look;
+}
+
+// The end of a flow in its pop-up: the page that waits says how it went.
+if (document.querySelector("[data-closes]")) {
+  channel?.postMessage("ended");
+  if (opener || name === POPUP) close();
+}
+
+// Keyboard: / searches, g and a letter goes, ? lists.
+const places = { o: "/console", c: "/console/connections", n: "/console/connections/new", a: "/console/applications", m: "/console/members", u: "/console/accounts", s: "/console/settings", k: "/console/connectors" };
+let going = 0;
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const search = document.getElementById("search");
+  if (event.key === "/" && search) {
+    event.preventDefault();
+    (search.offsetParent ? search : (document.querySelector("main input[type=search]") ?? search)).focus();
+  } else if (event.key === "?" && document.querySelector(".shell")) {
+    location = "/console/settings/about#keyboard";
+  } else if (event.key === "g") {
+    going = Date.now();
+  } else if (Date.now() - going < 1500 && places[event.key] && document.querySelector(".shell")) {
+    location = places[event.key];
+  }
+});
+
+// What was typed is there again after the session has ended in the middle and one has signed in. Never a secret.
+const kept = `typed:${location.pathname}`;
+const typed = (form) => all("input, textarea, select", form).filter((field) => field.name && !["password", "hidden"].includes(field.type));
+for (const form of all("main form[method=post]")) {
+  form.addEventListener("submit", () => {
+    const values = typed(form).map((field) => [field.name, field.value, field.checked]);
+    try {
+      sessionStorage.setItem(kept, JSON.stringify({ action: form.action, values }));
+    } catch {
+      // Without storage it has to be typed again.
+    }
+  });
+}
+try {
+  const { action, values } = JSON.parse(sessionStorage.getItem(kept) ?? "{}");
+  const signedIn = document.referrer && new URL(document.referrer).pathname === "/signin";
+  if (values && signedIn) {
+    const form = all("main form[method=post]").find((form) => form.action === action);
+    const fields = form ? typed(form) : [];
+    if (fields.length === values.length) {
+      fields.forEach((field, at) => {
+        if (values[at][0] !== field.name) return;
+        if (field.type === "checkbox" || field.type === "radio") field.checked = values[at][2];
+        else field.value = values[at][1];
+      });
+    }
+  }
+  sessionStorage.removeItem(kept);
+} catch {
+  // Something else was kept there.
 }

@@ -167,6 +167,7 @@ async fn reset(State(engine): State<Engine>, request: Request) -> Response {
                         .to_owned(),
                 ],
                 request_id: String::new(),
+                closes: false,
             },
         ),
         Err(error) => again(error, visit.request_id, reset_form(token, member)),

@@ -17,6 +17,7 @@ use jackfield_engine::govern::passwords::Password;
 use jackfield_engine::govern::sessions::SignIn;
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::console::desk::see_other;
 use crate::console::form::{Fields, Form};
 use crate::console::parts;
 use crate::front::RequestId;
@@ -59,6 +60,8 @@ pub(crate) struct Notice {
     pub lines: Vec<String>,
     /// shown small, to be named when asking for help
     pub request_id: String,
+    /// whether a pop-up that was opened for this is to be closed
+    pub closes: bool,
 }
 
 #[derive(Template)]
@@ -108,7 +111,13 @@ pub(crate) fn trouble(error: &Error, request_id: String) -> Response {
     }
     page(
         status,
-        &Notice { tone: Tone::Bad, title: title.to_owned(), lines: vec![error.detail.clone()], request_id },
+        &Notice {
+            tone: Tone::Bad,
+            title: title.to_owned(),
+            lines: vec![error.detail.clone()],
+            request_id,
+            closes: false,
+        },
     )
 }
 
@@ -135,6 +144,7 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
         .find(|(name, _)| name == "token")
         .map(|(_, value)| value.into_owned());
     let own = cookie(request.headers(), &cookie_name(&id));
+    let from_console = field(query.as_bytes(), "back") == "console";
     match engine.open_flow(&id, &token.unwrap_or_default(), own.as_deref()).await {
         Ok(opened) => {
             let Ok(location) = HeaderValue::from_str(&opened.redirect) else {
@@ -153,7 +163,14 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
                 );
                 if let Ok(mut line) = HeaderValue::from_str(&line) {
                     line.set_sensitive(true);
-                    response.headers_mut().insert(SET_COOKIE, line);
+                    response.headers_mut().append(SET_COOKIE, line);
+                }
+            }
+            if from_console {
+                let age = opened.cookie.max_age.as_secs();
+                let line = format!("{BACK}={id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
+                if let Ok(line) = HeaderValue::from_str(&line) {
+                    response.headers_mut().append(SET_COOKIE, line);
                 }
             }
             response
@@ -166,7 +183,11 @@ async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, reque
     let request_id = id_of(&request);
     let headers = request.headers();
     match engine.callback(&query.unwrap_or_default(), |name| cookie(headers, name)).await {
-        Ok(ended) => end(&ended, request_id),
+        Ok(ended) => end(&ended, headers, request_id),
+        // The tab that waits for it says that the time is over, and offers to try again.
+        Err(error) if error.code == Code::FlowExpired && cookie(headers, BACK).is_some() => {
+            see_other(&format!("/console/flows/{}", cookie(headers, BACK).unwrap_or_default()))
+        }
         Err(error) => trouble(&error, request_id),
     }
 }
@@ -184,21 +205,28 @@ struct Choice<'a> {
 /// The flow's cookie is not sent by other sites (SameSite), and only its browser has it: it stands for the defence against forged requests.
 async fn choose(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
     let request_id = id_of(&request);
-    let own = cookie(request.headers(), &cookie_name(&id));
-    let Ok(form) = axum::body::to_bytes(request.into_body(), 64 * 1024).await else {
+    let (parts, body) = request.into_parts();
+    let own = cookie(&parts.headers, &cookie_name(&id));
+    let Ok(form) = axum::body::to_bytes(body, 64 * 1024).await else {
         let error = Error::new(Code::RequestTooLarge, "The form is too large.");
         return trouble(&error, request_id);
     };
     match engine.choose_in_flow(&id, &field(&form, "step"), &field(&form, "value"), own.as_deref()).await {
-        Ok(ended) => end(&ended, request_id),
+        Ok(ended) => end(&ended, &parts.headers, request_id),
         Err(error) => trouble(&error, request_id),
     }
 }
 
-fn end(ended: &Ended, request_id: String) -> Response {
+/// Names the flow that was begun in a tab of the console, which waits to show how it ended.
+const BACK: &str = "jackfield_back";
+
+fn end(ended: &Ended, headers: &HeaderMap, request_id: String) -> Response {
     if let Some((flow, step)) = &ended.choice {
         let account = ended.account_name.as_deref().unwrap_or("your account");
         return page(StatusCode::OK, &Choice { account, connector: &ended.connector, flow, step });
+    }
+    if cookie(headers, BACK).is_some_and(|flow| flow == ended.flow) {
+        return see_other(&format!("/console/flows/{}", ended.flow));
     }
     let why = ended.error.as_ref().map_or_else(String::new, |error| error.detail.clone());
     let (status, notice) = match ended.state {
@@ -221,6 +249,7 @@ fn end(ended: &Ended, request_id: String) -> Response {
                     title: format!("Connected as {account}"),
                     lines,
                     request_id: String::new(),
+                    closes: true,
                 },
             )
         }
@@ -231,12 +260,15 @@ fn end(ended: &Ended, request_id: String) -> Response {
                     .to_owned(),
             ];
             let title = format!("{} was not connected", ended.connection);
-            (StatusCode::OK, Notice { tone: Tone::Neutral, title, lines, request_id: String::new() })
+            (
+                StatusCode::OK,
+                Notice { tone: Tone::Neutral, title, lines, request_id: String::new(), closes: true },
+            )
         }
         _ => {
             let lines = vec![why, "Nothing was connected. Start again where you came from.".to_owned()];
             let title = format!("{} could not be connected", ended.connection);
-            (StatusCode::BAD_REQUEST, Notice { tone: Tone::Bad, title, lines, request_id })
+            (StatusCode::BAD_REQUEST, Notice { tone: Tone::Bad, title, lines, request_id, closes: true })
         }
     };
     page(status, &notice)

@@ -9,7 +9,9 @@ use std::time::Duration;
 use jackfield_core::connector::Auth;
 use jackfield_core::flow::{FlowState, state_at};
 use jackfield_core::id::Prefix;
-use jackfield_core::{Action, Code, Error, EventKind, Level, Permit, Resource, Result, Timestamp, permit};
+use jackfield_core::{
+    Action, Code, Environment, Error, EventKind, Level, Permit, Resource, Result, Timestamp, permit,
+};
 use jackfield_oauth::{Callback, TokenError, check_issuer, parse_callback};
 use jackfield_store::{Flow, FlowOutcome};
 use jackfield_vault::{Context, token};
@@ -60,6 +62,12 @@ pub struct FlowView {
     /// such as `{"code": "different_account"}`
     #[schema(value_type = Vec<Object>)]
     pub warnings: Vec<Value>,
+    /// the account name that was given at the start
+    pub account_name: Option<String>,
+    /// where the authorization is to serve
+    pub environments: Vec<Environment>,
+    /// id of the authorization that is authorized again
+    pub replaces: Option<String>,
 }
 
 /// Why a flow ended without an authorization.
@@ -87,6 +95,8 @@ pub struct FlowCookie {
 
 /// How a flow ended, for the page that a person sees.
 pub struct Ended {
+    /// id of the flow
+    pub flow: String,
     pub state: FlowState,
     pub connection: String,
     pub connector: String,
@@ -194,6 +204,9 @@ impl Engine {
             authorization: flow.authorization_id.clone(),
             error,
             warnings: flow.warnings.clone(),
+            account_name: flow.account_name.clone(),
+            environments: flow.environments.clone(),
+            replaces: flow.replaces.clone(),
         })
     }
 
@@ -638,6 +651,7 @@ fn refusal(ground: &Ground, callback: &Callback) -> Result<Option<(FlowState, Fl
 
 fn ended(flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError>) -> Ended {
     Ended {
+        flow: flow.id.clone(),
         state,
         connection: ground.connection.name.clone(),
         connector: ground.connector.name.clone(),

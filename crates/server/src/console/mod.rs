@@ -7,6 +7,7 @@ pub(crate) mod connections;
 pub(crate) mod desk;
 mod door;
 pub(crate) mod form;
+mod journey;
 pub(crate) mod parts;
 
 use axum::Router;
@@ -21,4 +22,5 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
         .merge(connections::routes())
+        .merge(journey::routes())
 }

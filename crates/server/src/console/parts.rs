@@ -196,8 +196,8 @@ pub(crate) fn scheme_word(auth_type: &str) -> &str {
 }
 
 /// `1 call`, `2 calls`.
-pub(crate) fn count(number: &usize, one: &str, many: &str) -> String {
-    format!("{number} {}", if *number == 1 { one } else { many })
+pub(crate) fn count(number: impl std::borrow::Borrow<usize>, one: &str, many: &str) -> String {
+    format!("{} {}", number.borrow(), if *number.borrow() == 1 { one } else { many })
 }
 
 #[cfg(test)]
