@@ -77,6 +77,8 @@ pub struct Invoked {
     pub status: u16,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// how long the service took, redirects included; the rest of the call's time is Jackfield's
+    pub service_time: Duration,
 }
 
 /// What a service answered, described.
@@ -579,6 +581,7 @@ impl Engine {
             )),
         };
         let mut sent = false;
+        let begun = Clock::now();
         for _ in 0..=REDIRECTS {
             let known = body.as_deref().map_or(KnownBody::None, KnownBody::Bytes);
             let payload = body.clone().map_or(EgressBody::Empty, EgressBody::Full);
@@ -609,7 +612,12 @@ impl Engine {
             let body = Egress::collect(incoming, limit, deadline).await.map_err(|error| lost(error, true))?;
             crate::call::inject::strip_hop_by_hop(&mut head.headers);
             pass_back(&mut head.headers);
-            return Ok(Invoked { status: head.status.as_u16(), headers: head.headers, body });
+            return Ok(Invoked {
+                status: head.status.as_u16(),
+                headers: head.headers,
+                body,
+                service_time: begun.elapsed(),
+            });
         }
         let error = Error::new(
             Code::UpstreamUnreachable,

@@ -160,7 +160,10 @@ async fn known(engine: &Engine, parts: &Parts) -> Result<Desk> {
         token: form_token(&token),
         environment: environment(&parts.headers),
         theme: theme(&parts.headers),
-        section: path.split('/').nth(2).unwrap_or("").to_owned(),
+        section: match path.split('/').nth(2) {
+            Some("flows") => "connections".to_owned(),
+            section => section.unwrap_or("").to_owned(),
+        },
         here: parts.uri.path_and_query().map_or_else(|| path.to_owned(), ToString::to_string),
         news: cookie(&parts.headers, NEWS).map(|text| Fields::decode(&text)).filter(|text| !text.is_empty()),
     };

@@ -110,6 +110,11 @@ impl Form {
         Self { fields, errors: error.fields.clone(), wrong }
     }
 
+    /// The same form with what is wrong with it.
+    pub fn with_errors(self, error: &Error) -> Self {
+        Self::refused(self.fields, error)
+    }
+
     pub fn value(&self, name: &str) -> &str {
         self.fields.get(name)
     }
@@ -142,6 +147,7 @@ impl Form {
             autocomplete: "",
             placeholder: "",
             max: 0,
+            list: "",
             rows: 0,
             choices: Vec::new(),
         }
@@ -177,6 +183,7 @@ pub(crate) struct Field<'a> {
     autocomplete: &'a str,
     placeholder: &'a str,
     max: usize,
+    list: &'a str,
     rows: u8,
     choices: Vec<(&'a str, &'a str)>,
 }
@@ -208,6 +215,11 @@ impl<'a> Field<'a> {
 
     pub fn placeholder(self, placeholder: &'a str) -> Self {
         Self { placeholder, ..self }
+    }
+
+    /// Id of the `datalist` whose values are offered.
+    pub fn list(self, list: &'a str) -> Self {
+        Self { list, ..self }
     }
 
     /// At most so many characters.

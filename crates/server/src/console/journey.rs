@@ -12,13 +12,13 @@ use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use jackfield_core::connector::{Access, Scope};
 use jackfield_core::{Code, Environment, Error, Level, Result};
+use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
 };
 use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView, NewConnection};
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
 use jackfield_engine::connect::flows::FlowView;
-use jackfield_engine::{Engine, Page};
 use serde_json::{Map, Value, json};
 
 use super::connections::ConnectionViewExt as _;
@@ -143,10 +143,15 @@ struct ScopeGroup {
     scopes: Vec<Scope>,
 }
 
+/// The scopes of a connector, in its own order.
+pub(super) fn scopes_of(connector: &ConnectorView) -> Vec<Scope> {
+    let scopes = connector.document.get("scopes").cloned().unwrap_or(Value::Null);
+    serde_json::from_value(scopes).unwrap_or_default()
+}
+
 /// The scopes of a connector, grouped by what they permit.
 fn scope_groups(connector: &ConnectorView) -> Vec<ScopeGroup> {
-    let scopes = connector.document.get("scopes").cloned().unwrap_or(Value::Null);
-    let scopes: Vec<Scope> = serde_json::from_value(scopes).unwrap_or_default();
+    let scopes = scopes_of(connector);
     let kinds = [
         (Some(Access::Read), "Read"),
         (Some(Access::Write), "Write"),
@@ -200,6 +205,10 @@ impl Asked {
             choices: Vec::new(),
         };
         connector.asked_for_authorization.iter().map(of).collect()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The field, with what was typed and what is wrong with it.

@@ -5,10 +5,12 @@
 
 pub(crate) mod connections;
 pub(crate) mod desk;
+mod details;
 mod door;
 pub(crate) mod form;
 mod journey;
 pub(crate) mod parts;
+mod playground;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -23,4 +25,6 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/console/view", post(desk::choose_view))
         .merge(connections::routes())
         .merge(journey::routes())
+        .merge(details::routes())
+        .merge(playground::routes())
 }
