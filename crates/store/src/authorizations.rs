@@ -107,11 +107,6 @@ statements! {
         case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end as status from bindings b
         join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
         where b.organization_id = $1 and b.connection >= $2 and b.connection <= $3 and (b.member = '' or b.member = $4)";
-    pub(crate) BINDINGS_SERVED = "select b.connection, a.account_name,
-        case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end as status from bindings b
-        join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
-        where b.organization_id = $1 and b.environment = $2 and b.connection >= $3 and b.connection <= $4
-        and (b.member = '' or b.member = $5)";
     pub(crate) BINDINGS_DELETE = "delete from bindings where organization_id = $1 and connection = $2";
 }
 
@@ -222,14 +217,6 @@ pub struct Binding {
     /// empty unless the connection's level is `user`
     pub member: String,
     pub authorization_id: String,
-}
-
-/// What serves a connection in an environment.
-#[derive(Clone, Debug)]
-pub struct Served {
-    pub connection: String,
-    pub account_name: String,
-    pub status: ConnectionStatus,
 }
 
 /// The right to refresh one version of one credential, until it ends.
@@ -358,28 +345,6 @@ impl Store {
                 })
             })
             .collect()
-    }
-
-    /// What serves the connections from `first` to `last` (by link name) in one environment: for everybody, and for `member`.
-    pub async fn served(
-        &self,
-        organization: &str,
-        environment: Environment,
-        first: &str,
-        last: &str,
-        member: &str,
-    ) -> Result<Vec<Served>> {
-        let values =
-            [organization.into(), environment.as_str().into(), first.into(), last.into(), member.into()];
-        let rows = self.db.query(&BINDINGS_SERVED, &values).await?;
-        let read = |row: &Row| {
-            Ok(Served {
-                connection: row.text("connection")?,
-                account_name: row.text("account_name")?,
-                status: status(&row.text("status")?)?,
-            })
-        };
-        rows.iter().map(read).collect()
     }
 
     /// Authorizations whose time for an unasked refresh has come: organization, id.

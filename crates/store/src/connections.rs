@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jackfield_core::{Level, Timestamp};
+use jackfield_core::{Environment, Level, Timestamp};
 
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
@@ -21,13 +21,17 @@ statements! {
          created_by, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
     pub(crate) CONNECTION_GET = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name = $2");
-    pub(crate) CONNECTION_LIST = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name > $2
-        and ($3 = '' or level = $3) and ($4 = '' or connector = $4) order by link_name limit $5");
     // A list is compact JSON and a link name holds no quote: a name in quotes stands in the list, or the list does not change.
-    pub(crate) CONNECTION_LIST_ALLOWING = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name > $2
+    pub(crate) CONNECTION_LIST = concat!("select ", columns!(), " from connections c where organization_id = $1 and link_name > $2
         and ($3 = '' or level = $3) and ($4 = '' or connector = $4)
-        and (replace(applications, $5, '') <> applications or replace(applications, '\"*\"', '') <> applications)
-        order by link_name limit $6");
+        and ($5 = '' or replace(applications, $5, '') <> applications or replace(applications, '\"*\"', '') <> applications)
+        and ($6 = '' or lower(name) like $6 escape '!' or link_name like $6 escape '!')
+        and ($7 = '' or $7 = case when enabled = 0 then 'disabled' else coalesce(
+            (select case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end from bindings b
+               join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
+              where b.organization_id = c.organization_id and b.connection = c.link_name and b.environment = $8
+                and (b.member = '' or b.member = $9) limit 1), 'not_connected') end)
+        order by link_name limit $10");
     pub(crate) CONNECTION_LIST_OF_COMPONENT = concat!("select ", columns!(), " from
         (select connection as used from connection_references
           where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
@@ -92,6 +96,39 @@ impl Connection {
     }
 }
 
+/// Which connections are wanted: an empty text means any.
+#[derive(Clone, Copy, Default)]
+pub struct ConnectionFilter<'a> {
+    pub level: Option<Level>,
+    /// link name of a connector
+    pub connector: &'a str,
+    /// link name of an application that may use them
+    pub application: &'a str,
+    /// what name or link name hold, whichever case
+    pub text: &'a str,
+    /// how they are in one environment: a word of `ConnectionStatus`, or `disabled`
+    pub status: Option<(Environment, &'a str)>,
+    /// for whom `status` is asked, at level `user`: the id of a member
+    pub member: &'a str,
+}
+
+/// The pattern of `like` for a text anywhere; nothing for no text. `!` escapes what has a meaning there.
+fn like(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
+}
+
 /// JSON as it stands in a column. Lists and maps of text always serialize.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|e| StoreError::corrupt("value", "json", e.to_string()))
@@ -103,45 +140,30 @@ impl Store {
         self.db.query_opt(&CONNECTION_GET, &values).await?.as_ref().map(Connection::read).transpose()
     }
 
-    /// By link name after `after`. An empty `connector` means any.
+    /// By link name after `after`.
     pub async fn connections(
         &self,
         organization: &str,
-        level: Option<Level>,
-        connector: &str,
+        filter: &ConnectionFilter<'_>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<Connection>> {
-        let values = [
+        let quoted = |name: &str| if name.is_empty() { String::new() } else { format!("\"{name}\"") };
+        let (environment, status) = filter.status.map_or(("", ""), |(at, status)| (at.as_str(), status));
+        let (application, pattern) = (quoted(filter.application), like(filter.text));
+        let values: [Value<'_>; 10] = [
             organization.into(),
             after.into(),
-            level.map_or("", Level::as_str).into(),
-            connector.into(),
+            filter.level.map_or("", Level::as_str).into(),
+            filter.connector.into(),
+            (&application).into(),
+            (&pattern).into(),
+            status.into(),
+            environment.into(),
+            filter.member.into(),
             limit.into(),
         ];
         self.db.query(&CONNECTION_LIST, &values).await?.iter().map(Connection::read).collect()
-    }
-
-    /// The same of those that allow this application.
-    pub async fn connections_allowing(
-        &self,
-        organization: &str,
-        application: &str,
-        level: Option<Level>,
-        connector: &str,
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<Connection>> {
-        let quoted = format!("\"{application}\"");
-        let values: [Value<'_>; 6] = [
-            organization.into(),
-            after.into(),
-            level.map_or("", Level::as_str).into(),
-            connector.into(),
-            (&quoted).into(),
-            limit.into(),
-        ];
-        self.db.query(&CONNECTION_LIST_ALLOWING, &values).await?.iter().map(Connection::read).collect()
     }
 
     /// The connections that a component uses, by link name after `after`.

@@ -8,7 +8,7 @@ use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Principal, Resource,
     Result, Role, Timestamp, names, permit,
 };
-use jackfield_store::Connection;
+use jackfield_store::{Connection, ConnectionFilter};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -25,6 +25,9 @@ use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::work::Work;
 use crate::{Engine, Op};
+
+/// Beside the words of [`ConnectionStatus`]: nothing is called through it anywhere.
+const DISABLED: &str = "disabled";
 
 /// What a new connection is to be.
 #[derive(Deserialize, ToSchema)]
@@ -156,6 +159,14 @@ pub struct ConnectionQuery {
     pub connector: Option<String>,
     /// `system`, `admin` or `user`
     pub level: Option<Level>,
+    /// link name of an application that may use them
+    pub application: Option<String>,
+    /// what the name or the link name holds
+    pub q: Option<String>,
+    /// `connected`, `not_connected`, `reauthorization_required` or `disabled`; at level `user` as the caller has it
+    pub status: Option<String>,
+    /// where `status` is asked; production unless told
+    pub environment: Option<String>,
     /// items a page, 1 to 200; 50 unless told
     pub limit: Option<u32>,
     /// `next_cursor` of the page before
@@ -182,6 +193,25 @@ impl ConnectionResource<'_> {
 struct Parameters {
     public: BTreeMap<String, String>,
     secret: Secrets,
+}
+
+/// The status that is asked for, and where.
+fn wanted_status(query: &ConnectionQuery) -> Result<Option<(Environment, &str)>> {
+    let wrong = |why: String| Error::new(Code::InvalidRequest, why);
+    let environment = match query.environment.as_deref() {
+        None => Environment::Production,
+        Some(word) => Environment::parse(word)
+            .ok_or_else(|| wrong("environment: say development, stage or production.".to_owned()))?,
+    };
+    match query.status.as_deref() {
+        None => Ok(None),
+        Some(word) if word == DISABLED || ConnectionStatus::parse(word).is_some() => {
+            Ok(Some((environment, word)))
+        }
+        Some(_) => Err(wrong(
+            "status: say connected, not_connected, reauthorization_required or disabled.".to_owned(),
+        )),
+    }
 }
 
 impl Engine {
@@ -358,18 +388,19 @@ impl Engine {
             (true, Some(_)) => return Ok(Page { items: Vec::new(), next_cursor: None }),
             (false, level) => level,
         };
-        let connector = query.connector.as_deref().unwrap_or("");
-        let store = self.store();
-        let rows = match &op.principal {
-            Principal::Application { link_name, .. } => {
-                store
-                    .connections_allowing(&op.organization, link_name, level, connector, &after, limit.rows())
-                    .await?
-            }
-            Principal::Member { .. } => {
-                store.connections(&op.organization, level, connector, &after, limit.rows()).await?
-            }
+        let application = match &op.principal {
+            Principal::Application { link_name, .. } => link_name,
+            Principal::Member { .. } => query.application.as_deref().unwrap_or(""),
         };
+        let filter = ConnectionFilter {
+            level,
+            connector: query.connector.as_deref().unwrap_or(""),
+            application,
+            text: query.q.as_deref().unwrap_or("").trim(),
+            status: wanted_status(query)?,
+            member: op.principal.member().unwrap_or(""),
+        };
+        let rows = self.store().connections(&op.organization, &filter, &after, limit.rows()).await?;
         let served = match (rows.first(), rows.last()) {
             (Some(first), Some(last)) => self.served(op, &first.link_name, &last.link_name).await?,
             _ => BTreeMap::new(),

@@ -7,7 +7,7 @@ use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, KeyScopes, Level, Principal,
     Resource, Result, Role, Timestamp, allows, names, permit,
 };
-use jackfield_store::{Connection, Reference};
+use jackfield_store::{Connection, ConnectionFilter, Reference};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -369,10 +369,8 @@ impl Engine {
         let level = user.then_some(Level::User);
         let rows = match component {
             None => {
-                let store = self.store();
-                store
-                    .connections_allowing(&op.organization, application, level, "", &after, limit.rows())
-                    .await?
+                let filter = ConnectionFilter { level, application, ..ConnectionFilter::default() };
+                self.store().connections(&op.organization, &filter, &after, limit.rows()).await?
             }
             Some(component) => {
                 if self.store().component(&op.organization, application, component).await?.is_none() {
@@ -434,8 +432,9 @@ impl Engine {
         let organization = self.own_organization(&op.organization).await?;
         let managed_by_admins = organization.managed_by_admins();
         let (first, last, member) = (&first.link_name, &last.link_name, viewer.member().unwrap_or(""));
-        let served = self.store().served(&op.organization, environment, first, last, member).await?;
-        let served: BTreeMap<String, _> = served.into_iter().map(|s| (s.connection.clone(), s)).collect();
+        let served = self.store().binding_statuses(&op.organization, first, last, member).await?;
+        let served = served.into_iter().filter(|row| row.environment == environment);
+        let served: BTreeMap<String, _> = served.map(|row| (row.connection.clone(), row)).collect();
         let mut cards: BTreeMap<String, ConnectorCard> = BTreeMap::new();
         let mut views = Vec::with_capacity(rows.len());
         for row in rows {

@@ -186,13 +186,19 @@ pub(crate) fn scheme_word(auth_type: &str) -> &str {
         "oauth2_code" => "OAuth 2",
         "oauth2_client_credentials" => "OAuth 2, for programs",
         "oauth2_device_code" => "OAuth 2, device code",
-        "oauth2_jwt_bearer" => "OAuth 2, service account",
+        "jwt_bearer" => "Service account",
         "oauth1" => "OAuth 1",
         "api_key" => "API key",
         "basic" => "User name and password",
         "none" => "No credential",
         other => other,
     }
+}
+
+/// With a capital at the front, as a heading has it.
+pub(crate) fn title(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect())
 }
 
 /// `1 call`, `2 calls`.

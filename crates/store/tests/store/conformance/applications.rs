@@ -1,7 +1,7 @@
 //! Applications, access, components, references.
 
 use jackfield_core::{Environment, KeyScopes, Level, Role};
-use jackfield_store::{ApiKey, Application, Connection, KeyOwner, Member, Reference};
+use jackfield_store::{ApiKey, Application, Connection, ConnectionFilter, KeyOwner, Member, Reference};
 
 use super::{NOW, ORG, OTHER, at, authorization, change, failing, on_both};
 
@@ -225,7 +225,8 @@ async fn components_and_references() {
 
         // Which connections allow an application, and which a component uses.
         let allowing = async |application: &str, level, connector: &str, after: &str, limit| {
-            names(store.connections_allowing(ORG, application, level, connector, after, limit).await.unwrap())
+            let filter = ConnectionFilter { level, connector, application, ..ConnectionFilter::default() };
+            names(store.connections(ORG, &filter, after, limit).await.unwrap())
         };
         assert_eq!(allowing("portal", None, "", "", 9).await, ["books", "mail", "mail_2"]);
         assert_eq!(allowing("portal", None, "", "books", 1).await, ["mail"]);
@@ -353,7 +354,7 @@ async fn what_names_an_application_and_what_opens_with_its_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_serves_in_an_environment() {
+async fn connections_by_their_status() {
     on_both(async |store| {
         change(&store, async |tx| {
             for id in ["aut_1", "aut_2", "aut_3"] {
@@ -371,20 +372,22 @@ async fn what_serves_in_an_environment() {
             Ok(())
         })
         .await;
-        let served = async |environment, first: &str, last: &str, member: &str| {
-            let mut found = store.served(ORG, environment, first, last, member).await.unwrap();
-            found.sort_by(|a, b| a.connection.cmp(&b.connection));
-            found.into_iter().map(|s| format!("{} {} {}", s.connection, s.account_name, s.status)).collect()
+        for (name, enabled) in [("a", true), ("b", true), ("c", true), ("d", false)] {
+            let connection = Connection { enabled, ..connection(ORG, name, Level::Admin, &["*"]) };
+            change(&store, async |tx| tx.insert_connection(&connection).await).await;
+        }
+        let at = async |environment, status, member| {
+            let status = Some((environment, status));
+            let filter = ConnectionFilter { status, member, ..ConnectionFilter::default() };
+            names(store.connections(ORG, &filter, "", 9).await.unwrap())
         };
         let (production, stage) = (Environment::Production, Environment::Stage);
-        let both: Vec<String> = served(production, "b", "c", "mem_1").await;
-        assert_eq!(both, ["b the account of aut_1 connected", "c the account of aut_2 connected"]);
-        let other: Vec<String> = served(production, "c", "d", "mem_2").await;
-        assert_eq!(other, ["c the account of aut_3 connected", "d the account of aut_1 connected"]);
-        let nobody: Vec<String> = served(production, "c", "c", "").await;
-        assert_eq!(nobody, [""; 0]);
-        let staged: Vec<String> = served(stage, "a", "z", "mem_1").await;
-        assert_eq!(staged, ["b the account of aut_2 connected"]);
+        assert_eq!(at(production, "connected", "mem_1").await, ["b", "c"]);
+        assert_eq!(at(production, "connected", "").await, ["b"], "c serves two people, and nobody else");
+        assert_eq!(at(production, "not_connected", "").await, ["a", "c"]);
+        assert_eq!(at(stage, "connected", "mem_1").await, ["b"]);
+        assert_eq!(at(production, "disabled", "mem_1").await, ["d"], "whatever serves it");
+        assert_eq!(at(production, "reauthorization_required", "mem_1").await, [""; 0]);
     })
     .await;
 }

@@ -1,7 +1,7 @@
 //! Custom connectors and connections.
 
 use jackfield_core::Level;
-use jackfield_store::{Connection, CustomConnector};
+use jackfield_store::{Connection, ConnectionFilter, CustomConnector};
 
 use super::{NOW, ORG, OTHER, at, change, failing, on_both};
 
@@ -103,7 +103,8 @@ async fn connectors_and_connections() {
         assert!(error.is_unique("connections_pkey"), "{error:?}");
 
         let page = async |level, connector: &str, after: &str, limit| {
-            let found = store.connections(ORG, level, connector, after, limit).await.unwrap();
+            let filter = ConnectionFilter { level, connector, ..ConnectionFilter::default() };
+            let found = store.connections(ORG, &filter, after, limit).await.unwrap();
             found.into_iter().map(|c| c.link_name).collect::<Vec<_>>()
         };
         assert_eq!(page(None, "", "", 9).await, ["books", "mail", "mail-2", "mail_2"]);
@@ -112,6 +113,15 @@ async fn connectors_and_connections() {
         assert_eq!(page(Some(Level::User), "", "", 9).await, ["books", "mail", "mail_2"]);
         assert_eq!(page(Some(Level::User), "google", "", 9).await, ["mail", "mail_2"]);
         assert_eq!(page(Some(Level::System), "", "", 9).await, [""; 0]);
+        let named = async |text| {
+            let filter = ConnectionFilter { text, ..ConnectionFilter::default() };
+            let found = store.connections(ORG, &filter, "", 9).await.unwrap();
+            found.into_iter().map(|c| c.link_name).collect::<Vec<_>>()
+        };
+        assert_eq!(named("MAIL").await, ["mail", "mail-2", "mail_2"]);
+        assert_eq!(named("l_2").await, ["mail_2"], "a character that means any means itself");
+        assert_eq!(named("%").await, [""; 0]);
+        assert_eq!(named("!").await, [""; 0]);
         assert!(store.connection_of_connector(ORG, "google").await.unwrap().unwrap().starts_with("mail"));
         assert_eq!(store.connection_of_connector(ORG, "quickbooks").await.unwrap().unwrap(), "books");
         assert!(store.connection_of_connector(OTHER, "quickbooks").await.unwrap().is_none());
