@@ -3,11 +3,17 @@
 //! A page is a struct with a template; a handler reads what it shows by engine functions and gives it to the [`desk`]. Forms go by POST and
 //! end in a redirect, or in the same page with what is wrong; everything works without JavaScript, and `console.js` makes it pleasant.
 
+mod accounts;
+mod applications;
+mod audit;
+pub(crate) mod common;
 pub(crate) mod connections;
 pub(crate) mod desk;
 mod door;
 pub(crate) mod form;
+mod members;
 pub(crate) mod parts;
+mod settings;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -21,4 +27,9 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
         .merge(connections::routes())
+        .merge(applications::routes())
+        .merge(members::routes())
+        .merge(settings::routes())
+        .merge(accounts::routes())
+        .merge(audit::routes())
 }
