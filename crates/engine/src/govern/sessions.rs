@@ -483,6 +483,21 @@ impl Engine {
         work.commit().await
     }
 
+    /// Ends all of one's own sessions but the one that asks; tells how many.
+    pub async fn end_other_sessions(&self, op: &Op) -> Result<u64> {
+        let owner = op.member()?;
+        let permit = permit(&op.principal, Action::Manage, &Resource::Account { owner })?;
+        let mut work = self.begin(permit).await?;
+        let own = op.session.as_deref().unwrap_or("");
+        let ended = work.delete_sessions(&op.organization, owner, own).await?;
+        if ended > 0 {
+            work.touch(&op.organization);
+            work.record(op.event(EventKind::SessionEnded).to(owner).with("others", ended));
+        }
+        work.commit().await?;
+        Ok(ended)
+    }
+
     /// Changes one's own password. Other sessions end, this one goes on under a new token; keys go on.
     pub async fn change_password(&self, op: &Op, change: PasswordChange) -> Result<Option<SecretString>> {
         let owner = op.member()?;

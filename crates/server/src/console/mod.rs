@@ -3,6 +3,10 @@
 //! A page is a struct with a template; a handler reads what it shows by engine functions and gives it to the [`desk`]. Forms go by POST and
 //! end in a redirect, or in the same page with what is wrong; everything works without JavaScript, and `console.js` makes it pleasant.
 
+mod accounts;
+mod applications;
+mod audit;
+pub(crate) mod common;
 pub(crate) mod connections;
 pub(crate) mod desk;
 mod details;
@@ -11,6 +15,8 @@ pub(crate) mod form;
 mod journey;
 pub(crate) mod parts;
 mod playground;
+mod members;
+mod settings;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -27,4 +33,9 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(journey::routes())
         .merge(details::routes())
         .merge(playground::routes())
+        .merge(applications::routes())
+        .merge(members::routes())
+        .merge(settings::routes())
+        .merge(accounts::routes())
+        .merge(audit::routes())
 }
