@@ -3,9 +3,12 @@
 //! A page is a struct with a template; a handler reads what it shows by engine functions and gives it to the [`desk`]. Forms go by POST and
 //! end in a redirect, or in the same page with what is wrong; everything works without JavaScript, and `console.js` makes it pleasant.
 
+mod builder;
 pub(crate) mod connections;
+mod connectors;
 pub(crate) mod desk;
 mod door;
+mod draft;
 pub(crate) mod form;
 pub(crate) mod parts;
 
@@ -21,4 +24,6 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
         .merge(connections::routes())
+        .merge(connectors::routes())
+        .merge(builder::routes())
 }

@@ -186,7 +186,7 @@ pub(crate) fn scheme_word(auth_type: &str) -> &str {
         "oauth2_code" => "OAuth 2",
         "oauth2_client_credentials" => "OAuth 2, for programs",
         "oauth2_device_code" => "OAuth 2, device code",
-        "oauth2_jwt_bearer" => "OAuth 2, service account",
+        "jwt_bearer" | "oauth2_jwt_bearer" => "OAuth 2, service account",
         "oauth1" => "OAuth 1",
         "api_key" => "API key",
         "basic" => "User name and password",
