@@ -10,7 +10,9 @@ pub(crate) mod desk;
 mod door;
 mod draft;
 pub(crate) mod form;
+mod overview;
 pub(crate) mod parts;
+pub(crate) mod pictures;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -23,6 +25,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/signout", post(door::leave))
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
+        .merge(overview::routes())
         .merge(connections::routes())
         .merge(connectors::routes())
         .merge(builder::routes())
