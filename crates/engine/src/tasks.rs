@@ -6,6 +6,7 @@ use jackfield_core::{Permit, Result};
 use jackfield_store::{Change, Kind, PRUNE_AT_ONCE};
 use tokio::time::MissedTickBehavior;
 
+use crate::call::record::half_hour;
 use crate::govern::sessions;
 use crate::{Engine, clock, idempotency};
 
@@ -130,7 +131,8 @@ impl Engine {
                 .max(work.prune_member_links(now).await?)
                 .max(work.prune_sessions(now, now.minus(sessions::IDLE)).await?)
                 .max(work.prune_throttles(now.minus(sessions::FORGOTTEN)).await?)
-                .max(work.prune_calls(now.minus(KEPT)).await?);
+                .max(work.prune_calls(now.minus(KEPT)).await?)
+                .max(work.prune_rates(half_hour(now.minus(KEPT))).await?);
             work.commit().await?;
             if i64::try_from(most).unwrap_or(i64::MAX) < PRUNE_AT_ONCE {
                 return Ok(());

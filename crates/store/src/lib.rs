@@ -19,6 +19,7 @@ mod idempotency;
 mod members;
 mod migrate;
 mod organizations;
+mod overview;
 mod primaries;
 mod schema;
 mod sessions;
@@ -34,6 +35,7 @@ pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
 pub use members::{LinkKind, Member, MemberLink};
 pub use organizations::{ApiKey, KeyOwner, Organization};
+pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
 pub use primaries::Primary;
 pub use sessions::{Session, Throttle};
 
@@ -140,6 +142,7 @@ impl Store {
             authorizations::ALL,
             flows::ALL,
             calls::ALL,
+            overview::ALL,
             idempotency::ALL,
         ] {
             self.db.check(statements).await?;

@@ -1,15 +1,15 @@
 //! Records of calls, written in batches off the path: a bounded queue, and what does not fit is counted.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jackfield_core::id::{Prefix, SERIES};
-use jackfield_core::{Permit, Timestamp};
-use jackfield_store::{CallBatch, CallRecord};
+use jackfield_core::{Environment, Permit, Timestamp};
+use jackfield_store::{CallBatch, CallRecord, Rate};
 use tokio::sync::{Notify, oneshot};
 
 use crate::{Engine, clock};
@@ -45,6 +45,39 @@ struct Calls {
     words: Vec<u8>,
     /// when each call began, and where its words are
     places: Vec<(Timestamp, Range<usize>)>,
+    /// how each ended, in the same order as they came
+    ends: Vec<End>,
+}
+
+/// What is counted of a call.
+#[derive(Clone, Copy)]
+struct End {
+    at: Timestamp,
+    environment: Option<Environment>,
+    duration: i64,
+    failed: bool,
+}
+
+/// What is counted: by organization, connection (and empty, for all of them), environment, half hour and speed.
+type Rates = BTreeMap<(String, String, &'static str, i64, i64), (i64, i64)>;
+
+/// Half hours since 1970.
+pub(crate) fn half_hour(at: Timestamp) -> i64 {
+    at.seconds().div_euclid(1800)
+}
+
+/// The class of a duration: four to a doubling, so that a median of classes is right to a tenth.
+fn speed(micros: i64) -> i64 {
+    let micros = micros.clamp(4, i64::MAX);
+    let doublings = i64::from(micros.ilog2());
+    doublings * 4 + ((micros >> (doublings - 2)) & 3)
+}
+
+/// The middle of a class, in microseconds.
+pub(crate) fn micros_of(speed: i64) -> i64 {
+    let (doublings, quarter) = (speed.div_euclid(4).clamp(2, 60), speed.rem_euclid(4));
+    let step = 1_i64 << (doublings - 2);
+    (4 + quarter) * step + step / 2
 }
 
 /// A plain queue under a lock, and no channel: a channel would wake the writer for each record.
@@ -94,7 +127,15 @@ impl Recorder {
                 return None;
             }
             waiting.count += 1;
-            under(&mut waiting.calls, organization, connection, |calls| calls.push(call.at, words));
+            under(&mut waiting.calls, organization, connection, |calls| {
+                calls.push(call.at, words);
+                calls.ends.push(End {
+                    at: call.at,
+                    environment: Environment::parse(call.environment),
+                    duration: call.duration,
+                    failed: call.error.is_some() || call.status.is_none_or(|status| status >= 400),
+                });
+            });
             if let Some(id) = call.authorization_id {
                 under(&mut waiting.authorizations, organization, id, |at| *at = call.at);
             }
@@ -157,6 +198,26 @@ impl Calls {
         self.places.push((at, begin..self.words.len()));
     }
 
+    /// Adds them to what is counted.
+    fn count(&self, organization: &str, connection: &str, rates: &mut Rates) {
+        let mut own: BTreeMap<(&'static str, i64, i64), (i64, i64)> = BTreeMap::new();
+        for end in &self.ends {
+            let Some(environment) = end.environment else { continue };
+            let key = (environment.as_str(), half_hour(end.at), speed(end.duration));
+            let (calls, failed) = own.entry(key).or_default();
+            *calls += 1;
+            *failed += i64::from(end.failed);
+        }
+        for ((environment, half_hour, speed), (more, more_failed)) in own {
+            for name in [connection, ""] {
+                let key = (organization.to_owned(), name.to_owned(), environment, half_hour, speed);
+                let (calls, failed) = rates.entry(key).or_default();
+                *calls += more;
+                *failed += more_failed;
+            }
+        }
+    }
+
     /// Puts them into the order in which they began, and gives them their ids.
     fn batches(mut self, organization: &str, connection: &str, now: Timestamp) -> Vec<CallBatch> {
         self.places.sort_by_key(|(at, _)| *at);
@@ -217,12 +278,22 @@ impl Engine {
             return Ok(());
         }
         let now = clock::now();
+        let mut rates = Rates::new();
         let batches: Vec<CallBatch> = each(waiting.calls)
-            .flat_map(|(organization, connection, calls)| calls.batches(&organization, &connection, now))
+            .flat_map(|(organization, connection, calls)| {
+                calls.count(&organization, &connection, &mut rates);
+                calls.batches(&organization, &connection, now)
+            })
             .collect();
         let mut work = self.begin(PERMIT).await?;
         for batch in &batches {
             work.insert_calls(batch).await?;
+        }
+        // In the order of their names, so that two nodes never wait for each other.
+        for ((organization, connection, environment, half_hour, speed), (calls, failed)) in rates {
+            let Some(environment) = Environment::parse(environment) else { continue };
+            let rate = Rate { half_hour, speed, calls, failed };
+            work.add_rate(&organization, &connection, environment, rate).await?;
         }
         for (organization, id, at) in each(waiting.authorizations) {
             work.authorization_used(&organization, &id, at).await?;
@@ -243,6 +314,42 @@ fn each<T>(named: Named<T>) -> impl Iterator<Item = (String, String, T)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_class_of_a_duration_is_right_to_a_tenth() {
+        let mut last = 0;
+        for micros in [0, 1, 4, 5, 9, 1000, 1001, 4096, 65_535, 208_000, 40_000_000, i64::MAX] {
+            assert!(speed(micros) >= last, "{micros}");
+            last = speed(micros);
+            let off = micros_of(last).abs_diff(micros);
+            assert!(off <= micros.unsigned_abs() / 8 + 4, "{micros}: {}", micros_of(last));
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_for_their_connection_and_for_all() {
+        let end = |seconds: i64, duration, failed| End {
+            at: Timestamp::from_micros(seconds * 1_000_000),
+            environment: Some(Environment::Stage),
+            duration,
+            failed,
+        };
+        let odd = End { environment: None, ..end(0, 9, true) };
+        let calls = Calls {
+            ends: vec![end(0, 1000, false), end(1799, 1001, true), end(1800, 9, true), odd],
+            ..Calls::default()
+        };
+        let mut rates = Rates::new();
+        calls.count("org_1", "mail", &mut rates);
+        calls.count("org_1", "books", &mut rates);
+        let key = |name: &str, half_hour, micros| {
+            ("org_1".to_owned(), name.to_owned(), "stage", half_hour, speed(micros))
+        };
+        assert_eq!(rates.len(), 6);
+        assert_eq!(rates[&key("mail", 0, 1000)], (2, 1));
+        assert_eq!(rates[&key("", 0, 1000)], (4, 2));
+        assert_eq!(rates[&key("", 1, 9)], (2, 2));
+    }
 
     #[test]
     fn calls_are_written_in_the_order_in_which_they_began() {

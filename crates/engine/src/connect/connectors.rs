@@ -286,6 +286,40 @@ impl Engine {
         self.save_connector(op, permit, custom, connector, &organization.region, event).await
     }
 
+    /// Puts another document in the place of a custom connector's, if `version` is still the present one.
+    pub async fn replace_connector(
+        &self,
+        op: &Op,
+        link_name: &str,
+        mut document: Value,
+        version: i64,
+    ) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let mut custom = self.own_connector(op, link_name).await?;
+        if version != custom.version {
+            return Err(version_conflict());
+        }
+        if let Some(members) = document.as_object_mut() {
+            let name = members.entry("link_name").or_insert_with(|| link_name.into());
+            if name.is_null() {
+                *name = link_name.into();
+            }
+            if name.as_str() != Some(link_name) {
+                return Err(Error::field("link_name", "permanent", "A link name is permanent."));
+            }
+        }
+        let connector = Connector::from_json(document).map_err(Error::invalid)?;
+        let now = connector.to_json();
+        let before: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
+        let changed = changed_members(&before, &now);
+        custom.name.clone_from(&connector.name);
+        custom.document = now.to_string();
+        let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
+        self.save_connector(op, permit, custom, connector, &organization.region, event).await
+    }
+
     /// `publish`, `disable` or `enable`. Only published connectors take new connections.
     pub async fn stage_connector(&self, op: &Op, link_name: &str, step: &str) -> Result<ConnectorView> {
         let organization = self.own_organization(&op.organization).await?;
@@ -393,6 +427,19 @@ pub(crate) fn link_name_taken(link_name: &str) -> Error {
     )
 }
 
+/// Names of the members that two documents do not have alike.
+fn changed_members(before: &Value, now: &Value) -> Vec<String> {
+    let names = |document: &Value| -> Vec<String> {
+        document.as_object().into_iter().flat_map(|members| members.keys().cloned()).collect()
+    };
+    let mut all = names(before);
+    all.extend(names(now));
+    all.sort();
+    all.dedup();
+    all.retain(|name| before.get(name) != now.get(name));
+    all
+}
+
 /// JSON merge patch (RFC 7396 §2).
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
@@ -417,6 +464,12 @@ fn merge(target: &mut Value, patch: Value) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_changed_is_named_once() {
+        let changed = changed_members(&json!({"a": 1, "b": 2, "c": 3}), &json!({"a": 1, "b": 3, "d": 4}));
+        assert_eq!(changed, ["b", "c", "d"]);
+    }
 
     #[test]
     fn a_merge_patch_is_the_one_of_the_rfc() {

@@ -6,6 +6,7 @@ pub mod keys;
 pub mod mail;
 pub mod members;
 pub mod organizations;
+pub mod overview;
 pub mod passwords;
 pub mod plan;
 pub mod sessions;

@@ -6,16 +6,21 @@
 mod accounts;
 mod applications;
 mod audit;
+mod builder;
 pub(crate) mod common;
 pub(crate) mod connections;
+mod connectors;
 pub(crate) mod desk;
 mod details;
 mod door;
+mod draft;
 pub(crate) mod form;
 mod journey;
-pub(crate) mod parts;
-mod playground;
 mod members;
+mod overview;
+pub(crate) mod parts;
+pub(crate) mod pictures;
+mod playground;
 mod settings;
 
 use axum::Router;
@@ -29,6 +34,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/signout", post(door::leave))
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
+        .merge(overview::routes())
         .merge(connections::routes())
         .merge(journey::routes())
         .merge(details::routes())
@@ -38,4 +44,6 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(settings::routes())
         .merge(accounts::routes())
         .merge(audit::routes())
+        .merge(connectors::routes())
+        .merge(builder::routes())
 }

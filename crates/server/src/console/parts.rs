@@ -53,9 +53,24 @@ pub(crate) struct StatusPart<'a>(Status, &'a str);
 
 impl HtmlSafe for StatusPart<'_> {}
 
+/// The socket of a status, its word only heard.
+#[derive(Template)]
+#[template(
+    source = r#"<span class="status {{ self.0.class() }}"><span class="hidden-text">{{ self.0.word() }}</span></span>"#,
+    ext = "html"
+)]
+pub(crate) struct SocketPart(Status);
+
+impl HtmlSafe for SocketPart {}
+
 impl Status {
     pub fn part(self) -> StatusPart<'static> {
         StatusPart(self, self.word())
+    }
+
+    /// The socket alone, beside a sentence that says more; the word stays for those who hear it.
+    pub fn hidden(self) -> SocketPart {
+        SocketPart(self)
     }
 
     /// The same socket with other words.

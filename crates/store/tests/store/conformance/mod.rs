@@ -14,6 +14,7 @@ mod idempotency;
 mod leases;
 mod members;
 mod organizations;
+mod overview;
 mod primaries;
 mod sessions;
 mod whole;
