@@ -181,7 +181,8 @@ async fn session_or_key(
     mut request: Request<Incoming>,
 ) -> Result<(Arc<Caller>, Request<Incoming>)> {
     if !request.headers().contains_key(AUTHORIZATION)
-        && let Some(caller) = session::authenticate(engine, request.method(), request.headers(), true).await?
+        && let Some(caller) =
+            Box::pin(session::authenticate(engine, request.method(), request.headers(), true)).await?
     {
         session::hide(engine, request.headers_mut());
         return Ok((Arc::new(caller), request));
@@ -197,7 +198,8 @@ pub(crate) async fn authenticate(
     headers: &http::HeaderMap,
 ) -> Result<Arc<Caller>> {
     let Some(header) = headers.get(AUTHORIZATION) else {
-        let caller = session::authenticate(engine, method, headers, false).await?;
+        // Boxed, since programs have a key: the future of each of their calls would be larger.
+        let caller = Box::pin(session::authenticate(engine, method, headers, false)).await?;
         return caller.map(Arc::new).ok_or_else(|| {
             Error::new(Code::Unauthenticated, "Send an API key: Authorization: Bearer jfp_…")
         });

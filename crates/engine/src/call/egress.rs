@@ -11,6 +11,7 @@ mod address;
 mod body;
 mod connect;
 mod error;
+mod pool;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -27,9 +28,6 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
-#[allow(clippy::disallowed_types, reason = "the one door")]
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -38,15 +36,7 @@ use tokio::time::{Instant, timeout_at};
 pub use body::{BodyBrokeOff, EgressBody};
 use connect::{Door, Rules};
 pub use error::{EgressError, Refusal};
-
-/// An idle connection is kept this long. Shorter than most services keep theirs, so that few requests meet a
-/// connection that the service is just closing.
-const IDLE: Duration = Duration::from_secs(30);
-/// Idle connections kept for one host.
-const IDLE_PER_HOST: usize = 512;
-/// An HTTP/2 connection in use that has been silent this long is asked whether it still lives.
-const PING_AFTER: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+use pool::Pool;
 
 /// What the operator decides about outgoing requests.
 #[derive(Clone, Debug)]
@@ -79,8 +69,7 @@ impl Default for EgressOptions {
 pub struct Egress(Arc<Inner>);
 
 struct Inner {
-    #[allow(clippy::disallowed_types, reason = "the one door")]
-    pooled: Client<Door, EgressBody>,
+    pool: Arc<Pool>,
     single: Door,
 }
 
@@ -110,16 +99,7 @@ impl Egress {
 
     fn of(door: Door) -> Self {
         let single = door.single();
-        #[allow(clippy::disallowed_types, reason = "the one door")]
-        let pooled = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
-            .http2_keep_alive_interval(PING_AFTER)
-            .http2_keep_alive_timeout(PING_TIMEOUT)
-            .build(door);
-        Self(Arc::new(Inner { pooled, single }))
+        Self(Arc::new(Inner { pool: Arc::new(Pool::new(door)), single }))
     }
 
     /// The same door with a pool of its own. A connection is driven by the runtime that opened it: each runtime wants its own pool.
@@ -142,14 +122,13 @@ impl Egress {
     ) -> Result<Response<Incoming>, EgressError> {
         admit(&request)?;
         frame(&mut request);
-        let answer = self.0.pooled.request(request);
+        let answer = self.0.pool.send(request);
         match deadline {
             Some(deadline) => {
-                timeout_at(deadline, answer).await.map_err(|_| EgressError::Timeout { sent: true })?
+                timeout_at(deadline, answer).await.unwrap_or(Err(EgressError::Timeout { sent: true }))
             }
             None => answer.await,
         }
-        .map_err(|error| EgressError::from_client(&error))
     }
 
     /// One exchange on a connection of its own, with the whole answer in memory: for token endpoints and their like,

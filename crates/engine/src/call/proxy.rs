@@ -86,7 +86,9 @@ impl Engine {
         trace.towards(callable, &target);
         if let Some(protocol) = upgrade_to(request.headers()) {
             let onward = hyper::upgrade::on(&mut request);
-            return self.switch_protocols(callable, &target, request, &protocol, onward, deadline).await;
+            // Boxed like whatever is rare here: the future of a call is moved as a whole, and should be small.
+            let switched = self.switch_protocols(callable, &target, request, &protocol, onward, deadline);
+            return Box::pin(switched).await;
         }
         let (head, body) = request.into_parts();
         let payload = self.payload(callable, &head.headers, body).await?;
@@ -100,12 +102,13 @@ impl Engine {
         let answer = self.send_on(callable, &target, &head.method, head.headers, payload, deadline).await?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some((headers, kept)) = again
-            && let Some(ready) = self.after_refusal(caller, &address, callable, deadline).await
+            && let Some(ready) = Box::pin(self.after_refusal(caller, &address, callable, deadline)).await
             && let Ok(callable) = ready.callable()
             && let Ok(target) = callable.injection.target(rest, &[])
         {
             let payload = kept.map_or(Payload::None, Payload::Kept);
-            return self.send_on(callable, &target, &head.method, headers, payload, deadline).await;
+            let again = self.send_on(callable, &target, &head.method, headers, payload, deadline);
+            return Box::pin(again).await;
         }
         Ok(answer)
     }

@@ -177,7 +177,8 @@ impl Engine {
         let ready = if let Some(ready) = known {
             ready
         } else {
-            let ready = Arc::new(self.make_ready(caller, to, environment).await?);
+            // Boxed, since it is rare: the future of each call, which is moved as a whole, would be several times as large.
+            let ready = Arc::new(Box::pin(self.make_ready(caller, to, environment)).await?);
             self.inner.ready.insert(place, Arc::clone(&ready));
             ready
         };

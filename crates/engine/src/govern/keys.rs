@@ -150,7 +150,8 @@ impl Engine {
         {
             return answer;
         }
-        let known = Arc::new(self.look_up(&parsed.digest).await?);
+        // Boxed, since it is rare: the future of each request would be larger.
+        let known = Arc::new(Box::pin(self.look_up(&parsed.digest)).await?);
         self.inner.keys.insert(parsed.digest, Arc::clone(&known));
         // What was loaded this moment is the truth, whatever changes while we say so.
         recognize_fresh(&known, now)

@@ -51,7 +51,7 @@ struct Tls {
     single: HttpsConnector<Tcp>,
 }
 
-/// Opens connections; what the pooled client calls, and what a single exchange calls.
+/// Opens connections, for the pool and for a single exchange.
 #[derive(Clone)]
 pub(super) struct Door {
     house: Arc<House>,
@@ -113,21 +113,6 @@ impl Door {
             Ok(before_tls) => *before_tls,
             Err(error) => EgressError::Tls { host, why: chain(&*error) },
         })
-    }
-}
-
-impl Service<Uri> for Door {
-    type Response = Wire;
-    type Error = EgressError;
-    type Future = Opening<Wire>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), EgressError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Opening<Wire> {
-        let door = self.clone();
-        Box::pin(async move { door.open(uri).await })
     }
 }
 

@@ -103,15 +103,6 @@ impl EgressError {
         }
     }
 
-    /// From the pooled client, which wraps what the connector said.
-    #[allow(clippy::disallowed_types, reason = "the one door")]
-    pub(super) fn from_client(error: &hyper_util::client::legacy::Error) -> Self {
-        if let Some(refused) = find::<Self>(error) {
-            return refused.clone();
-        }
-        Self::from_exchange(std::error::Error::source(error).unwrap_or(error))
-    }
-
     /// From an exchange on a connection that stood.
     pub(super) fn from_exchange(error: &(dyn std::error::Error + 'static)) -> Self {
         if find::<BodyBrokeOff>(error).is_some() {
