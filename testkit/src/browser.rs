@@ -277,13 +277,17 @@ impl Page {
         let action = button.and_then(|button| button.action.as_deref()).unwrap_or(&form.action);
         let mut url = self.url.join(action).map_err(|e| format!("form to {action}: {e}"))?;
         if form.post {
-            let pairs = Url::parse_with_params("http://form/", &values).map_err(|e| e.to_string())?;
-            let body = pairs.query().unwrap_or_default().to_owned();
-            let kind = "application/x-www-form-urlencoded".to_owned();
-            return self.go(Method::POST, url, Some((kind, body))).await;
+            let body = form_body(&values)?;
+            return self.go(Method::POST, url, Some(body)).await;
         }
         url.query_pairs_mut().clear().extend_pairs(&values);
         self.go(Method::GET, url, None).await
+    }
+
+    /// Sends fields to an address by POST as a form of this page would, whether or not the page has such a form.
+    pub async fn post(&self, action: &str, fields: &[(&str, &str)]) -> Result<Page, String> {
+        let url = self.url.join(action).map_err(|e| format!("form to {action}: {e}"))?;
+        self.go(Method::POST, url, Some(form_body(fields)?)).await
     }
 
     fn find(&self, which: &Which<'_>) -> Result<(&Form, Option<&Button>), String> {
@@ -312,6 +316,14 @@ impl Page {
     fn seen(&self) -> String {
         format!(" at {} ({}):\n{}", self.url, self.status, self.body)
     }
+}
+
+/// Content type and bytes of a form.
+fn form_body<T: AsRef<str>>(fields: &[(T, T)]) -> Result<(String, String), String> {
+    let mut pairs = Url::parse("http://form/").map_err(|e| e.to_string())?;
+    pairs.query_pairs_mut().extend_pairs(fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref())));
+    let body = pairs.query().unwrap_or_default().to_owned();
+    Ok(("application/x-www-form-urlencoded".to_owned(), body))
 }
 
 /// A parameter of an address.

@@ -364,7 +364,20 @@ fn plain(text: &str) -> String {
     unescape(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn unescape(text: &str) -> String {
+/// What a person reads in a piece of a page: no tags, one space between words.
+pub fn text(piece: &str) -> String {
+    let mut out = String::with_capacity(piece.len());
+    let mut rest = piece;
+    while let Some((text, tag)) = rest.split_once('<') {
+        out.extend([text, " "]);
+        rest = tag.split_once('>').map_or("", |(_, after)| after);
+    }
+    out.push_str(rest);
+    plain(&out)
+}
+
+/// With its character references resolved.
+pub fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find('&') {

@@ -20,6 +20,7 @@ mod journey;
 mod life;
 mod manners;
 mod nodes;
+mod pages;
 mod people;
 mod permissions;
 mod proxy;
