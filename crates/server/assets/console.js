@@ -68,7 +68,7 @@ for (const form of all("form[data-popup]")) {
         body: new URLSearchParams(new FormData(form)),
         headers: { accept: "application/json" },
       });
-      if (!answer.ok || !answer.headers.get("content-type").startsWith("application/json")) throw new Error();
+      if (!answer.ok || answer.redirected || !answer.headers.get("content-type").startsWith("application/json")) throw new Error();
       const { page, start } = await answer.json();
       if (popup) popup.location = start;
       location = page;
@@ -110,7 +110,8 @@ if (flow) {
   const look = async () => {
     try {
       const answer = await fetch(`/console/flows/${flow.dataset.flow}/state`, { headers: { accept: "application/json" } });
-      if (!answer.ok) return ended();
+      // Signed out meanwhile, one is sent to the door.
+      if (!answer.ok || answer.redirected) return ended();
       const { state, left } = await answer.json();
       if (state !== "pending" || (ring && left === 0)) return ended();
     } catch {
@@ -120,7 +121,7 @@ if (flow) {
   };
   if (ring) setInterval(draw, 250);
   setTimeout(look, 1000);
-  if (channel) channel.onmessage = look;
+  if (channel) channel.onmessage = ended;
 }
 
 // The end of a flow in its pop-up: the page that waits says how it went.

@@ -21,14 +21,13 @@ use jackfield_engine::govern::audit::EventView;
 use jackfield_engine::{Engine, Page, PageQuery};
 use serde_json::{Map, Value};
 
+use super::common::{People, most};
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form, with_query};
 use super::journey::{Asked, chosen_applications, scopes_of};
 use super::parts::{self, Status};
-
-/// People and accounts that one page shows.
-const MANY: u32 = 200;
+use super::pictures::{CallsChart, RefreshTicks, calls_chart, refresh_ticks};
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
@@ -97,6 +96,21 @@ impl Head<'_> {
     }
 }
 
+/// The same for whoever may change it; others are told so before they have typed.
+async fn managed<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<Head<'a>> {
+    let connection = engine.read_connection(&desk.op, link).await?;
+    permit(&desk.op.principal, Action::Manage, &resource(&desk.frame, &connection))?;
+    head(engine, desk, link, "settings").await
+}
+
+fn resource<'r>(frame: &Frame, connection: &'r ConnectionView) -> Resource<'r> {
+    Resource::Connection {
+        level: connection.level,
+        managed_by_admins: frame.who.managed_by_admins,
+        applications: &connection.applications,
+    }
+}
+
 pub(super) async fn head<'a>(
     engine: &Engine,
     desk: &'a Desk,
@@ -104,31 +118,28 @@ pub(super) async fn head<'a>(
     tab: &'static str,
 ) -> Result<Head<'a>> {
     let connection = engine.read_connection(&desk.op, link).await?;
-    let resource = Resource::Connection {
-        level: connection.level,
-        managed_by_admins: desk.frame.who.managed_by_admins,
-        applications: &connection.applications,
-    };
-    let may = |action| permit(&desk.op.principal, action, &resource).is_ok();
+    let may = |action| permit(&desk.op.principal, action, &resource(&desk.frame, &connection)).is_ok();
     let (may_manage, may_authorize) = (may(Action::Manage), may(Action::Authorize));
     Ok(Head { frame: &desk.frame, connection, tab, may_manage, may_authorize, now: desk.op.now })
 }
 
 /// Names by id of members and applications, for a page that shows who did what.
-pub(super) async fn names(engine: &Engine, desk: &Desk) -> Result<BTreeMap<String, String>> {
-    let query = PageQuery { limit: Some(MANY), cursor: None };
-    let mut names = BTreeMap::new();
-    for member in engine.list_members(&desk.op, &query).await?.items {
-        names.insert(member.id, member.name);
-    }
-    for application in engine.list_applications(&desk.op, &query).await?.items {
-        names.insert(application.id, application.name);
-    }
-    Ok(names)
+pub(super) struct Names {
+    people: People,
+    applications: BTreeMap<String, String>,
 }
 
-fn name_of<'a>(names: &'a BTreeMap<String, String>, id: &'a str) -> &'a str {
-    names.get(id).map_or(id, String::as_str)
+impl Names {
+    async fn of(engine: &Engine, desk: &Desk) -> Result<Self> {
+        let people = People::of(engine, desk).await?;
+        let applications = engine.list_applications(&desk.op, &most()).await?.items;
+        let applications = applications.into_iter().map(|one| (one.id, one.name)).collect();
+        Ok(Self { people, applications })
+    }
+
+    fn name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.applications.get(id).map_or_else(|| self.people.name(id), String::as_str)
+    }
 }
 
 /// What pages say of an account.
@@ -165,6 +176,7 @@ struct Accounts<'a> {
     others: Vec<(AuthorizationView, String)>,
     references: Vec<ReferenceView>,
     recent: Vec<CallLine>,
+    refreshes: RefreshTicks,
 }
 
 impl Accounts<'_> {
@@ -180,10 +192,10 @@ async fn accounts(State(engine): State<Engine>, Path(link): Path<String>, desk: 
 
 async fn accounts_page<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<Accounts<'a>> {
     let head = head(engine, desk, link, "accounts").await?;
-    let query = PageQuery { limit: Some(MANY), cursor: None };
+    let query = most();
     let held = engine.list_authorizations(&desk.op, link, &query).await?.items;
-    let names = names(engine, desk).await?;
-    let owner = |row: &AuthorizationView| name_of(&names, &row.owner).to_owned();
+    let names = Names::of(engine, desk).await?;
+    let owner = |row: &AuthorizationView| names.name(&row.owner).to_owned();
     let connection = &head.connection;
     let mut rows = Vec::new();
     let mut serving = Vec::new();
@@ -207,12 +219,13 @@ async fn accounts_page<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Resul
     let recent =
         if head.frame.sees_all() { engine.list_calls(&desk.op, link, &few).await?.items } else { Vec::new() };
     let recent = recent.into_iter().map(|call| CallLine::of(call, &names)).collect();
-    Ok(Accounts { frame: &desk.frame, head, rows, others, references, recent })
+    let refreshes = refresh_ticks(engine, &desk.op, link).await?;
+    Ok(Accounts { frame: &desk.frame, head, rows, others, references, recent, refreshes })
 }
 
 /// What uses the connection; whoever may not know is shown nothing.
 async fn references(engine: &Engine, desk: &Desk, link: &str) -> Result<Vec<ReferenceView>> {
-    let query = PageQuery { limit: Some(MANY), cursor: None };
+    let query = most();
     match engine.list_references(&desk.op, link, &query).await {
         Ok(page) => Ok(page.items),
         Err(error) if error.code == Code::Forbidden => Ok(Vec::new()),
@@ -229,8 +242,8 @@ pub(super) struct CallLine {
 }
 
 impl CallLine {
-    fn of(call: CallView, names: &BTreeMap<String, String>) -> Self {
-        let caller = name_of(names, &call.principal).to_owned();
+    fn of(call: CallView, names: &Names) -> Self {
+        let caller = names.name(&call.principal).to_owned();
         let (status, answer) = match (&call.error, call.status) {
             (Some(code), _) => (Status::Failed, code.clone()),
             (None, Some(status @ 400..)) => (Status::Failed, status.to_string()),
@@ -258,7 +271,7 @@ async fn usage(State(engine): State<Engine>, Path(link): Path<String>, desk: Des
     let page = async {
         let head = head(&engine, &desk, &link, "usage").await?;
         let references = references(&engine, &desk, &link).await?;
-        let query = PageQuery { limit: Some(MANY), cursor: None };
+        let query = most();
         let mut applications = engine.list_applications(&desk.op, &query).await?.items;
         let allowed = &head.connection.applications;
         applications.retain(|one| allowed.iter().any(|name| *name == "*" || *name == one.link_name));
@@ -274,6 +287,7 @@ struct Calls<'a> {
     frame: &'a Frame,
     calls: Vec<CallLine>,
     next: Option<String>,
+    chart: CallsChart,
 }
 
 async fn calls(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
@@ -281,10 +295,11 @@ async fn calls(State(engine): State<Engine>, Path(link): Path<String>, desk: Des
         let head = head(&engine, &desk, &link, "calls").await?;
         let query = PageQuery { limit: None, cursor: desk.query.given("cursor") };
         let page = engine.list_calls(&desk.op, &link, &query).await?;
-        let names = names(&engine, &desk).await?;
+        let names = Names::of(&engine, &desk).await?;
         let next = next_page(&head, &desk, &page);
         let calls = page.items.into_iter().map(|call| CallLine::of(call, &names)).collect();
-        Ok(Calls { frame: &desk.frame, head, calls, next })
+        let chart = calls_chart(&engine, &desk.op, &link, desk.frame.environment).await?;
+        Ok(Calls { frame: &desk.frame, head, calls, next, chart })
     };
     desk.show(page.await)
 }
@@ -316,7 +331,7 @@ async fn history(State(engine): State<Engine>, Path(link): Path<String>, desk: D
         let head = head(&engine, &desk, &link, "history").await?;
         let query = PageQuery { limit: None, cursor: desk.query.given("cursor") };
         let page = engine.connection_events(&desk.op, &link, &query).await?;
-        let names = names(&engine, &desk).await?;
+        let names = Names::of(&engine, &desk).await?;
         let next = next_page(&head, &desk, &page);
         let events = page.items.into_iter().map(|event| event_line(event, &names)).collect();
         Ok(History { frame: &desk.frame, head, events, next })
@@ -324,8 +339,8 @@ async fn history(State(engine): State<Engine>, Path(link): Path<String>, desk: D
     desk.show(page.await)
 }
 
-fn event_line(event: EventView, names: &BTreeMap<String, String>) -> EventLine {
-    let actor = event.actor.as_deref().map_or("Jackfield", |id| name_of(names, id)).to_owned();
+fn event_line(event: EventView, names: &Names) -> EventLine {
+    let actor = event.actor.as_deref().map_or("Jackfield", |id| names.name(id)).to_owned();
     let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == event.kind);
     let sentence = kind.map_or_else(|| event.kind.clone(), |kind| kind.meaning().to_owned());
     let detail = event.detail.as_object().into_iter().flatten();
@@ -367,10 +382,10 @@ async fn settings_page<'a>(
     link: &str,
     refused: Option<(Fields, &Error)>,
 ) -> Result<Settings<'a>> {
-    let head = head(engine, desk, link, "settings").await?;
+    let head = managed(engine, desk, link).await?;
     let connection = &head.connection;
     let connector = engine.read_connector(&desk.op, &connection.connector.link_name).await?;
-    let query = PageQuery { limit: Some(MANY), cursor: None };
+    let query = most();
     let applications = engine.list_applications(&desk.op, &query).await?.items;
     let form = if let Some((fields, error)) = refused {
         Form::refused(fields, error)
@@ -488,7 +503,7 @@ struct Undoable<'a> {
 }
 
 async fn delete_page<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Result<Undoable<'a>> {
-    let head = head(engine, desk, link, "settings").await?;
+    let head = managed(engine, desk, link).await?;
     let references = references(engine, desk, link).await?;
     let barred = !references.is_empty();
     let consequences = if barred {
@@ -575,8 +590,8 @@ async fn account_page<'a>(
 ) -> Result<Account<'a>> {
     let head = head(engine, desk, link, "accounts").await?;
     let row = engine.read_authorization(&desk.op, link, id).await?;
-    let names = names(engine, desk).await?;
-    let owner = name_of(&names, &row.owner).to_owned();
+    let names = Names::of(engine, desk).await?;
+    let owner = names.name(&row.owner).to_owned();
     let own = row.owner == desk.frame.who.member;
     let form = match refused {
         Some((fields, error)) => Form::refused(fields, error),
@@ -652,7 +667,6 @@ async fn primary(
 struct Setup<'a> {
     head: Head<'a>,
     frame: &'a Frame,
-    id: String,
     steps: Vec<SetupView>,
 }
 
@@ -664,7 +678,7 @@ async fn setup(
     let page = async {
         let head = head(&engine, &desk, &link, "accounts").await?;
         let steps = engine.read_setup(&desk.op, &link, &id).await?.items;
-        Ok(Setup { frame: &desk.frame, head, id: id.clone(), steps })
+        Ok(Setup { frame: &desk.frame, head, steps })
     };
     desk.show(page.await)
 }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use jackfield_core::connector::{Access, Scope};
-use jackfield_core::{Code, Environment, Error, Level, Result};
+use jackfield_core::{Action, Code, Environment, Error, Level, Resource, Result, permit};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
@@ -253,6 +253,10 @@ async fn configure_page<'a>(
     connector: &str,
     refused: Option<(Fields, &Error)>,
 ) -> Result<Configure<'a>> {
+    // Whoever may make none is told so before he has typed.
+    let managed_by_admins = desk.frame.who.managed_by_admins;
+    let made = Resource::Connection { level: Level::Admin, managed_by_admins, applications: &[] };
+    permit(&desk.op.principal, Action::Manage, &made)?;
     let connector = engine.read_connector(&desk.op, connector).await?;
     let groups = scope_groups(&connector);
     let levels = levels(&connector);
@@ -342,7 +346,6 @@ struct Ask<'a> {
     frame: &'a Frame,
     form: Form,
     connection: ConnectionView,
-    connector: ConnectorView,
     credentials: Vec<Asked>,
     reusable: Vec<AuthorizationView>,
     /// the authorization that is authorized again
@@ -399,7 +402,7 @@ async fn ask_page<'a>(
     shown.extend(credentials.iter().map(|asked| asked.name.as_str()));
     let other = form.other_errors(&shown);
     let frame = &desk.frame;
-    Ok(Ask { frame, form, connection, connector, credentials, reusable, replaces, browser, other })
+    Ok(Ask { frame, form, connection, credentials, reusable, replaces, browser, other })
 }
 
 /// What the form of step three says.

@@ -204,6 +204,10 @@ pub(crate) struct RefreshTicks {
 impl HtmlSafe for RefreshTicks {}
 
 impl RefreshTicks {
+    pub fn is_empty(&self) -> bool {
+        self.ticks.is_empty()
+    }
+
     pub fn of(history: &[(Timestamp, bool)]) -> Self {
         let shown = history.get(history.len().saturating_sub(TICKS)..).unwrap_or_default();
         let failed = shown.iter().filter(|(_, succeeded)| !succeeded).count();
