@@ -2,6 +2,7 @@
 //!
 //! No I/O, no async, no clock: whatever varies is passed in. Everything here can be tested by calling it.
 
+pub mod brand;
 pub mod connector;
 pub mod error;
 pub mod event;
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod time;
 pub mod words;
 
+pub use brand::Brand;
 pub use error::{Code, Error, FieldError, Result};
 pub use event::EventKind;
 pub use permit::{Action, Permit, Principal, Resource, allows, permit};

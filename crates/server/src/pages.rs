@@ -144,7 +144,7 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
         .find(|(name, _)| name == "token")
         .map(|(_, value)| value.into_owned());
     let own = cookie(request.headers(), &cookie_name(&id));
-    let from_console = field(query.as_bytes(), "back") == "console";
+    let back = field(query.as_bytes(), "back");
     match engine.open_flow(&id, &token.unwrap_or_default(), own.as_deref()).await {
         Ok(opened) => {
             let Ok(location) = HeaderValue::from_str(&opened.redirect) else {
@@ -166,9 +166,9 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
                     response.headers_mut().append(SET_COOKIE, line);
                 }
             }
-            if from_console {
+            if PLACES.contains(&back.as_str()) {
                 let age = opened.cookie.max_age.as_secs();
-                let line = format!("{BACK}={id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
+                let line = format!("{BACK}={back}/flows/{id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
                 if let Ok(line) = HeaderValue::from_str(&line) {
                     response.headers_mut().append(SET_COOKIE, line);
                 }
@@ -185,10 +185,10 @@ async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, reque
     match engine.callback(&query.unwrap_or_default(), |name| cookie(headers, name)).await {
         Ok(ended) => end(&ended, headers, request_id),
         // The tab that waits for it says that the time is over, and offers to try again.
-        Err(error) if error.code == Code::FlowExpired && cookie(headers, BACK).is_some() => {
-            see_other(&format!("/console/flows/{}", cookie(headers, BACK).unwrap_or_default()))
-        }
-        Err(error) => trouble(&error, request_id),
+        Err(error) => match way_back(headers, None).filter(|_| error.code == Code::FlowExpired) {
+            Some(path) => see_other(&path),
+            None => trouble(&error, request_id),
+        },
     }
 }
 
@@ -217,16 +217,27 @@ async fn choose(State(engine): State<Engine>, Path(id): Path<String>, request: R
     }
 }
 
-/// Names the flow that was begun in a tab of the console, which waits to show how it ended.
+/// Names the page that shows how a flow ended which was begun in the same tab: `console/flows/{id}`.
 const BACK: &str = "jackfield_back";
+/// Where such pages are.
+const PLACES: [&str; 2] = ["console", "connect"];
+
+/// The path of the page that waits in this tab for the flow, or for any.
+fn way_back(headers: &HeaderMap, flow: Option<&str>) -> Option<String> {
+    let kept = cookie(headers, BACK)?;
+    let (place, id) = kept.split_once("/flows/")?;
+    let is_id = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let fits = PLACES.contains(&place) && is_id && flow.is_none_or(|flow| flow == id);
+    fits.then(|| format!("/{place}/flows/{id}"))
+}
 
 fn end(ended: &Ended, headers: &HeaderMap, request_id: String) -> Response {
     if let Some((flow, step)) = &ended.choice {
         let account = ended.account_name.as_deref().unwrap_or("your account");
         return page(StatusCode::OK, &Choice { account, connector: &ended.connector, flow, step });
     }
-    if cookie(headers, BACK).is_some_and(|flow| flow == ended.flow) {
-        return see_other(&format!("/console/flows/{}", ended.flow));
+    if let Some(path) = way_back(headers, Some(&ended.flow)) {
+        return see_other(&path);
     }
     let why = ended.error.as_ref().map_or_else(String::new, |error| error.detail.clone());
     let (status, notice) = match ended.state {

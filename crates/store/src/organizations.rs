@@ -1,6 +1,6 @@
 //! Organizations, API keys, and the little that belongs to the installation as a whole.
 
-use jackfield_core::{Environment, KeyScope, KeyScopes, Timestamp};
+use jackfield_core::{Brand, Environment, KeyScope, KeyScopes, Timestamp};
 
 use crate::connections::json;
 use crate::db::{Row, Tx, Value, statements};
@@ -21,17 +21,17 @@ statements! {
     pub(crate) INSTALLATION_CLAIM = "insert into installation (name, value) values ($1, $2) on conflict (name) do nothing";
 
     pub(crate) ORGANIZATION_INSERT = "insert into organizations
-        (id, name, region, plan, connections_managed_by, created_at, updated_at, version, suite)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        (id, name, region, plan, connections_managed_by, created_at, updated_at, version, suite, brand)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     pub(crate) ORGANIZATION_UPDATE = "update organizations set name = $2, region = $3, connections_managed_by = $4, updated_at = $5,
-        plan = $7, suite = $8, version = version + 1 where id = $1 and version = $6";
+        plan = $7, suite = $8, brand = $9, version = version + 1 where id = $1 and version = $6";
     pub(crate) ORGANIZATION_LOCK = "update organizations set version = version where id = $1";
     pub(crate) CONNECTIONS_COUNT = "select count(*) as found from connections where organization_id = $1";
     pub(crate) CONNECTORS_COUNT = "select count(*) as found from connectors where organization_id = $1";
     pub(crate) CALLS_ADD = "insert into call_counts (organization_id, day, calls) values ($1, $2, $3)
         on conflict (organization_id, day) do update set calls = call_counts.calls + excluded.calls returning calls";
     pub(crate) CALLS_ON = "select calls from call_counts where organization_id = $1 and day = $2";
-    pub(crate) ORGANIZATION_GET = "select id, name, region, plan, connections_managed_by, suite, created_at, updated_at, version
+    pub(crate) ORGANIZATION_GET = "select id, name, region, plan, connections_managed_by, suite, brand, created_at, updated_at, version
         from organizations where id = $1";
     pub(crate) ORGANIZATION_ANY = "select id from organizations limit 1";
 
@@ -61,6 +61,8 @@ pub struct Organization {
     pub connections_managed_by: String,
     /// link names of the connectors that are the organization's own suite (product N2)
     pub suite: Vec<String>,
+    /// how the connect pages look
+    pub brand: Brand,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
     pub version: i64,
@@ -80,6 +82,7 @@ impl Organization {
             plan: row.text("plan")?,
             connections_managed_by: row.text("connections_managed_by")?,
             suite: row.json("suite")?,
+            brand: row.json("brand")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
             version: row.int("version")?,
@@ -216,8 +219,8 @@ impl Tx {
     }
 
     pub async fn insert_organization(&mut self, o: &Organization) -> Result<()> {
-        let suite = json(&o.suite)?;
-        let values: [Value<'_>; 9] = [
+        let (suite, brand) = (json(&o.suite)?, json(&o.brand)?);
+        let values: [Value<'_>; 10] = [
             (&o.id).into(),
             (&o.name).into(),
             (&o.region).into(),
@@ -227,14 +230,15 @@ impl Tx {
             o.updated_at.into(),
             o.version.into(),
             (&suite).into(),
+            (&brand).into(),
         ];
         self.execute(&ORGANIZATION_INSERT, &values).await.map(drop)
     }
 
     /// `o.version` is the version that was read; false when somebody else was quicker.
     pub async fn update_organization(&mut self, o: &Organization) -> Result<bool> {
-        let suite = json(&o.suite)?;
-        let values: [Value<'_>; 8] = [
+        let (suite, brand) = (json(&o.suite)?, json(&o.brand)?);
+        let values: [Value<'_>; 9] = [
             (&o.id).into(),
             (&o.name).into(),
             (&o.region).into(),
@@ -243,6 +247,7 @@ impl Tx {
             o.version.into(),
             (&o.plan).into(),
             (&suite).into(),
+            (&brand).into(),
         ];
         Ok(self.execute(&ORGANIZATION_UPDATE, &values).await? == 1)
     }

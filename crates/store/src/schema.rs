@@ -10,4 +10,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "life", sql: include_str!("../migrations/0005_life.sql") },
     Migration { version: 10, name: "call_batches", sql: include_str!("../migrations/0010_call_batches.sql") },
     Migration { version: 20, name: "overview", sql: include_str!("../migrations/0020_overview.sql") },
+    Migration { version: 21, name: "brand", sql: include_str!("../migrations/0021_brand.sql") },
 ];

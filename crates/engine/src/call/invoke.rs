@@ -702,7 +702,8 @@ mod tests {
         let reply = |kind: &'static str, body: &'static [u8]| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            Invoked { status: 200, headers, body: Bytes::from_static(body) }.detailed()
+            Invoked { status: 200, headers, body: Bytes::from_static(body), service_time: Duration::ZERO }
+                .detailed()
         };
         assert_eq!(reply("application/vnd.api+json", b"{\"a\":1}").body, json!({"a": 1}));
         assert_eq!(reply("text/html", b"<p>").body, json!("<p>"));

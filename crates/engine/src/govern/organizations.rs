@@ -2,8 +2,8 @@
 
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, Error, EventKind, FieldError, KeyScopes, Permit, Resource, Result, Role, Timestamp, names,
-    permit,
+    Action, Brand, Code, Error, EventKind, FieldError, KeyScopes, Permit, Resource, Result, Role, Timestamp,
+    names, permit,
 };
 use jackfield_store::{KeyOwner, Member, Organization};
 use jackfield_vault::{password, token};
@@ -47,6 +47,8 @@ pub struct OrganizationView {
     pub connections_managed_by: String,
     /// link names of the connectors that are the organization's own suite: integrations that target them get a system connection
     pub suite: Vec<String>,
+    /// how the connect pages look, and who may show them in a frame
+    pub brand: Brand,
     pub created_at: Timestamp,
     pub version: i64,
 }
@@ -72,6 +74,8 @@ pub struct SignedIn {
     pub region: String,
     /// whether only admins make connections and connectors
     pub managed_by_admins: bool,
+    /// how the connect pages look
+    pub brand: Brand,
 }
 
 /// What may be changed of an organization.
@@ -85,6 +89,8 @@ pub struct OrganizationPatch {
     pub connections_managed_by: Option<String>,
     /// link names of the connectors that are the organization's own suite; only the super admin changes it
     pub suite: Option<Vec<String>>,
+    /// how the connect pages look, as a whole
+    pub brand: Option<Brand>,
     /// the version that was read; when it is no longer the present one, nothing is changed
     pub version: Option<i64>,
 }
@@ -98,6 +104,7 @@ fn view(o: Organization, limits: LimitsView) -> OrganizationView {
         limits,
         connections_managed_by: o.connections_managed_by,
         suite: o.suite,
+        brand: o.brand,
         created_at: o.created_at,
         version: o.version,
     }
@@ -199,6 +206,7 @@ impl Engine {
             plan: DEFAULT_PLAN.to_owned(),
             connections_managed_by: "developers".to_owned(),
             suite: Vec::new(),
+            brand: Brand::default(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -286,6 +294,7 @@ impl Engine {
             managed_by_admins: organization.managed_by_admins(),
             organization: organization.name,
             region: organization.region,
+            brand: organization.brand,
         })
     }
 
@@ -338,6 +347,10 @@ impl Engine {
             }
             organization.suite = suite;
         }
+        if let Some(brand) = patch.brand {
+            wrong.extend(brand.check());
+            organization.brand = brand;
+        }
         if !wrong.is_empty() {
             return Err(Error::invalid(wrong));
         }
@@ -353,7 +366,8 @@ impl Engine {
                 .with("name", organization.name.as_str())
                 .with("region", organization.region.as_str())
                 .with("connections_managed_by", organization.connections_managed_by.as_str())
-                .with("suite", organization.suite.as_slice()),
+                .with("suite", organization.suite.as_slice())
+                .with("brand", organization.brand.name.as_deref().unwrap_or_default()),
         );
         work.commit().await?;
         self.read_organization(op).await

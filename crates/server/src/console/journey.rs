@@ -137,6 +137,11 @@ async fn used_here(engine: &Engine, desk: &Desk) -> Result<Vec<ConnectorCard>> {
     Ok(used)
 }
 
+/// Whether somebody authorizes at the service itself, in a browser.
+pub(super) fn goes_to_a_browser(connector: &ConnectorView) -> bool {
+    matches!(connector.card.auth_type, "oauth2_code" | "oauth1")
+}
+
 /// Scopes that permit the same kind of thing.
 struct ScopeGroup {
     title: &'static str,
@@ -195,7 +200,7 @@ impl Asked {
         connector.asked_for_connection.iter().map(of).collect()
     }
 
-    fn credentials(connector: &ConnectorView) -> Vec<Self> {
+    pub(super) fn credentials(connector: &ConnectorView) -> Vec<Self> {
         let of = |f: &jackfield_core::connector::CredentialField| Self {
             name: format!("credentials.{}", f.name),
             label: f.label.clone().unwrap_or_else(|| f.name.clone()),
@@ -261,8 +266,7 @@ async fn configure_page<'a>(
     let groups = scope_groups(&connector);
     let levels = levels(&connector);
     let parameters = Asked::parameters(&connector);
-    let browser = matches!(connector.card.auth_type, "oauth2_code" | "oauth1");
-    let redirect_uri = browser.then(|| engine.redirect_uri());
+    let redirect_uri = goes_to_a_browser(&connector).then(|| engine.redirect_uri());
     let applications = engine
         .list_applications(&desk.op, &jackfield_engine::PageQuery { limit: Some(200), cursor: None })
         .await?
@@ -397,7 +401,7 @@ async fn ask_page<'a>(
         Form::new(fields.with("environments", wanted.as_str()))
     };
     let credentials = Asked::credentials(&connector);
-    let browser = matches!(connector.card.auth_type, "oauth2_code" | "oauth1");
+    let browser = goes_to_a_browser(&connector);
     let mut shown = vec!["account_name", "environments", "reuse"];
     shown.extend(credentials.iter().map(|asked| asked.name.as_str()));
     let other = form.other_errors(&shown);
@@ -406,7 +410,7 @@ async fn ask_page<'a>(
 }
 
 /// What the form of step three says.
-fn asked_for(form: &Fields, connection: &ConnectionView) -> Result<NewAuthorization> {
+pub(super) fn asked_for(form: &Fields, connection: &ConnectionView) -> Result<NewAuthorization> {
     let mut environments = Vec::new();
     for word in form.all("environments") {
         environments.push(Environment::parse(word).ok_or_else(|| {

@@ -8,6 +8,7 @@ mod applications;
 mod audit;
 mod builder;
 pub(crate) mod common;
+mod connect;
 pub(crate) mod connections;
 mod connectors;
 pub(crate) mod desk;
@@ -37,6 +38,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(overview::routes())
         .merge(connections::routes())
         .merge(journey::routes())
+        .merge(connect::routes())
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())

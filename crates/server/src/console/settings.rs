@@ -154,6 +154,7 @@ async fn save_organization(
 async fn change_organization(State(engine): State<Engine>, sent: Sent) -> Response {
     let Sent { desk, form } = sent;
     let patch = OrganizationPatch {
+        brand: None,
         name: Some(form.get("name").trim().to_owned()),
         region: Some(form.get("region").trim().to_owned()),
         connections_managed_by: Some(form.get("connections_managed_by").to_owned()),
@@ -166,6 +167,7 @@ async fn change_organization(State(engine): State<Engine>, sent: Sent) -> Respon
 async fn change_suite(State(engine): State<Engine>, sent: Sent) -> Response {
     let Sent { desk, form } = sent;
     let patch = OrganizationPatch {
+        brand: None,
         suite: Some(form.all("suite").map(str::to_owned).collect()),
         version: form.get("version").parse().ok(),
         ..OrganizationPatch::default()

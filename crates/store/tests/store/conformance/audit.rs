@@ -156,6 +156,7 @@ async fn history_is_found_by_connection_and_forgotten() {
                 plan: "unlimited".to_owned(),
                 connections_managed_by: "admins".to_owned(),
                 suite: Vec::new(),
+                brand: jackfield_core::Brand::default(),
                 created_at: at(0),
                 updated_at: at(0),
                 version: 1,

@@ -1,6 +1,6 @@
 //! Organizations, members, keys, and what belongs to the installation.
 
-use jackfield_core::{Environment, KeyScope, KeyScopes, Role};
+use jackfield_core::{Brand, Environment, KeyScope, KeyScopes, Role};
 use jackfield_store::{ApiKey, KeyOwner, Member, Organization, Result, Tx};
 
 use super::{NOW, ORG, OTHER, at, change, failing, on_both};
@@ -13,6 +13,7 @@ fn organization(id: &str) -> Organization {
         plan: "free".to_owned(),
         connections_managed_by: "developers".to_owned(),
         suite: vec!["crm".to_owned()],
+        brand: Brand { colour: Some("#0a4fd0".to_owned()), ..Brand::default() },
         created_at: at(-5),
         updated_at: NOW,
         version: 1,
@@ -83,6 +84,7 @@ async fn installation_and_organizations() {
             connections_managed_by: "admins".to_owned(),
             plan: "team".to_owned(),
             suite: Vec::new(),
+            brand: Brand::default(),
             updated_at: at(1),
             ..read.clone()
         };
