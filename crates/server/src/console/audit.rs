@@ -308,20 +308,20 @@ fn sentence(row: &AuditView, people: &People) -> Sentence {
                 .application(subject)
         }
         Kind::ComponentDeclared => {
-            let number = listed("connections").len();
-            let uses = format!("uses {}", parts::count(&number, "connection", "connections"));
-            Sentence::new(format!("said what {} uses, of", text("component")))
-                .application(subject)
-                .rest(format!("({uses})"))
+            let uses = parts::count(&listed("connections").len(), "connection", "connections");
+            Sentence::new(format!("said that {} uses {uses}, in", text("component"))).application(subject)
         }
         Kind::ComponentRemoved => {
             Sentence::new(format!("removed {} from", text("component"))).application(subject)
         }
         Kind::ConnectorCreated => Sentence::new("made the connector").thing(subject),
         Kind::ConnectorUpdated => Sentence::new("changed the connector").thing(subject),
-        Kind::ConnectorStaged => {
-            Sentence::new("put the connector").thing(subject).rest(format!("to {}", text("stage")))
-        }
+        Kind::ConnectorStaged => match text("stage") {
+            stage @ ("published" | "disabled") => {
+                Sentence::new(format!("{stage} the connector")).thing(subject)
+            }
+            stage => Sentence::new("put the connector").thing(subject).rest(format!("to {stage}")),
+        },
         Kind::ConnectorDeleted => Sentence::new("deleted the connector").thing(subject),
         Kind::ConnectionCreated => {
             let connector = text("connector");

@@ -400,13 +400,15 @@ impl Plan<'_> {
             .any(|limit| limit.allowed.is_some())
     }
 
-    fn rows(&self) -> [(&'static str, &LimitView); 3] {
+    /// Calls are counted only where they are limited; elsewhere a zero would say something else.
+    fn rows(&self) -> Vec<(&'static str, &LimitView)> {
         let limits = &self.organization.limits;
-        [
-            ("Connections", &limits.connections),
-            ("Connectors of your own", &limits.custom_connectors),
-            ("Calls today (UTC)", &limits.calls_per_day),
-        ]
+        let mut rows =
+            vec![("Connections", &limits.connections), ("Connectors of your own", &limits.custom_connectors)];
+        if limits.calls_per_day.allowed.is_some() {
+            rows.push(("Calls today (UTC)", &limits.calls_per_day));
+        }
+        rows
     }
 }
 
