@@ -158,7 +158,7 @@ impl Connections<'_> {
         Status::of(row.enabled, row.status)
     }
 
-    fn authorize(&self, row: &&ApplicationConnectionView) -> String {
+    fn authorize(&self, row: &ApplicationConnectionView) -> String {
         format!("/console/connections/{}/authorize?environment={}", row.link_name, self.environment)
     }
 }

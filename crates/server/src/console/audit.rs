@@ -16,7 +16,7 @@ use super::form::{Field, Fields, Form, encoded, with_query};
 use super::parts;
 
 const HERE: &str = "/console/audit";
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new().route("/console/audit", get(list)).route("/console/audit/check", get(check))
@@ -120,11 +120,11 @@ impl List<'_> {
         self.form.select("actor", "Who", &choices)
     }
 
-    fn like(&self, line: &&Line) -> String {
+    fn like(line: &Line) -> String {
         format!("{HERE}?action={}", encoded(&line.action))
     }
 
-    fn by(id: &&String) -> String {
+    fn by(id: &str) -> String {
         format!("{HERE}?actor={}", encoded(id))
     }
 }
