@@ -44,7 +44,7 @@ impl Accounts<'_> {
         }
     }
 
-    fn authorize(&self, connection: &&ConnectionView) -> String {
+    fn authorize(&self, connection: &ConnectionView) -> String {
         format!(
             "/console/connections/{}/authorize?environment={}",
             connection.link_name, self.frame.environment

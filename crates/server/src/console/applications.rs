@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::{Environment, Error, KeyScope, Level, Result, Timestamp};
+use jackfield_core::{Code, Environment, Error, KeyScope, Level, Result, Timestamp};
 use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView};
 use jackfield_engine::connect::references::{
     ApplicationConnectionQuery, ApplicationConnectionView, ComponentView, Mode,
@@ -158,7 +158,7 @@ impl Connections<'_> {
         Status::of(row.enabled, row.status)
     }
 
-    fn authorize(&self, row: &&ApplicationConnectionView) -> String {
+    fn authorize(&self, row: &ApplicationConnectionView) -> String {
         format!("/console/connections/{}/authorize?environment={}", row.link_name, self.environment)
     }
 }
@@ -477,9 +477,12 @@ async fn find_settings<'a>(
     overtaken: bool,
 ) -> Result<Settings<'a>> {
     let head = Head::read(engine, desk, link, "settings").await?;
-    let people = People::of(engine, desk).await?;
     let application = &head.application;
-    let made_by = people.name(&application.created_by).to_owned();
+    let made_by = match engine.read_member(&desk.op, &application.created_by).await {
+        Ok(member) => member.name,
+        Err(error) if error.code == Code::NotFound => "a former member".to_owned(),
+        Err(error) => return Err(error),
+    };
     let form = form.unwrap_or_else(|| {
         let fields = Fields::default()
             .with("name", application.name.as_str())

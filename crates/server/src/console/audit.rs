@@ -16,7 +16,7 @@ use super::form::{Field, Fields, Form, encoded, with_query};
 use super::parts;
 
 const HERE: &str = "/console/audit";
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const DAY: std::time::Duration = std::time::Duration::from_hours(24);
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new().route("/console/audit", get(list)).route("/console/audit/check", get(check))
@@ -120,11 +120,11 @@ impl List<'_> {
         self.form.select("actor", "Who", &choices)
     }
 
-    fn like(&self, line: &&Line) -> String {
+    fn like(line: &Line) -> String {
         format!("{HERE}?action={}", encoded(&line.action))
     }
 
-    fn by(id: &&String) -> String {
+    fn by(id: &str) -> String {
         format!("{HERE}?actor={}", encoded(id))
     }
 }
@@ -308,20 +308,20 @@ fn sentence(row: &AuditView, people: &People) -> Sentence {
                 .application(subject)
         }
         Kind::ComponentDeclared => {
-            let number = listed("connections").len();
-            let uses = format!("uses {}", parts::count(&number, "connection", "connections"));
-            Sentence::new(format!("said what {} uses, of", text("component")))
-                .application(subject)
-                .rest(format!("({uses})"))
+            let uses = parts::count(&listed("connections").len(), "connection", "connections");
+            Sentence::new(format!("said that {} uses {uses}, in", text("component"))).application(subject)
         }
         Kind::ComponentRemoved => {
             Sentence::new(format!("removed {} from", text("component"))).application(subject)
         }
         Kind::ConnectorCreated => Sentence::new("made the connector").thing(subject),
         Kind::ConnectorUpdated => Sentence::new("changed the connector").thing(subject),
-        Kind::ConnectorStaged => {
-            Sentence::new("put the connector").thing(subject).rest(format!("to {}", text("stage")))
-        }
+        Kind::ConnectorStaged => match text("stage") {
+            stage @ ("published" | "disabled") => {
+                Sentence::new(format!("{stage} the connector")).thing(subject)
+            }
+            stage => Sentence::new("put the connector").thing(subject).rest(format!("to {stage}")),
+        },
         Kind::ConnectorDeleted => Sentence::new("deleted the connector").thing(subject),
         Kind::ConnectionCreated => {
             let connector = text("connector");

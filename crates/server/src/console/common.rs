@@ -81,7 +81,7 @@ impl People {
     }
 
     /// Those who take part, but `except`: id and name, for a choice.
-    pub fn active_but<'a>(&'a self, except: impl Fn(&MemberView) -> bool) -> Vec<(&'a str, &'a str)> {
+    pub fn active_but(&self, except: impl Fn(&MemberView) -> bool) -> Vec<(&str, &str)> {
         self.members
             .iter()
             .filter(|member| member.status == MemberStatus::Active && !except(member))
@@ -165,9 +165,14 @@ pub(crate) fn check_typed(form: &Fields, wanted: &str) -> Result<()> {
     Err(Error::field("confirm", "wrong", "This is not the same. Nothing was done."))
 }
 
-/// `in 90 days (2026-…)`, or that it never ends.
+/// `in 90 days (2027-02-20)`, or that it never ends.
 pub(crate) fn end_words(now: Timestamp, at: Option<Timestamp>) -> String {
-    at.map_or_else(|| "never".to_owned(), |at| format!("{}, at {at}", parts::distance(now, at)))
+    at.map_or_else(|| "never".to_owned(), |at| format!("{} ({})", parts::distance(now, at), day(at)))
+}
+
+/// The day of a moment, in UTC.
+fn day(at: Timestamp) -> String {
+    at.to_string().chars().take_while(|c| *c != 'T').collect()
 }
 
 /// A number of things of which not all were counted.

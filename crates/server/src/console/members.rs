@@ -73,12 +73,12 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn status(member: &&MemberView) -> parts::StatusPart<'static> {
+    fn status(member: &MemberView) -> parts::StatusPart<'static> {
         status_part(member.status)
     }
 
     /// Whether there is more to see of him than this line.
-    fn opens(&self, member: &&MemberView) -> bool {
+    fn opens(&self, member: &MemberView) -> bool {
         self.frame.is_admin() || self.frame.who.member == member.id
     }
 }

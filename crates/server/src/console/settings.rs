@@ -55,7 +55,7 @@ fn tabs() -> [(&'static str, &'static str); 6] {
 
 #[derive(Template)]
 #[template(path = "console/settings/organization.html")]
-struct Organization<'a> {
+struct Whole<'a> {
     frame: &'a Frame,
     tab: &'static str,
     organization: OrganizationView,
@@ -71,7 +71,7 @@ struct Choice {
     chosen: bool,
 }
 
-impl Organization<'_> {
+impl Whole<'_> {
     fn managers(&self) -> Field<'_> {
         let choices = [("developers", "Admins and developers"), ("admins", "Admins only")];
         self.form.select("connections_managed_by", "Who makes and changes connections", &choices)
@@ -95,7 +95,7 @@ async fn find_organization<'a>(
     desk: &'a Desk,
     form: Option<Form>,
     overtaken: bool,
-) -> Result<Organization<'a>> {
+) -> Result<Whole<'a>> {
     let organization = engine.read_organization(&desk.op).await?;
     let query = ConnectorQuery { limit: Some(200), ..ConnectorQuery::default() };
     let connectors = engine.list_connectors(&desk.op, &query).await?.items;
@@ -107,7 +107,7 @@ async fn find_organization<'a>(
             .with("connections_managed_by", organization.connections_managed_by.as_str());
         Form::new(fields)
     });
-    Ok(Organization { frame: &desk.frame, tab: HERE, organization, form, suite, overtaken })
+    Ok(Whole { frame: &desk.frame, tab: HERE, organization, form, suite, overtaken })
 }
 
 /// Every connector that was read, and those in the suite that were not: what nobody unticked must not get lost.
@@ -402,13 +402,15 @@ impl Plan<'_> {
             .any(|limit| limit.allowed.is_some())
     }
 
-    fn rows(&self) -> [(&'static str, &LimitView); 3] {
+    /// Calls are counted only where they are limited; elsewhere a zero would say something else.
+    fn rows(&self) -> Vec<(&'static str, &LimitView)> {
         let limits = &self.organization.limits;
-        [
-            ("Connections", &limits.connections),
-            ("Connectors of your own", &limits.custom_connectors),
-            ("Calls today (UTC)", &limits.calls_per_day),
-        ]
+        let mut rows =
+            vec![("Connections", &limits.connections), ("Connectors of your own", &limits.custom_connectors)];
+        if limits.calls_per_day.allowed.is_some() {
+            rows.push(("Calls today (UTC)", &limits.calls_per_day));
+        }
+        rows
     }
 }
 
