@@ -13,6 +13,7 @@ pub(crate) mod form;
 mod overview;
 pub(crate) mod parts;
 pub(crate) mod pictures;
+mod styleguide;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -29,4 +30,5 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(connections::routes())
         .merge(connectors::routes())
         .merge(builder::routes())
+        .merge(styleguide::routes())
 }
