@@ -14,11 +14,12 @@ macro_rules! drawn {
               where b.organization_id = $1 and b.connection = c.link_name and b.environment = $2 and (b.member = '' or b.member = $3)
               order by b.member desc limit 1) as status from ",
             $which,
-            " u join connections c on c.organization_id = $1 and c.link_name = u.used order by c.link_name"
+            " u cross join connections c where c.organization_id = $1 and c.link_name = u.used order by u.used"
         )
     };
 }
 
+// `cross join` keeps the order in which SQLite takes the tables: the few rows of the first find those of the others by their keys.
 statements! {
     pub(crate) CALL_RATE_ADD = "insert into call_rates (organization_id, connection, environment, half_hour, speed, calls, failed)
         values ($1, $2, $3, $4, $5, $6, $7) on conflict (organization_id, connection, environment, half_hour, speed)
@@ -30,26 +31,25 @@ statements! {
 
     pub(crate) NEEDS_AGAIN = "select c.link_name, c.name, c.level, a.id, a.account_name, a.owner, m.name as owner_name, a.reason,
         a.updated_at as at from authorizations a
-        join bindings b on b.organization_id = a.organization_id and b.authorization_id = a.id and b.environment = $2
-        join connections c on c.organization_id = b.organization_id and c.link_name = b.connection and c.enabled = 1
-        left join members m on m.organization_id = a.organization_id and m.id = a.owner
-        where a.organization_id = $1 and a.status = 'reauthorization_required' and ($3 = '' or a.owner = $3) order by a.id limit $4";
+        cross join bindings b cross join connections c left join members m on m.organization_id = a.organization_id and m.id = a.owner
+        where a.organization_id = $1 and b.organization_id = $1 and b.authorization_id = a.id and b.environment = $2
+        and c.organization_id = $1 and c.link_name = b.connection and c.enabled = 1 and a.status = 'reauthorization_required' and ($3 = '' or a.owner = $3) order by a.id limit $4";
     pub(crate) NEEDS_SOON = "select c.link_name, c.name, c.level, a.id, a.account_name, a.owner, m.name as owner_name, a.reason,
         a.expires_at as at from authorizations a
-        join bindings b on b.organization_id = a.organization_id and b.authorization_id = a.id and b.environment = $2
-        join connections c on c.organization_id = b.organization_id and c.link_name = b.connection and c.enabled = 1
-        left join members m on m.organization_id = a.organization_id and m.id = a.owner
-        where a.organization_id = $1 and a.refreshable = 0 and a.status = 'connected' and a.expires_at is not null
+        cross join bindings b cross join connections c left join members m on m.organization_id = a.organization_id and m.id = a.owner
+        where a.organization_id = $1 and b.organization_id = $1 and b.authorization_id = a.id and b.environment = $2
+        and c.organization_id = $1 and c.link_name = b.connection and c.enabled = 1 and a.refreshable = 0 and a.status = 'connected' and a.expires_at is not null
         and a.expires_at < $5 and ($3 = '' or a.owner = $3) order by a.expires_at limit $4";
-    pub(crate) NEEDS_FIRST = "select c.link_name, c.name, c.level, c.created_at as at,
+    pub(crate) NEEDS_FIRST = "select n.link_name, n.name, n.level, n.at,
         (select min(p.name) from connection_references x
           join applications p on p.organization_id = x.organization_id and p.link_name = x.application
-          where x.organization_id = $1 and x.connection = c.link_name) as used_by
-        from (select distinct connection as used from connection_references where organization_id = $1) u
-        join connections c on c.organization_id = $1 and c.link_name = u.used and c.enabled = 1 and c.level <> 'user'
-        where not exists (select 1 from bindings b
-          where b.organization_id = $1 and b.connection = c.link_name and b.environment = $2 and b.member = '')
-        order by c.link_name limit $3";
+          where x.organization_id = $1 and x.connection = n.link_name) as used_by
+        from (select c.link_name, c.name, c.level, c.created_at as at from
+          (select distinct connection as used from connection_references r where r.organization_id = $1
+            and not exists (select 1 from bindings b
+              where b.organization_id = $1 and b.connection = r.connection and b.environment = $2 and b.member = '')) u
+          cross join connections c where c.organization_id = $1 and c.link_name = u.used and c.enabled = 1 and c.level <> 'user'
+          order by u.used limit $3) n order by n.link_name";
 
     pub(crate) DRAWN_USED = drawn!("(select distinct connection as used from connection_references
         where organization_id = $1 order by connection limit $4)");

@@ -23,6 +23,7 @@ pub(crate) mod parts;
 pub(crate) mod pictures;
 mod playground;
 mod settings;
+mod styleguide;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -48,4 +49,5 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(audit::routes())
         .merge(connectors::routes())
         .merge(builder::routes())
+        .merge(styleguide::routes())
 }

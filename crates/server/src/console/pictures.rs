@@ -182,6 +182,7 @@ impl CallsChart {
 }
 
 /// The calls of one connection in the last day, to be shown as `{{ chart }}`.
+#[allow(dead_code, reason = "for the details page of a connection")]
 pub(crate) async fn calls_chart(
     engine: &Engine,
     op: &Op,
@@ -225,6 +226,7 @@ impl RefreshTicks {
 }
 
 /// How refreshes of a connection went, to be shown as `{{ ticks }}`.
+#[allow(dead_code, reason = "for the details page of a connection")]
 pub(crate) async fn refresh_ticks(engine: &Engine, op: &Op, connection: &str) -> Result<RefreshTicks> {
     Ok(RefreshTicks::of(&engine.refresh_history(op, connection).await?))
 }
@@ -266,7 +268,6 @@ pub(crate) struct Map {
     environment: String,
     broken: bool,
     never: bool,
-    shown: usize,
     total: i64,
 }
 
@@ -388,7 +389,6 @@ impl Map {
             environment: environment_word(&environment).to_lowercase(),
             broken,
             never,
-            shown: map.connections.len(),
             total: map.total,
         }
     }
