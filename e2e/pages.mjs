@@ -1,0 +1,110 @@
+// Every page of the console, in one place: what is here is tried in light and dark, at each width, with text at twice
+// its size, and with hostile names. `cargo xtask tidy` compares this list with the routes of the server.
+//
+// A page is a route as the server writes it; braces are filled in from `with`, which may be a function of the world
+// that `furnish` made. `who` is whose page it is: the founder's unless it says `nobody` or a role.
+
+export const PAGES = [
+  { route: '/signin', who: 'nobody' },
+  { route: '/password-forgotten', who: 'nobody' },
+  { route: '/setup', query: '?token=none', who: 'nobody', status: 404 },
+  { route: '/invitations', query: (w) => `?token=${w.invitation}`, who: 'nobody' },
+  { route: '/password-reset', query: (w) => `?token=${w.reset}`, who: 'nobody', status: 404 },
+
+  { route: '/console/connections' },
+  { route: '/console/connections', query: '?q=nothing+is+called+that', name: 'connections-none' },
+  { route: '/console/connections', who: 'user', name: 'connections-user' },
+  { route: '/console/connections/new' },
+  { route: '/console/connections/new', query: '?kind=custom', name: 'new-custom' },
+  { route: '/console/connections/new', query: '?q=nothing+is+called+that', name: 'new-none' },
+  { route: '/console/connections/new/{connector}', with: { connector: 'sandbox' }, name: 'new-oauth' },
+  { route: '/console/connections/new/{connector}', with: { connector: 'zoho_books' }, name: 'new-built-in' },
+  { route: '/console/connections/{link}/authorize', with: { link: 'waiting' }, name: 'authorize-oauth' },
+  { route: '/console/connections/{link}/authorize', with: { link: 'split' }, name: 'authorize-key' },
+  { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, query: (w) => `?replaces=${w.account}`, name: 'authorize-again' },
+  { route: '/console/flows/{id}', with: (w) => ({ id: w.pending }), name: 'flow-pending' },
+  { route: '/console/flows/{id}', with: (w) => ({ id: w.cancelled }), name: 'flow-cancelled' },
+  { route: '/console/connections/{link}/connected', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
+
+  { route: '/console/connections/{link}', with: { link: 'vendors' }, name: 'connection' },
+  { route: '/console/connections/{link}', with: { link: 'waiting' }, name: 'connection-new' },
+  { route: '/console/connections/{link}', with: { link: 'split' }, name: 'connection-split' },
+  { route: '/console/connections/{link}', with: { link: 'paused' }, name: 'connection-disabled' },
+  { route: '/console/connections/{link}', with: { link: 'own' }, name: 'connection-personal' },
+  { route: '/console/connections/{link}', with: { link: 'own' }, who: 'user', name: 'connection-user' },
+  { route: '/console/connections/{link}/playground', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/usage', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/calls', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/history', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/settings', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/delete', with: { link: 'vendors' } },
+  { route: '/console/connections/{link}/accounts/{id}', with: (w) => ({ link: 'vendors', id: w.account }) },
+  { route: '/console/connections/{link}/accounts/{id}/setup', with: (w) => ({ link: 'vendors', id: w.account }) },
+  { route: '/console/connections/{link}/accounts/{id}/revoke', with: (w) => ({ link: 'vendors', id: w.account }) },
+
+  // What is shown in the place of a page.
+  { route: '/console/connections/{link}', with: { link: 'no_such' }, status: 404, name: 'not-found' },
+  { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, who: 'user', status: [403, 404], name: 'refused' },
+];
+
+/** Answers by GET that are no page of their own. */
+export const NO_PAGES = ['/console/flows/{id}/state', '/flows/{id}/start', '/oauth/callback', '/'];
+
+/** The address of a page in a world, without the origin. */
+export function address(page, world) {
+  const given = typeof page.with === 'function' ? page.with(world) : page.with ?? {};
+  const query = typeof page.query === 'function' ? page.query(world) : page.query ?? '';
+  return page.route.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(given[name])) + query;
+}
+
+/** What to call a page in a test or a file. */
+export const nameOf = (page) => page.name ?? (page.route.replaceAll(/\{\w+\}/g, '').split('/').filter(Boolean).join('-').replace(/^console-/, ''));
+
+/**
+ * Fills a Jackfield, as `demo` starts it, with something of every kind. `word` goes into every name that a person may choose; link names stay
+ * as they are, so that pages are found.
+ */
+export async function furnish(jackfield, word = (name) => name) {
+  const { api, people } = jackfield;
+  const world = {};
+  const key = people.ada.key;
+
+  world.user = await api.person('Una', 'user');
+  if (word('') !== '') await api.send('PATCH', `/v1/members/${world.user.id}`, { name: word('Una') });
+  world.invitation = (await api.post('/v1/members', { email: 'new@acme.example', name: word('Newcomer'), role: 'developer' })).invitation.token;
+  world.reset = 'none';
+
+  const connection = (connector, link, more = {}) => api.connection({ connector, name: word(link), link_name: link, ...more });
+  await connection('sandbox_api_key', 'vendors');
+  world.account = (await api.connect('vendors', { api_key: key }, { account_name: word('Books of Ada') })).id;
+  await api.connect('vendors', { api_key: key }, { account_name: word('Another account') });
+  await connection('sandbox', 'waiting');
+  await connection('sandbox_api_key', 'split', { same_authorization: false });
+  await api.connect('split', { api_key: key }, { account_name: word('Trying out'), environments: ['stage'] });
+  await connection('sandbox_api_key', 'paused');
+  await api.connect('paused', { api_key: key });
+  await api.post('/v1/connections/paused/disable');
+  await connection('sandbox_api_key', 'own', { level: 'user' });
+  await world.user.api.connect('own', { api_key: key }, { account_name: word('My own') });
+
+  const begin = async (link) => (await api.post(`/v1/connections/${link}/authorizations`, { account_name: word('Coming') })).flow.id;
+  world.cancelled = await begin('waiting');
+  await api.send('DELETE', `/v1/flows/${world.cancelled}`);
+  world.pending = await begin('waiting');
+
+  const call = (url) => api.post('/v1/connections/vendors/invoke', { method: 'GET', url, environment: 'production', detailed: true }).catch(() => {});
+  for (const url of ['/companies', '/vendors', '/no/such/thing', `/${encodeURIComponent(word('x'))}`, 'https://elsewhere.example/']) await call(url);
+
+  // A custom connector that nobody else described.
+  await api.connector({
+    name: word('Described here'),
+    link_name: 'described',
+    description: word('A service of our own'),
+    base_url: jackfield.sandbox,
+    hosts: [new URL(jackfield.sandbox).host],
+    levels: ['admin', 'user'],
+    auth: { type: 'api_key', fields: [{ name: 'key', label: word('Key'), help: word('Where to find it'), secret: true, required: true, in: 'header', as: 'X-Key' }] },
+  });
+  await connection('described', 'of_described');
+  return world;
+}
