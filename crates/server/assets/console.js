@@ -20,6 +20,19 @@ for (const button of all("[data-copy]")) {
   });
 }
 
+// A logo is chosen as a file, and becomes the text that the field wants.
+const logo = document.getElementById("f-brand-logo");
+if (logo) {
+  const file = Object.assign(document.createElement("input"), { type: "file", accept: "image/png,image/jpeg,image/webp,image/svg+xml" });
+  file.setAttribute("aria-label", "Choose a picture");
+  file.addEventListener("change", () => {
+    const reader = new FileReader();
+    reader.onload = () => (logo.value = reader.result);
+    if (file.files[0]) reader.readAsDataURL(file.files[0]);
+  });
+  logo.before(file);
+}
+
 // Times in the reader's own zone; the page has them in UTC.
 for (const time of all("time[datetime]")) {
   const at = new Date(time.dateTime);

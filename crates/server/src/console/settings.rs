@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::{KeyScope, KeyScopes, Result, Timestamp};
+use jackfield_core::{Brand, KeyScope, KeyScopes, Result, Timestamp};
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery};
 use jackfield_engine::govern::keys::{KeyView, NewKey, NewKeyView};
 use jackfield_engine::govern::members::{MemberPatch, MemberView};
@@ -26,11 +26,13 @@ use super::parts;
 use crate::session;
 
 const HERE: &str = "/console/settings";
+const CONNECT: &str = "/console/settings/connect";
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/settings", get(organization).post(change_organization))
         .route("/console/settings/suite", post(change_suite))
+        .route("/console/settings/connect", get(brand).post(change_brand))
         .route("/console/settings/you", get(you).post(rename))
         .route("/console/settings/password", post(change_password))
         .route("/console/settings/sessions", get(sessions).post(end_others))
@@ -42,9 +44,10 @@ pub(super) fn routes() -> Router<Engine> {
 }
 
 /// The tabs: path and word.
-fn tabs() -> [(&'static str, &'static str); 6] {
+fn tabs() -> [(&'static str, &'static str); 7] {
     [
         ("/console/settings", "Organization"),
+        (CONNECT, "Connect pages"),
         ("/console/settings/you", "You"),
         ("/console/settings/sessions", "Sessions"),
         ("/console/settings/keys", "Keys"),
@@ -154,11 +157,11 @@ async fn save_organization(
 async fn change_organization(State(engine): State<Engine>, sent: Sent) -> Response {
     let Sent { desk, form } = sent;
     let patch = OrganizationPatch {
-        brand: None,
         name: Some(form.get("name").trim().to_owned()),
         region: Some(form.get("region").trim().to_owned()),
         connections_managed_by: Some(form.get("connections_managed_by").to_owned()),
         suite: None,
+        brand: None,
         version: form.get("version").parse().ok(),
     };
     save_organization(&engine, &desk, patch, Some(form)).await
@@ -167,12 +170,61 @@ async fn change_organization(State(engine): State<Engine>, sent: Sent) -> Respon
 async fn change_suite(State(engine): State<Engine>, sent: Sent) -> Response {
     let Sent { desk, form } = sent;
     let patch = OrganizationPatch {
-        brand: None,
         suite: Some(form.all("suite").map(str::to_owned).collect()),
         version: form.get("version").parse().ok(),
         ..OrganizationPatch::default()
     };
     save_organization(&engine, &desk, patch, None).await
+}
+
+#[derive(Template)]
+#[template(path = "console/settings/connect.html")]
+struct Connect<'a> {
+    frame: &'a Frame,
+    tab: &'static str,
+    form: Form,
+    version: i64,
+    other: Vec<String>,
+}
+
+async fn find_brand<'a>(engine: &Engine, desk: &'a Desk, form: Option<Form>) -> Result<Connect<'a>> {
+    let organization = engine.read_organization(&desk.op).await?;
+    let brand = organization.brand;
+    let form = form.unwrap_or_else(|| {
+        let fields = Fields::default()
+            .with("brand.name", brand.name.unwrap_or_default())
+            .with("brand.logo", brand.logo.unwrap_or_default())
+            .with("brand.colour", brand.colour.unwrap_or_default())
+            .with("brand.frame_origins", brand.frame_origins.join("\n"));
+        Form::new(fields)
+    });
+    let other = form.other_errors(&["brand.name", "brand.logo", "brand.colour"]);
+    Ok(Connect { frame: &desk.frame, tab: CONNECT, form, version: organization.version, other })
+}
+
+async fn brand(State(engine): State<Engine>, desk: Desk) -> Response {
+    let page = find_brand(&engine, &desk, None).await;
+    desk.show(page)
+}
+
+async fn change_brand(State(engine): State<Engine>, sent: Sent) -> Response {
+    let Sent { desk, form } = sent;
+    let brand = Brand {
+        name: form.given("brand.name"),
+        logo: form.given("brand.logo"),
+        colour: form.given("brand.colour"),
+        frame_origins: form.get("brand.frame_origins").split_whitespace().map(str::to_owned).collect(),
+    };
+    let version = form.get("version").parse().ok();
+    let patch = OrganizationPatch { brand: Some(brand), version, ..OrganizationPatch::default() };
+    match engine.update_organization(&desk.op, patch).await {
+        Ok(_) => desk.done(CONNECT, "Saved."),
+        Err(error) if mends(&error) => {
+            let page = find_brand(&engine, &desk, Some(Form::refused(form, &error))).await;
+            desk.again(&error, page)
+        }
+        Err(error) => desk.trouble(&error),
+    }
 }
 
 #[derive(Template)]
