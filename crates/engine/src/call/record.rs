@@ -68,14 +68,14 @@ pub(crate) fn half_hour(at: Timestamp) -> i64 {
 
 /// The class of a duration: four to a doubling, so that a median of classes is right to a tenth.
 fn speed(micros: i64) -> i64 {
-    let micros = micros.clamp(4, i64::MAX);
+    let micros = micros.max(4);
     let doublings = i64::from(micros.ilog2());
     doublings * 4 + ((micros >> (doublings - 2)) & 3)
 }
 
 /// The middle of a class, in microseconds.
 pub(crate) fn micros_of(speed: i64) -> i64 {
-    let (doublings, quarter) = (speed.div_euclid(4).clamp(2, 60), speed.rem_euclid(4));
+    let (doublings, quarter) = (speed.div_euclid(4).clamp(2, 62), speed.rem_euclid(4));
     let step = 1_i64 << (doublings - 2);
     (4 + quarter) * step + step / 2
 }

@@ -203,7 +203,7 @@ async fn a_connector_is_built_without_scripts() {
     }
     let wrong = visitor.send(new, &form).await;
     assert_eq!(wrong.status, 422, "{}", wrong.text);
-    for part in ["f-auth-authorize-url-error", "f-scopes-error", "Line 1, access"] {
+    for part in ["f-auth-authorize-url-error", "f-scopes-error", "Line 1, access", "<a href=\"#f-scopes\">"] {
         assert!(wrong.text.contains(part), "{part}: {}", wrong.text);
     }
     assert!(!wrong.text.contains("<script>alert") && !wrong.text.contains(" onx="));

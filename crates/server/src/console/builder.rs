@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::connectors::document;
 use super::desk::{Desk, Frame, Sent};
 use super::draft::{self, KEYS, PARAMETERS};
-use super::form::{Fields, Form, encoded};
+use super::form::{Fields, Form, encoded, id_of};
 use super::parts;
 
 const NEW: &str = "/console/connectors/new";
@@ -89,6 +89,8 @@ struct Builder<'a> {
     text: bool,
     /// errors that no field shows
     others: Vec<String>,
+    /// fields that are wrong: where each is on the page, and its name
+    faults: Vec<(String, String)>,
     delimiters: Vec<(String, String)>,
     redirect: String,
 }
@@ -126,7 +128,7 @@ fn page<'a>(
     error: Option<Error>,
 ) -> Builder<'a> {
     let text = fields.has("text");
-    let mut others = Vec::new();
+    let (mut others, mut faults) = (Vec::new(), Vec::new());
     let (parameters, keys) = (rows(&fields, PARAMETERS), rows(&fields, KEYS));
     let delimiters = delimiters(&fields);
     let form = match error {
@@ -139,6 +141,10 @@ fn page<'a>(
             let form = Form::refused(fields, &error);
             let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
             others = form.other_errors(&shown);
+            let wrong = shown.iter().filter(|name| !form.error(name).is_empty());
+            // Who may authorize is several boxes: the way leads to where they stand.
+            let place = |name: &str| if name == "levels" { "general".to_owned() } else { id_of(name) };
+            faults = wrong.map(|name| (place(name), (*name).to_owned())).collect();
             form
         }
     };
@@ -156,6 +162,7 @@ fn page<'a>(
         keys,
         text,
         others,
+        faults,
         delimiters,
         redirect: format!("{}/oauth/callback", engine.settings().public_url),
     }
