@@ -132,7 +132,7 @@ async fn accept(State(engine): State<Engine>, request: Request) -> Response {
             }
             response
         }
-        Err(error) => again(error, visit.request_id, invitation_form(token, member)),
+        Err(error) => again(&error, visit.request_id, invitation_form(token, member)),
     }
 }
 
@@ -170,15 +170,15 @@ async fn reset(State(engine): State<Engine>, request: Request) -> Response {
                 closes: false,
             },
         ),
-        Err(error) => again(error, visit.request_id, reset_form(token, member)),
+        Err(error) => again(&error, visit.request_id, reset_form(token, member)),
     }
 }
 
 /// The form once more, with what is wrong; anything else is news.
-fn again(error: Error, request_id: String, form: PasswordForm) -> Response {
+fn again(error: &Error, request_id: String, form: PasswordForm) -> Response {
     if error.code != Code::InvalidInput {
-        return trouble(&error, request_id);
+        return trouble(error, request_id);
     }
-    let refused = Form::refused(Fields::default(), &error);
+    let refused = Form::refused(Fields::default(), error);
     page(StatusCode::UNPROCESSABLE_ENTITY, &PasswordForm { form: refused, ..form })
 }

@@ -119,7 +119,7 @@ pub enum Authorized {
     /// it is there
     Done(Box<Done>),
     /// it needs a browser
-    Begun(Begun),
+    Begun(Box<Begun>),
 }
 
 impl Engine {
@@ -190,7 +190,7 @@ impl Engine {
         let granted = match &ground.connector.auth {
             Auth::OAuth2Code(_) | Auth::OAuth1(_) => {
                 let flow = self.begin_flow(op, permit, &ground, &keep).await?;
-                return Ok(Authorized::Begun(Begun { flow }));
+                return Ok(Authorized::Begun(Box::new(Begun { flow })));
             }
             Auth::OAuth2DeviceCode(_) => {
                 return Err(Error::field(

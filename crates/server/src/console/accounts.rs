@@ -39,7 +39,7 @@ impl Accounts<'_> {
         match self.asking.len() {
             0 => "My accounts".to_owned(),
             number => {
-                parts::count(&number, "connection asks for your account", "connections ask for your account")
+                parts::count(number, "connection asks for your account", "connections ask for your account")
             }
         }
     }

@@ -273,7 +273,7 @@ fn sentence(row: &AuditView, people: &People) -> Sentence {
         Kind::SuperAdminTransferred => Sentence::new("made super admin:").thing(person(subject)),
         Kind::MemberHandedOver => {
             let number = listed("authorizations").len();
-            let what = parts::count(&number, "authorization", "authorizations");
+            let what = parts::count(number, "authorization", "authorizations");
             Sentence::new(format!("handed over {what} of"))
                 .thing(person(subject))
                 .rest(format!("to {}", people.name(text("to"))))
@@ -308,7 +308,7 @@ fn sentence(row: &AuditView, people: &People) -> Sentence {
                 .application(subject)
         }
         Kind::ComponentDeclared => {
-            let uses = parts::count(&listed("connections").len(), "connection", "connections");
+            let uses = parts::count(listed("connections").len(), "connection", "connections");
             Sentence::new(format!("said that {} uses {uses}, in", text("component"))).application(subject)
         }
         Kind::ComponentRemoved => {

@@ -177,7 +177,7 @@ fn day(at: Timestamp) -> String {
 
 /// A number of things of which not all were counted.
 pub(crate) fn at_least(number: usize, more: bool, one: &str, many: &str) -> String {
-    if more { format!("more than {number} {many}") } else { parts::count(&number, one, many) }
+    if more { format!("more than {number} {many}") } else { parts::count(number, one, many) }
 }
 
 #[cfg(test)]

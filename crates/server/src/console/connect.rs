@@ -212,7 +212,7 @@ async fn done(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk
 
 #[derive(Template)]
 #[template(path = "connect/flow.html")]
-struct Flow<'a> {
+struct Going<'a> {
     dress: Dress<'a>,
     frame: &'a Frame,
     connection: ConnectionView,
@@ -222,7 +222,7 @@ struct Flow<'a> {
     application: String,
 }
 
-impl Flow<'_> {
+impl Going<'_> {
     fn why(&self) -> &str {
         self.flow.error.as_ref().map_or("Nothing was connected.", |error| &error.detail)
     }
@@ -243,7 +243,7 @@ async fn flow(State(engine): State<Engine>, Path(id): Path<String>, desk: Desk) 
         Ok::<_, Error>(page(
             &desk,
             StatusCode::OK,
-            &Flow { dress, frame, connection, flow, goes, application },
+            &Going { dress, frame, connection, flow, goes, application },
         ))
     };
     match made.await {

@@ -282,7 +282,7 @@ async fn usage(State(engine): State<Engine>, Path(link): Path<String>, desk: Des
 
 #[derive(Template)]
 #[template(path = "console/connection_calls.html")]
-struct Calls<'a> {
+struct CallList<'a> {
     head: Head<'a>,
     frame: &'a Frame,
     calls: Vec<CallLine>,
@@ -299,7 +299,7 @@ async fn calls(State(engine): State<Engine>, Path(link): Path<String>, desk: Des
         let next = next_page(&head, &desk, &page);
         let calls = page.items.into_iter().map(|call| CallLine::of(call, &names)).collect();
         let chart = calls_chart(&engine, &desk.op, &link, desk.frame.environment).await?;
-        Ok(Calls { frame: &desk.frame, head, calls, next, chart })
+        Ok(CallList { frame: &desk.frame, head, calls, next, chart })
     };
     desk.show(page.await)
 }

@@ -81,11 +81,11 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
         for card in page.items.into_iter().filter(|card| card.stage == "published") {
             total += 1;
             let category = shelf_of(&card);
-            match categories.iter_mut().find(|(name, _, _)| *name == category) {
-                Some((_, count, _)) => *count += 1,
-                None => {
-                    categories.push((category.clone(), 1, with_query(here, query, "category", &category)))
-                }
+            if let Some((_, count, _)) = categories.iter_mut().find(|(name, _, _)| *name == category) {
+                *count += 1;
+            } else {
+                let link = with_query(here, query, "category", &category);
+                categories.push((category, 1, link));
             }
         }
         cursor = page.next_cursor;
@@ -435,19 +435,16 @@ async fn authorize(
     let Sent { desk, form } = sent;
     let replaces = form.given("replaces");
     let result = async {
-        match &replaces {
-            Some(id) => {
-                let credentials = values(&form, "credentials.");
-                let again = Reauthorization {
-                    account_name: form.given("account_name"),
-                    credentials: (!credentials.is_empty()).then_some(credentials),
-                };
-                engine.reauthorize(&desk.op, &link, id, again).await
-            }
-            None => {
-                let connection = engine.read_connection(&desk.op, &link).await?;
-                engine.authorize(&desk.op, &link, asked_for(&form, &connection)?).await
-            }
+        if let Some(id) = &replaces {
+            let credentials = values(&form, "credentials.");
+            let again = Reauthorization {
+                account_name: form.given("account_name"),
+                credentials: (!credentials.is_empty()).then_some(credentials),
+            };
+            engine.reauthorize(&desk.op, &link, id, again).await
+        } else {
+            let connection = engine.read_connection(&desk.op, &link).await?;
+            engine.authorize(&desk.op, &link, asked_for(&form, &connection)?).await
         }
     };
     match result.await {
@@ -507,9 +504,8 @@ impl Watch<'_> {
 
     fn why(&self) -> &str {
         match (&self.flow.error, self.flow.state) {
-            (_, "cancelled") => "Nothing was connected.",
-            (Some(error), _) => &error.detail,
-            (None, _) => "Nothing was connected.",
+            (Some(error), state) if state != "cancelled" => &error.detail,
+            _ => "Nothing was connected.",
         }
     }
 }

@@ -390,14 +390,14 @@ async fn hand_over(State(engine): State<Engine>, Path(id): Path<String>, sent: S
     let asked = HandOver { to: form.get("to").to_owned() };
     match engine.hand_over(&desk.op, &id, &asked).await {
         Ok(done) => {
-            let given = parts::count(&done.handed_over.len(), "authorization was", "authorizations were");
+            let given = parts::count(done.handed_over.len(), "authorization was", "authorizations were");
             let kept = done.not_handed_over.len();
             let rest = if kept == 0 {
                 String::new()
             } else {
                 format!(
                     " {} not: personal accounts stay with their owner.",
-                    parts::count(&kept, "was", "were")
+                    parts::count(kept, "was", "were")
                 )
             };
             desk.done(&path(&id, ""), &format!("{given} handed over.{rest}"))

@@ -3,6 +3,9 @@
 //! A page is a struct with a template; a handler reads what it shows by engine functions and gives it to the [`desk`]. Forms go by POST and
 //! end in a redirect, or in the same page with what is wrong; everything works without JavaScript, and `console.js` makes it pleasant.
 
+// Askama hands values to functions by reference, and calls a page's methods on the page.
+#![allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self)]
+
 mod accounts;
 mod applications;
 mod audit;

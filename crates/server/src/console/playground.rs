@@ -161,14 +161,14 @@ async fn call(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent
         match engine.invoke(&desk.op, &link, &asked).await {
             Ok(invoked) => page.reply = Some(reply(&invoked, begun.elapsed())),
             Err(error) if error.code == Code::Internal => return Err(error),
-            Err(error) => page.refusal = Some(refusal(error)),
+            Err(error) => page.refusal = Some(refusal(&error)),
         }
         Ok(page)
     };
     desk.show(result.await)
 }
 
-fn refusal(error: Error) -> Refusal {
+fn refusal(error: &Error) -> Refusal {
     let fields = error.fields.iter().map(|field| format!(" {}: {}", field.field, field.message));
     Refusal { code: error.code.as_str(), detail: fields.fold(error.detail.clone(), |all, one| all + &one) }
 }

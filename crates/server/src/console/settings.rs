@@ -358,7 +358,7 @@ async fn end_others(State(engine): State<Engine>, sent: Sent) -> Response {
     match engine.end_other_sessions(&desk.op).await {
         Ok(number) => {
             let ended = usize::try_from(number).unwrap_or(usize::MAX);
-            let ended = parts::count(&ended, "session is", "sessions are");
+            let ended = parts::count(ended, "session is", "sessions are");
             desk.done("/console/settings/sessions", &format!("{ended} ended. You are signed in here alone."))
         }
         Err(error) => desk.trouble(&error),
