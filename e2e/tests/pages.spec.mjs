@@ -58,7 +58,7 @@ async function cookiesOf(who) {
   return [{ name, value, url: jackfield.url }];
 }
 
-for (const who of ['nobody', 'founder', 'user']) {
+for (const who of ['nobody', 'founder', 'user', 'developer']) {
   test.describe(`as ${who}`, () => {
     let cookies;
     test.beforeAll(async () => {
@@ -75,15 +75,16 @@ for (const who of ['nobody', 'founder', 'user']) {
         expect([entry.status ?? 200].flat()).toContain(answer.status());
         await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
         await expect(page).toHaveTitle(/\S · Jackfield$/);
-        for (const theme of ['light', 'dark']) {
-          await page.emulateMedia({ colorScheme: theme });
-          await accessible(page, `${name} in ${theme}`);
-          for (const width of [1440, 768, 360]) {
-            await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
-            if (theme === 'light') await fits(page, `${name} at ${width}`);
-            await picture(page, `${name}-${width}-${theme}`);
-          }
-          if (theme === 'dark') await accessible(page, `${name} at 360 in dark`);
+        for (const width of [1440, 768, 360]) {
+          await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
+          await fits(page, `${name} at ${width}`);
+          if (width === 1440) await accessible(page, `${name} in light`);
+          await picture(page, `${name}-${width}-light`);
+          if (!PICTURES && width !== 360) continue;
+          await page.emulateMedia({ colorScheme: 'dark' });
+          if (width === 360) await accessible(page, `${name} in dark, narrow`);
+          await picture(page, `${name}-${width}-dark`);
+          await page.emulateMedia({ colorScheme: 'light' });
         }
         await page.setViewportSize({ width: 1280, height: 900 });
         await page.evaluate(() => {
