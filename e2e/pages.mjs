@@ -86,6 +86,11 @@ export const PAGES = [
   { route: '/console/audit' },
   { route: '/console/audit/check' },
 
+  { route: '/connect/{link}', with: { link: 'own' }, who: 'user', query: '?application=portal', name: 'connect-key' },
+  { route: '/connect/{link}', with: { link: 'personal' }, who: 'user', name: 'connect-oauth' },
+  { route: '/connect/{link}/done', with: { link: 'own' }, who: 'user', query: '?account=My+own' },
+  { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
+
   // What is shown in the place of a page.
   { route: '/console/no-such-page', status: 404, name: 'no-such-page' },
   { route: '/console/connections/{link}', with: { link: 'no_such' }, status: 404, name: 'not-found' },
@@ -134,7 +139,10 @@ export async function furnish(jackfield, word = (name, most) => name) {
   await connection('sandbox_api_key', 'own', { level: 'user' });
   await world.user.api.connect('own', { api_key: key }, { account_name: word('My own') });
 
-  const begin = async (link) => (await api.post(`/v1/connections/${link}/authorizations`, { account_name: word('Coming') })).flow.id;
+  await connection('sandbox', 'personal', { level: 'user' });
+
+  const begin = async (link, who = api) => (await who.post(`/v1/connections/${link}/authorizations`, { account_name: word('Coming') })).flow.id;
+  world.own = await begin('personal', world.user.api);
   world.cancelled = await begin('waiting');
   await api.send('DELETE', `/v1/flows/${world.cancelled}`);
   world.pending = await begin('waiting');

@@ -14,6 +14,9 @@ const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** Where pictures of every page go; none are taken unless it is set. */
 const PICTURES = process.env.JACKFIELD_E2E_PICTURES;
 
+// Each page by itself; each of the workers has a server of its own.
+test.describe.configure({ mode: 'parallel' });
+
 let jackfield;
 let world;
 test.beforeAll(async () => {
@@ -74,7 +77,7 @@ for (const who of ['nobody', 'founder', 'user', 'developer']) {
         const answer = await page.goto(jackfield.url + address(entry, world));
         expect([entry.status ?? 200].flat()).toContain(answer.status());
         await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
-        await expect(page).toHaveTitle(/\S · Jackfield$/);
+        await expect(page).toHaveTitle(/\S · \S/);
         for (const width of [1440, 768, 360]) {
           await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
           await fits(page, `${name} at ${width}`);

@@ -63,7 +63,7 @@ fn unseen(mut routes: Vec<String>, list: &str) -> Vec<String> {
     missing.chain(dead).collect()
 }
 
-/// The routes of the console that answer GET, in one source file; a route may be a constant of that file.
+/// The pages for people that answer GET, in one source file; a route may be a constant of that file.
 fn pages_of(source: &str) -> Vec<String> {
     let calls = source.split(".route(").skip(1).filter_map(|rest| rest.trim_start().split_once(','));
     calls
@@ -71,9 +71,14 @@ fn pages_of(source: &str) -> Vec<String> {
             handlers.trim_start().trim_start_matches("axum::routing::").starts_with("get(")
         })
         .filter_map(|(route, _)| literal(route).or_else(|| constant(source, route)))
-        .filter(|route| route.starts_with("/console"))
+        .filter(|route| for_people(route))
         .map(str::to_owned)
         .collect()
+}
+
+/// The console, and the connect pages for people who never open it.
+fn for_people(route: &str) -> bool {
+    route == "/console" || route.starts_with("/console/") || route.starts_with("/connect/")
 }
 
 fn constant<'a>(source: &'a str, name: &str) -> Option<&'a str> {
