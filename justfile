@@ -12,6 +12,10 @@ test:
 unit *arguments:
     cargo nextest run {{ arguments }}
 
+# the console in a real browser; `just console sign-in`
+console *arguments:
+    cargo xtask console {{ arguments }}
+
 # the rules of the house
 tidy:
     cargo fmt --all

@@ -42,7 +42,57 @@ export const PAGES = [
   { route: '/console/connections/{link}/accounts/{id}/setup', with: (w) => ({ link: 'vendors', id: w.account }) },
   { route: '/console/connections/{link}/accounts/{id}/revoke', with: (w) => ({ link: 'vendors', id: w.account }) },
 
+  { route: '/console', name: 'overview' },
+  { route: '/console', who: 'user', name: 'overview-user' },
+  { route: '/console', who: 'developer', name: 'overview-developer' },
+  { route: '/console/accounts' },
+  { route: '/console/accounts', who: 'user', name: 'accounts-user' },
+
+  { route: '/console/connectors' },
+  { route: '/console/connectors', query: '?kind=custom', name: 'connectors-custom' },
+  { route: '/console/connectors/new' },
+  { route: '/console/connectors/{link}', with: { link: 'slack' }, name: 'connector-built-in' },
+  { route: '/console/connectors/{link}', with: { link: 'described' }, name: 'connector-custom' },
+  { route: '/console/connectors/{link}/edit', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/delete', with: { link: 'described' } },
+
+  { route: '/console/applications' },
+  { route: '/console/applications', who: 'user', name: 'applications-user' },
+  { route: '/console/applications/new-application' },
+  { route: '/console/applications/{link}', with: { link: 'portal' }, name: 'application' },
+  { route: '/console/applications/{link}', with: { link: 'vendor_portal' }, name: 'application-empty' },
+  { route: '/console/applications/{link}/allowed', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/components', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/keys', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/members', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/settings', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/delete', with: { link: 'portal' } },
+
+  { route: '/console/members' },
+  { route: '/console/members', who: 'user', name: 'members-user' },
+  { route: '/console/members/invite' },
+  { route: '/console/members/{id}', with: (w) => ({ id: w.user.id }), name: 'member' },
+  { route: '/console/members/{id}', with: (w) => ({ id: w.invited }), name: 'member-invited' },
+  { route: '/console/members/{id}/remove', with: (w) => ({ id: w.user.id }) },
+  { route: '/console/members/{id}/super-admin', with: (w) => ({ id: w.developer.id }) },
+
+  { route: '/console/settings' },
+  { route: '/console/settings', who: 'user', name: 'settings-user' },
+  { route: '/console/settings/you' },
+  { route: '/console/settings/sessions' },
+  { route: '/console/settings/keys' },
+  { route: '/console/settings/plan' },
+  { route: '/console/settings/about' },
+  { route: '/console/audit' },
+  { route: '/console/audit/check' },
+
+  { route: '/connect/{link}', with: { link: 'own' }, who: 'user', query: '?application=portal', name: 'connect-key' },
+  { route: '/connect/{link}', with: { link: 'personal' }, who: 'user', name: 'connect-oauth' },
+  { route: '/connect/{link}/done', with: { link: 'own' }, who: 'user', query: '?account=My+own' },
+  { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
+
   // What is shown in the place of a page.
+  { route: '/console/no-such-page', status: 404, name: 'no-such-page' },
   { route: '/console/connections/{link}', with: { link: 'no_such' }, status: 404, name: 'not-found' },
   { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, who: 'user', status: [403, 404], name: 'refused' },
 ];
@@ -64,15 +114,17 @@ export const nameOf = (page) => page.name ?? (page.route.replaceAll(/\{\w+\}/g, 
  * Fills a Jackfield, as `demo` starts it, with something of every kind. `word` goes into every name that a person may choose; link names stay
  * as they are, so that pages are found.
  */
-export async function furnish(jackfield, word = (name) => name) {
+export async function furnish(jackfield, word = (name, most) => name) {
   const { api, people } = jackfield;
   const world = {};
   const key = people.ada.key;
 
   world.user = await api.person('Una', 'user');
-  if (word('') !== '') await api.send('PATCH', `/v1/members/${world.user.id}`, { name: word('Una') });
-  world.invitation = (await api.post('/v1/members', { email: 'new@acme.example', name: word('Newcomer'), role: 'developer' })).invitation.token;
-  world.reset = 'none';
+  world.developer = await api.person('Dev', 'developer');
+  for (const person of [world.user, world.developer]) await api.send('PATCH', `/v1/members/${person.id}`, { name: word(person.name) });
+  const { member, invitation } = await api.post('/v1/members', { email: 'new@acme.example', name: word('Newcomer'), role: 'developer' });
+  Object.assign(world, { invited: member.id, invitation: invitation.token, reset: 'none' });
+  await api.send('PATCH', '/v1/organization', { name: word(jackfield.organization) });
 
   const connection = (connector, link, more = {}) => api.connection({ connector, name: word(link), link_name: link, ...more });
   await connection('sandbox_api_key', 'vendors');
@@ -87,24 +139,33 @@ export async function furnish(jackfield, word = (name) => name) {
   await connection('sandbox_api_key', 'own', { level: 'user' });
   await world.user.api.connect('own', { api_key: key }, { account_name: word('My own') });
 
-  const begin = async (link) => (await api.post(`/v1/connections/${link}/authorizations`, { account_name: word('Coming') })).flow.id;
+  await connection('sandbox', 'personal', { level: 'user' });
+
+  const begin = async (link, who = api) => (await who.post(`/v1/connections/${link}/authorizations`, { account_name: word('Coming') })).flow.id;
+  world.own = await begin('personal', world.user.api);
   world.cancelled = await begin('waiting');
   await api.send('DELETE', `/v1/flows/${world.cancelled}`);
   world.pending = await begin('waiting');
 
   const call = (url) => api.post('/v1/connections/vendors/invoke', { method: 'GET', url, environment: 'production', detailed: true }).catch(() => {});
-  for (const url of ['/companies', '/vendors', '/no/such/thing', `/${encodeURIComponent(word('x'))}`, 'https://elsewhere.example/']) await call(url);
+  for (const url of ['/companies', '/vendors', '/no/such/thing', `/${encodeURIComponent(word('x', 60))}`, 'https://elsewhere.example/']) await call(url);
 
   // A custom connector that nobody else described.
   await api.connector({
-    name: word('Described here'),
+    name: 'Described here',
     link_name: 'described',
-    description: word('A service of our own'),
+    description: word('A service of our own', 200),
     base_url: jackfield.sandbox,
     hosts: [new URL(jackfield.sandbox).host],
     levels: ['admin', 'user'],
-    auth: { type: 'api_key', fields: [{ name: 'key', label: word('Key'), help: word('Where to find it'), secret: true, required: true, in: 'header', as: 'X-Key' }] },
+    auth: { type: 'api_key', fields: [{ name: 'key', label: word('Key', 50), help: word('Where to find it', 200), secret: true, required: true, in: 'header', as: 'X-Key' }] },
   });
   await connection('described', 'of_described');
+
+  await api.post('/v1/applications', { name: word('Portal'), link_name: 'portal', description: word('What it is for', 200) });
+  await api.post('/v1/applications/portal/keys', { name: word('Nightly'), environment: 'production', expires_in_days: 30 });
+  await api.post('/v1/applications/portal/members', { member: world.developer.id });
+  await api.send('PUT', '/v1/applications/portal/components/workflow:orders', { connections: ['vendors', 'split'] });
+  await api.post('/v1/me/keys', { name: word('From a terminal') });
   return world;
 }

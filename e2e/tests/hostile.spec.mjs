@@ -6,7 +6,7 @@ import { demo } from '../lib/jackfield.mjs';
 import { HOSTILE, at, expect, signIn, test } from '../lib/browser.mjs';
 
 const LONG = 'Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft';
-const hostile = (name) => `${name} ${HOSTILE} ${LONG}`;
+const hostile = (name, most = 200) => `${name} ${HOSTILE} ${LONG}`.slice(0, most);
 
 let jackfield;
 let world;
@@ -26,7 +26,7 @@ async function visit(page, entry) {
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
-for (const who of ['nobody', 'founder', 'user']) {
+for (const who of ['nobody', 'founder', 'user', 'developer']) {
   test(`nothing of it runs on the pages of ${who}`, async ({ page }) => {
     test.slow();
     if (who !== 'nobody') await signIn(page, jackfield, who === 'founder' ? jackfield.founder : world[who]);
@@ -40,7 +40,19 @@ test('names are read as they were typed', async ({ page }) => {
   await page.goto(`${jackfield.url}/console/connections/vendors/accounts/${world.account}`);
   await at(page, hostile('Books of Ada'));
   await page.goto(`${jackfield.url}/console/connections/new?kind=custom`);
-  await expect(page.getByText(hostile('Described here'), { exact: true })).toBeVisible();
+  await expect(page.getByText(hostile('A service of our own'))).toBeVisible();
+  await page.goto(`${jackfield.url}/console/connections/of_described/authorize`);
+  await expect(page.getByText(hostile('Where to find it'))).toBeVisible();
+});
+
+test('a connector cannot even be called so', async ({ page }) => {
+  await signIn(page, jackfield);
+  const document = { name: `x${HOSTILE}`, base_url: jackfield.sandbox, auth: { type: 'basic' } };
+  await expect(jackfield.api.post('/v1/connectors', document)).rejects.toThrow(/may hold letters, digits/);
+  await page.goto(`${jackfield.url}/console/connectors/new`);
+  await page.getByLabel('Name', { exact: true }).first().fill(HOSTILE);
+  await page.getByRole('button', { name: 'Make the connector' }).click();
+  await expect(page.getByLabel('Name', { exact: true }).first()).toHaveValue(HOSTILE);
 });
 
 test('typed into every field of the journey', async ({ page }) => {

@@ -14,6 +14,9 @@ const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 /** Where pictures of every page go; none are taken unless it is set. */
 const PICTURES = process.env.JACKFIELD_E2E_PICTURES;
 
+// Each page by itself; each of the workers has a server of its own.
+test.describe.configure({ mode: 'parallel' });
+
 let jackfield;
 let world;
 test.beforeAll(async () => {
@@ -58,7 +61,7 @@ async function cookiesOf(who) {
   return [{ name, value, url: jackfield.url }];
 }
 
-for (const who of ['nobody', 'founder', 'user']) {
+for (const who of ['nobody', 'founder', 'user', 'developer']) {
   test.describe(`as ${who}`, () => {
     let cookies;
     test.beforeAll(async () => {
@@ -74,16 +77,17 @@ for (const who of ['nobody', 'founder', 'user']) {
         const answer = await page.goto(jackfield.url + address(entry, world));
         expect([entry.status ?? 200].flat()).toContain(answer.status());
         await expect(page.getByRole('heading', { level: 1 })).toHaveCount(1);
-        await expect(page).toHaveTitle(/\S · Jackfield$/);
-        for (const theme of ['light', 'dark']) {
-          await page.emulateMedia({ colorScheme: theme });
-          await accessible(page, `${name} in ${theme}`);
-          for (const width of [1440, 768, 360]) {
-            await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
-            if (theme === 'light') await fits(page, `${name} at ${width}`);
-            await picture(page, `${name}-${width}-${theme}`);
-          }
-          if (theme === 'dark') await accessible(page, `${name} at 360 in dark`);
+        await expect(page).toHaveTitle(/\S · \S/);
+        for (const width of [1440, 768, 360]) {
+          await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
+          await fits(page, `${name} at ${width}`);
+          if (width === 1440) await accessible(page, `${name} in light`);
+          await picture(page, `${name}-${width}-light`);
+          if (!PICTURES && width !== 360) continue;
+          await page.emulateMedia({ colorScheme: 'dark' });
+          if (width === 360) await accessible(page, `${name} in dark, narrow`);
+          await picture(page, `${name}-${width}-dark`);
+          await page.emulateMedia({ colorScheme: 'light' });
         }
         await page.setViewportSize({ width: 1280, height: 900 });
         await page.evaluate(() => {

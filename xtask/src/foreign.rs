@@ -17,6 +17,8 @@ const MANIFESTS: [&str; 3] = ["package.json", "package-lock.json", "requirements
 const INSTALLED: [&str; 2] = ["node_modules", "venv"];
 const STAMP: &str = ".installed";
 
+type Install = fn(&Path) -> Result<(), String>;
+
 /// `cargo xtask foreign`.
 pub fn run(root: &Path) -> Result<(), String> {
     let target = metadata::read(root)?.target;
@@ -36,27 +38,34 @@ pub fn prepare(root: &Path, target: &Path) -> Result<Option<PathBuf>, String> {
     prepare_with(root, target, install)
 }
 
-fn prepare_with(
-    root: &Path,
-    target: &Path,
-    install: fn(&Path) -> Result<(), String>,
-) -> Result<Option<PathBuf>, String> {
+fn prepare_with(root: &Path, target: &Path, install: Install) -> Result<Option<PathBuf>, String> {
     let source = root.join(SOURCE);
     if !source.is_dir() {
         return Ok(None);
     }
     let folder = target.join("foreign");
-    copy(&source, &folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let wanted = stamp(&source);
+    install_at_with(&source, &folder, install)?;
+    Ok(Some(folder))
+}
+
+/// Copies a folder to another place, outside the clone, and installs there what its manifests name.
+pub fn install_at(source: &Path, folder: &Path) -> Result<(), String> {
+    install_at_with(source, folder, install)
+}
+
+fn install_at_with(source: &Path, folder: &Path, install: Install) -> Result<(), String> {
+    let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+    clear_scripts(folder).map_err(failed)?;
+    copy(source, folder).map_err(failed)?;
+    let wanted = stamp(source);
     if fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == wanted) {
         println!("   installed already in {}", folder.display());
-        return Ok(Some(folder));
+        return Ok(());
     }
-    clear(&source, &folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    install(&folder)?;
+    clear(folder).map_err(failed)?;
+    install(folder)?;
     // Last, so that an installation that broke off is not taken for a whole one.
-    fs::write(folder.join(STAMP), wanted).map_err(|e| format!("{}: {e}", folder.display()))?;
-    Ok(Some(folder))
+    fs::write(folder.join(STAMP), wanted).map_err(failed)
 }
 
 fn install(folder: &Path) -> Result<(), String> {
@@ -102,15 +111,33 @@ fn stamp(source: &Path) -> String {
 }
 
 /// Removes what another set of manifests left.
-fn clear(source: &Path, folder: &Path) -> std::io::Result<()> {
+fn clear(folder: &Path) -> std::io::Result<()> {
     for name in INSTALLED {
         if folder.join(name).exists() {
             fs::remove_dir_all(folder.join(name))?;
         }
     }
-    for name in MANIFESTS.into_iter().chain([STAMP]) {
-        if !source.join(name).exists() && folder.join(name).exists() {
-            fs::remove_file(folder.join(name))?;
+    if folder.join(STAMP).exists() {
+        fs::remove_file(folder.join(STAMP))?;
+    }
+    Ok(())
+}
+
+/// Removes all but what is installed, so that nothing stays that the source no longer has.
+fn clear_scripts(folder: &Path) -> std::io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if INSTALLED.iter().chain([&STAMP]).any(|kept| name == **kept) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
         }
     }
     Ok(())
@@ -163,8 +190,12 @@ mod tests {
         let folder = prepare_with(root.path(), &target, installs).unwrap().unwrap();
         let never = |_: &Path| Err("installed again".to_owned());
         fs::write(source.join("servers/one.mjs"), "2").unwrap();
+        fs::write(source.join("servers/two.mjs"), "2").unwrap();
         prepare_with(root.path(), &target, never).unwrap();
         assert_eq!(fs::read_to_string(folder.join("servers/one.mjs")).unwrap(), "2");
+        fs::remove_file(source.join("servers/two.mjs")).unwrap();
+        prepare_with(root.path(), &target, never).unwrap();
+        assert!(!folder.join("servers/two.mjs").exists(), "what the source no longer has is gone");
 
         fs::write(source.join("package.json"), "{}").unwrap();
         fs::write(folder.join("node_modules/old"), "").unwrap();

@@ -1,4 +1,4 @@
-//! The house's own tools: `cargo xtask test`, `tidy`, `errors`, `foreign`.
+//! The house's own tools: `cargo xtask test`, `tidy`, `errors`, `foreign`, `console`.
 //!
 //! Standard library and little else, so that it is built in seconds.
 
@@ -8,6 +8,7 @@
     reason = "a tool of the command line: printing is what it does"
 )]
 
+mod browser;
 mod errors;
 mod foreign;
 mod metadata;
@@ -26,6 +27,7 @@ cargo xtask <command>
   tidy      the rules of the house that no compiler knows
   errors    writes docs/errors.md from crates/core/src/error.rs
   foreign   prepares the npm and PyPI servers that tests run against, and prints where they are
+  console   the console in a real browser; what follows goes to Playwright
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(&root),
         ["errors"] => errors::write(&root),
         ["foreign"] => foreign::run(&root),
+        ["console", rest @ ..] => browser::run(&root, rest),
         [] | ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{foreign, metadata, prerequisites, shell, tidy};
+use crate::{browser, foreign, metadata, prerequisites, shell, tidy};
 
 /// Runs each benchmark once, small, so that it does not rot. It measures nothing.
 pub const SMOKE: &str = "benches/smoke.sh";
@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
     Step { name: "foreign servers", run: foreign_servers },
     Step { name: "tests", run: tests },
     Step { name: "documentation tests", run: documentation_tests },
+    Step { name: "the console in a browser", run: console },
     Step { name: "benchmarks, once", run: smoke },
 ];
 
@@ -124,6 +125,17 @@ fn documentation_tests(run: &mut Run) -> Result<Outcome, String> {
     } else {
         Ok(Outcome::Skipped("`cargo test` has run them"))
     }
+}
+
+/// The tests have built the binary.
+fn console(run: &mut Run) -> Result<Outcome, String> {
+    if !run.root.join(browser::SOURCE).is_dir() {
+        return Ok(Outcome::Skipped("there is no e2e"));
+    }
+    let Some(servers) = &run.foreign else {
+        return Ok(Outcome::Skipped("there is no testkit/foreign"));
+    };
+    browser::drive(&run.root, &run.target, servers, &[]).map(done)
 }
 
 fn smoke(run: &mut Run) -> Result<Outcome, String> {

@@ -46,5 +46,6 @@ fn complaints(root: &Path) -> Result<Vec<String>, String> {
 
     complaints.extend(pages::error_codes(root)?);
     complaints.extend(pages::decisions(root)?);
+    complaints.extend(pages::console_pages(root)?);
     Ok(complaints)
 }

@@ -25,6 +25,71 @@ pub fn decisions(root: &Path) -> Result<Vec<String>, String> {
     Ok(unlisted(names, &fs::read_to_string(folder.join("README.md")).unwrap_or_default()))
 }
 
+/// Where the browser tests have the list of the console's pages.
+const CONSOLE_PAGES: &str = "e2e/pages.mjs";
+const SERVER: &str = "crates/server/src";
+
+/// Every page that the server has is in the list of pages that the browser tests look at, and the list has no other.
+pub fn console_pages(root: &Path) -> Result<Vec<String>, String> {
+    let Ok(list) = fs::read_to_string(root.join(CONSOLE_PAGES)) else { return Ok(Vec::new()) };
+    let mut routes = Vec::new();
+    for folder in [root.join(SERVER), root.join(SERVER).join("console")] {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.map_err(|e| format!("{}: {e}", folder.display()))?.path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let source = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+                routes.extend(pages_of(&source));
+            }
+        }
+    }
+    Ok(unseen(routes, &list))
+}
+
+fn unseen(mut routes: Vec<String>, list: &str) -> Vec<String> {
+    routes.sort();
+    routes.dedup();
+    let missing = routes.iter().filter(|route| !list.contains(&format!("'{route}'"))).map(|route| {
+        format!("{CONSOLE_PAGES}: does not name {route}; add the page, so that it is tried in a browser")
+    });
+    let named = list.split("route: '").skip(1).filter_map(|rest| rest.split('\'').next());
+    let mut dead: Vec<&str> = named
+        .filter(|route| route.starts_with("/console") && !routes.iter().any(|known| known == route))
+        .collect();
+    dead.dedup();
+    let dead = dead
+        .into_iter()
+        .map(|route| format!("{CONSOLE_PAGES}: names {route}, which the server does not have; take it out"));
+    missing.chain(dead).collect()
+}
+
+/// The pages for people that answer GET, in one source file; a route may be a constant of that file.
+fn pages_of(source: &str) -> Vec<String> {
+    let calls = source.split(".route(").skip(1).filter_map(|rest| rest.trim_start().split_once(','));
+    calls
+        .filter(|(_, handlers)| {
+            handlers.trim_start().trim_start_matches("axum::routing::").starts_with("get(")
+        })
+        .filter_map(|(route, _)| literal(route).or_else(|| constant(source, route)))
+        .filter(|route| for_people(route))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The console, and the connect pages for people who never open it.
+fn for_people(route: &str) -> bool {
+    route == "/console" || route.starts_with("/console/") || route.starts_with("/connect/")
+}
+
+fn constant<'a>(source: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = source.split_once(&format!("const {name}: &str = "))?;
+    literal(rest.split(';').next()?)
+}
+
+fn literal(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
 fn unlisted(mut names: Vec<String>, list: &str) -> Vec<String> {
     names.retain(|name| markdown(name) && name != "README.md");
     names.sort();
@@ -77,6 +142,18 @@ mod tests {
         let more = codes.replace("}\n", "    /// Full.\n    Full = \"full\", 507, \"Full\";\n}\n");
         fs::write(root.path().join(errors::SOURCE), more).unwrap();
         assert!(error_codes(root.path()).unwrap().is_some());
+    }
+
+    #[test]
+    fn every_page_is_looked_at_in_a_browser() {
+        let source = "const HERE: &str = \"/console/b\";\nRouter::new().route(\"/console\", get(show))\n.route(\n \"/console/a/{id}\",\n get(a).post(b))\n\
+                       .route(\"/console/a/{id}/end\", post(end)).route(HERE, get(list)).route(\"/healthz\", get(ok))";
+        assert_eq!(pages_of(source), ["/console", "/console/a/{id}", "/console/b"]);
+        let routes = || pages_of(source);
+        let list = "{ route: '/console' },\n{ route: '/console/b' },\n{ route: '/console/a/{id}', with: {} },\n{ route: '/signin' },";
+        assert!(unseen(routes(), list).is_empty());
+        assert_eq!(unseen(routes(), "{ route: '/console/a/{id}' }").len(), 2);
+        assert_eq!(unseen(Vec::new(), list).len(), 3);
     }
 
     #[test]
