@@ -2,7 +2,7 @@
 // its size, and with hostile names. `cargo xtask tidy` compares this list with the routes of the server.
 //
 // A page is a route as the server writes it; braces are filled in from `with`, which may be a function of the world
-// that `furnish` made. `who` is whose page it is: the founder's unless it says `nobody` or a role.
+// that `furnish` made. What is no route of the server has a `path`. `who` is whose page it is: the founder's unless it says `nobody` or a role.
 
 export const PAGES = [
   { route: '/signin', who: 'nobody' },
@@ -91,8 +91,10 @@ export const PAGES = [
   { route: '/connect/{link}/done', with: { link: 'own' }, who: 'user', query: '?account=My+own' },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
+  { route: '/console/styleguide' },
+
   // What is shown in the place of a page.
-  { route: '/console/no-such-page', status: 404, name: 'no-such-page' },
+  { path: '/console/no-such-page', status: 404, name: 'no-such-page' },
   { route: '/console/connections/{link}', with: { link: 'no_such' }, status: 404, name: 'not-found' },
   { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, who: 'user', status: [403, 404], name: 'refused' },
 ];
@@ -104,7 +106,7 @@ export const NO_PAGES = ['/console/flows/{id}/state', '/flows/{id}/start', '/oau
 export function address(page, world) {
   const given = typeof page.with === 'function' ? page.with(world) : page.with ?? {};
   const query = typeof page.query === 'function' ? page.query(world) : page.query ?? '';
-  return page.route.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(given[name])) + query;
+  return (page.path ?? page.route).replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(given[name])) + query;
 }
 
 /** What to call a page in a test or a file. */
@@ -124,7 +126,11 @@ export async function furnish(jackfield, word = (name, most) => name) {
   for (const person of [world.user, world.developer]) await api.send('PATCH', `/v1/members/${person.id}`, { name: word(person.name) });
   const { member, invitation } = await api.post('/v1/members', { email: 'new@acme.example', name: word('Newcomer'), role: 'developer' });
   Object.assign(world, { invited: member.id, invitation: invitation.token, reset: 'none' });
-  await api.send('PATCH', '/v1/organization', { name: word(jackfield.organization) });
+  // A grey on which hardly anything can be read, and a picture that would run if it were more than a picture.
+  const picture = '<svg xmlns="http://www.w3.org/2000/svg" width="96" height="32" onload="alert(1)"><script>alert(2)</script><rect width="96" height="32"/></svg>';
+  const logo = `data:image/svg+xml;base64,${Buffer.from(picture).toString('base64')}`;
+  const brand = { name: word('Acme portal'), colour: '#777777', logo };
+  await api.send('PATCH', '/v1/organization', { name: word(jackfield.organization), brand });
 
   const connection = (connector, link, more = {}) => api.connection({ connector, name: word(link), link_name: link, ...more });
   await connection('sandbox_api_key', 'vendors');

@@ -39,7 +39,7 @@ async function fits(page, what) {
 }
 
 async function accessible(page, what) {
-  const { violations } = await page.evaluate(() => window.axe.run());
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
   const found = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | ')}`);
   expect.soft(found, `${what}: axe`).toEqual([]);
 }
@@ -70,7 +70,7 @@ for (const who of ['nobody', 'founder', 'user', 'developer']) {
 
     for (const entry of PAGES.filter((page) => (page.who ?? 'founder') === who)) {
       const name = nameOf(entry);
-      test(`${name}: ${entry.route}${typeof entry.query === 'string' ? entry.query : ''}`, async ({ context, page }) => {
+      test(`${name}: ${entry.path ?? entry.route}${typeof entry.query === 'string' ? entry.query : ''}`, async ({ context, page }) => {
         await context.addCookies(cookies);
         await context.addInitScript({ path: AXE });
         await page.emulateMedia({ colorScheme: 'light' });
