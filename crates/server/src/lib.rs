@@ -1,4 +1,4 @@
-//! The service's face: REST API, proxy endpoint, and the pages a browser sees while somebody authorizes.
+//! The service's face: REST API, proxy endpoint, the console and the connect pages.
 //!
 //! A request comes in on the thread of one of the [`workers`] at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
 //! calls one function of the engine and shows its view; it holds no SQL, no crypto and no rule.

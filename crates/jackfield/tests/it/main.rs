@@ -13,6 +13,7 @@ mod authorizations;
 mod calls;
 mod canary;
 mod console_build;
+mod console_journey;
 mod console_rooms;
 mod crashes;
 mod flows;

@@ -174,8 +174,8 @@ async fn give(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent
     let application = encoded(form.get("application"));
     match result.await {
         Ok(Authorized::Done(done)) => {
-            let account = encoded(&done.authorization.account_name);
-            see_other(&format!("/connect/{link}/done?account={account}&application={application}"))
+            let id = encoded(&done.authorization.id);
+            see_other(&format!("/connect/{link}/done?authorization={id}&application={application}"))
         }
         Ok(Authorized::Begun(begun)) => {
             see_other(&format!("/connect/flows/{}?go=now&application={application}", begun.flow.id))
@@ -201,8 +201,9 @@ struct Done<'a> {
 async fn done(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
     let made = async {
         let connection = engine.read_connection(&desk.op, &link).await?;
+        let row = engine.read_authorization(&desk.op, &link, desk.query.get("authorization")).await?;
         let dress = dressed(&engine, &desk, desk.query.get("application")).await?;
-        Ok::<_, Error>(Done { dress, connection, account: desk.query.get("account").to_owned() })
+        Ok::<_, Error>(Done { dress, connection, account: row.account_name })
     };
     match made.await {
         Ok(done) => page(&desk, StatusCode::OK, &done),

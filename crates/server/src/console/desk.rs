@@ -312,6 +312,11 @@ fn status_of(error: &Error) -> StatusCode {
     StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// There is no such page.
+pub(crate) async fn nothing(desk: Desk) -> Response {
+    desk.trouble(&Error::not_found(format_args!("page {}", desk.frame.here)))
+}
+
 /// The environment and the theme, as chosen in the bar.
 pub(crate) async fn choose_view(sent: Sent) -> Response {
     let Sent { desk, form } = sent;

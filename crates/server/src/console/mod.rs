@@ -39,6 +39,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .route("/signout", post(door::leave))
         .route("/password-forgotten", get(door::forgotten).post(door::ask_reset))
         .route("/console/view", post(desk::choose_view))
+        .route("/console/{*rest}", get(desk::nothing))
         .merge(overview::routes())
         .merge(connections::routes())
         .merge(journey::routes())
