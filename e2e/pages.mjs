@@ -79,6 +79,7 @@ export const PAGES = [
   { route: '/console/settings' },
   { route: '/console/settings', who: 'user', name: 'settings-user' },
   { route: '/console/settings/you' },
+  { route: '/console/settings/connect' },
   { route: '/console/settings/sessions' },
   { route: '/console/settings/keys' },
   { route: '/console/settings/plan' },
@@ -88,13 +89,13 @@ export const PAGES = [
 
   { route: '/connect/{link}', with: { link: 'own' }, who: 'user', query: '?application=portal', name: 'connect-key' },
   { route: '/connect/{link}', with: { link: 'personal' }, who: 'user', name: 'connect-oauth' },
-  { route: '/connect/{link}/done', with: { link: 'own' }, who: 'user', query: '?account=My+own' },
+  { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
   { route: '/console/styleguide' },
 
   // What is shown in the place of a page.
-  { path: '/console/no-such-page', status: 404, name: 'no-such-page' },
+  { route: '/console/{*rest}', path: '/console/no-such-page', status: 404, name: 'no-such-page' },
   { route: '/console/connections/{link}', with: { link: 'no_such' }, status: 404, name: 'not-found' },
   { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, who: 'user', status: [403, 404], name: 'refused' },
 ];
