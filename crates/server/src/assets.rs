@@ -36,3 +36,21 @@ pub(crate) fn routes() -> Router<Engine> {
 fn kept(kind: &'static str, content: &'static str) -> Response {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")], content).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_layer_of_the_stylesheet_is_closed_before_the_next() {
+        let mut depth = 0;
+        for (number, line) in STYLE.lines().enumerate() {
+            // A layer within a layer would yield to it.
+            assert!(!line.starts_with("@layer") || depth == 0, "line {}: {depth} open: {line}", number + 1);
+            for byte in line.bytes() {
+                depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+            }
+        }
+        assert_eq!(depth, 0);
+    }
+}

@@ -113,16 +113,6 @@ pub struct UsageMap {
     pub total: i64,
 }
 
-/// A row of the audit trail, with names where it has ids.
-#[derive(Debug)]
-pub struct Changed {
-    pub row: AuditView,
-    /// name of whoever did it; nothing where Jackfield or the operator did
-    pub actor: Option<String>,
-    /// name of the member it happened to
-    pub subject: Option<String>,
-}
-
 /// The calls of a day out of what was counted.
 fn rates(counted: &[jackfield_store::Rate], first: i64) -> CallRates {
     let mut half_hours = vec![HalfHour::default(); HALF_HOURS];
@@ -239,33 +229,10 @@ impl Engine {
     }
 
     /// The last changes, for those who may read the audit trail; who signed in and out is left out.
-    pub async fn recent_changes(&self, op: &Op, most: usize) -> Result<Vec<Changed>> {
+    pub async fn recent_changes(&self, op: &Op, most: usize) -> Result<Vec<AuditView>> {
         let query = AuditQuery { limit: Some(50), ..AuditQuery::default() };
         let rows = self.list_audit(op, &query).await?.items;
-        let rows = rows.into_iter().filter(|row| !row.action.starts_with("session.")).take(most);
-        let mut names: BTreeMap<String, Option<String>> = BTreeMap::new();
-        let mut changes = Vec::new();
-        for row in rows {
-            let mut of = [None, None];
-            let subject = Some(row.subject.clone()).filter(|subject| subject.starts_with("mem_"));
-            for (name, id) in of.iter_mut().zip([row.actor.id.clone(), subject]) {
-                let Some(id) = id else { continue };
-                if !names.contains_key(&id) {
-                    names.insert(id.clone(), self.name_of(&op.organization, &id).await?);
-                }
-                *name = names.get(&id).cloned().flatten();
-            }
-            let [actor, subject] = of;
-            changes.push(Changed { row, actor, subject });
-        }
-        Ok(changes)
-    }
-
-    async fn name_of(&self, organization: &str, id: &str) -> Result<Option<String>> {
-        if id.starts_with("app_") {
-            return Ok(self.store().application_by_id(organization, id).await?.map(|app| app.name));
-        }
-        Ok(self.store().member(organization, id).await?.map(|member| member.name))
+        Ok(rows.into_iter().filter(|row| !row.action.starts_with("session.")).take(most).collect())
     }
 
     /// How refreshes of a connection went in the last month, the oldest first: when, and whether it succeeded.

@@ -91,6 +91,25 @@ impl People {
 }
 
 /// A page that shows something this one time: a key, a link with a token.
+/// Names by id of members and applications, for a page that shows who did what.
+pub(crate) struct Names {
+    pub people: People,
+    pub applications: BTreeMap<String, String>,
+}
+
+impl Names {
+    pub async fn of(engine: &Engine, desk: &Desk) -> Result<Self> {
+        let people = People::of(engine, desk).await?;
+        let applications = engine.list_applications(&desk.op, &most()).await?.items;
+        let applications = applications.into_iter().map(|one| (one.id, one.name)).collect();
+        Ok(Self { people, applications })
+    }
+
+    pub fn name<'a>(&'a self, id: &'a str) -> &'a str {
+        self.applications.get(id).map_or_else(|| self.people.name(id), String::as_str)
+    }
+}
+
 #[derive(Template)]
 #[template(path = "console/once.html")]
 pub(crate) struct Once<'a> {

@@ -1,7 +1,5 @@
 //! A connection: its accounts, who uses it, its calls, its history, its settings; and what can be done with each.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -9,7 +7,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use jackfield_core::connector::Scope;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, Level, Resource, Result, Timestamp, permit,
+    Action, Code, ConnectionStatus, Environment, Error, Level, Resource, Result, Timestamp, permit,
 };
 use jackfield_engine::call::invoke::CallView;
 use jackfield_engine::connect::authorizations::{AuthorizationPatch, AuthorizationView, Switch};
@@ -21,13 +19,14 @@ use jackfield_engine::govern::audit::EventView;
 use jackfield_engine::{Engine, Page, PageQuery};
 use serde_json::{Map, Value};
 
-use super::common::{People, most};
+use super::common::{Names, most};
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form, with_query};
 use super::journey::{Asked, chosen_applications, scopes_of};
 use super::parts::{self, Status};
 use super::pictures::{CallsChart, RefreshTicks, calls_chart, refresh_ticks};
+use super::told::{Happening, Sentence, told};
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
@@ -121,25 +120,6 @@ pub(super) async fn head<'a>(
     let may = |action| permit(&desk.op.principal, action, &resource(&desk.frame, &connection)).is_ok();
     let (may_manage, may_authorize) = (may(Action::Manage), may(Action::Authorize));
     Ok(Head { frame: &desk.frame, connection, tab, may_manage, may_authorize, now: desk.op.now })
-}
-
-/// Names by id of members and applications, for a page that shows who did what.
-pub(super) struct Names {
-    people: People,
-    applications: BTreeMap<String, String>,
-}
-
-impl Names {
-    async fn of(engine: &Engine, desk: &Desk) -> Result<Self> {
-        let people = People::of(engine, desk).await?;
-        let applications = engine.list_applications(&desk.op, &most()).await?.items;
-        let applications = applications.into_iter().map(|one| (one.id, one.name)).collect();
-        Ok(Self { people, applications })
-    }
-
-    fn name<'a>(&'a self, id: &'a str) -> &'a str {
-        self.applications.get(id).map_or_else(|| self.people.name(id), String::as_str)
-    }
 }
 
 /// What pages say of an account.
@@ -309,11 +289,10 @@ fn next_page<T>(head: &Head<'_>, desk: &Desk, page: &Page<T>) -> Option<String> 
     page.next_cursor.as_ref().map(|cursor| with_query(&here, &desk.query, "cursor", cursor))
 }
 
-/// Something that happened, as a sentence.
+/// Something that happened, as a sentence, and what else is known of it.
 struct EventLine {
-    event: EventView,
-    actor: String,
-    sentence: String,
+    at: Timestamp,
+    sentence: Sentence,
     detail: Vec<(String, String)>,
 }
 
@@ -333,19 +312,17 @@ async fn history(State(engine): State<Engine>, Path(link): Path<String>, desk: D
         let page = engine.connection_events(&desk.op, &link, &query).await?;
         let names = Names::of(&engine, &desk).await?;
         let next = next_page(&head, &desk, &page);
-        let events = page.items.into_iter().map(|event| event_line(event, &names)).collect();
+        let events = page.items.iter().map(|event| event_line(event, &link, &names)).collect();
         Ok(History { frame: &desk.frame, head, events, next })
     };
     desk.show(page.await)
 }
 
-fn event_line(event: EventView, names: &Names) -> EventLine {
-    let actor = event.actor.as_deref().map_or("Jackfield", |id| names.name(id)).to_owned();
-    let kind = EventKind::ALL.iter().find(|kind| kind.as_str() == event.kind);
-    let sentence = kind.map_or_else(|| event.kind.clone(), |kind| kind.meaning().to_owned());
+fn event_line(event: &EventView, connection: &str, names: &Names) -> EventLine {
+    let sentence = told(Happening::of(event, connection), names);
     let detail = event.detail.as_object().into_iter().flatten();
     let detail = detail.map(|(name, value)| (name.replace('_', " "), said(value))).collect();
-    EventLine { event, actor, sentence, detail }
+    EventLine { at: event.at, sentence, detail }
 }
 
 /// A JSON value in plain words.

@@ -27,6 +27,7 @@ pub(crate) mod pictures;
 mod playground;
 mod settings;
 mod styleguide;
+mod told;
 
 use axum::Router;
 use axum::routing::{get, post};

@@ -8,12 +8,13 @@ use axum::routing::get;
 use jackfield_core::{ConnectionStatus, Environment, Level, Result, Timestamp};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::connections::ConnectionQuery;
-use jackfield_engine::govern::overview::{Attention, AttentionList, Changed, Matter};
-use serde_json::Value;
+use jackfield_engine::govern::overview::{Attention, AttentionList, Matter};
 
+use super::common::Names;
 use super::desk::{Desk, Frame};
 use super::parts::{self, Status, distance, environment_word};
 use super::pictures::{CallsChart, Map};
+use super::told::{Sentence, told};
 
 /// Connections that the map draws.
 const DRAWN: usize = 12;
@@ -116,101 +117,6 @@ fn heading(count: usize, more: bool) -> String {
     }
 }
 
-/// A change as a sentence: who, did what, to what, and more.
-#[derive(Debug, PartialEq, Eq)]
-struct Sentence {
-    at: Timestamp,
-    who: String,
-    verb: &'static str,
-    what: String,
-    link: Option<String>,
-    rest: String,
-}
-
-fn sentence(change: &Changed) -> Sentence {
-    let row = &change.row;
-    let detail = |name: &str| row.detail.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
-    let who = match (row.actor.kind.as_str(), &change.actor) {
-        (_, Some(name)) => name.clone(),
-        ("jackfield", _) => "Jackfield".to_owned(),
-        ("operator", _) => "The operator".to_owned(),
-        ("application", _) => "An application".to_owned(),
-        _ => "A former member".to_owned(),
-    };
-    let subject = change.subject.clone().unwrap_or_else(|| row.subject.clone());
-    let named = |name: String| if name.is_empty() { subject.clone() } else { name };
-    let member = || named(detail("email"));
-    let (area, _) = row.action.split_once('.').unwrap_or((&row.action, ""));
-    let gone = row.action.ends_with(".deleted") || row.action.ends_with(".removed");
-    let link = match area {
-        _ if gone => None,
-        "connector" => Some(format!("/console/connectors/{}", row.subject)),
-        "application" => Some(format!("/console/applications/{}", row.subject)),
-        _ => row.connection.as_ref().map(|link_name| format!("/console/connections/{link_name}")),
-    };
-    let connection = || row.connection.clone().unwrap_or_else(|| subject.clone());
-    let account = || {
-        let account = detail("account_name");
-        if account.is_empty() { String::new() } else { format!(" ({account})") }
-    };
-    let (verb, what, rest) = match row.action.as_str() {
-        "organization.created" => ("set up", "the organization".to_owned(), String::new()),
-        "organization.updated" => ("changed the settings of", "the organization".to_owned(), String::new()),
-        "member.invited" => ("invited", member(), String::new()),
-        "member.joined" => ("joined", String::new(), String::new()),
-        "member.updated" => ("changed the member", member(), String::new()),
-        "member.deactivated" => ("deactivated", member(), String::new()),
-        "member.reactivated" => ("reactivated", member(), String::new()),
-        "member.removed" => ("removed", member(), String::new()),
-        "member.super_admin_transferred" => ("made another member super admin:", subject, String::new()),
-        "member.handed_over" => ("handed over the accounts of", subject, String::new()),
-        "password.changed" => ("changed a password", String::new(), String::new()),
-        "password.reset_requested" => ("asked for a new password", String::new(), String::new()),
-        "key.created" => ("made the key", named(detail("name")), String::new()),
-        "key.revoked" => ("revoked the key", named(detail("name")), String::new()),
-        "application.created" => ("made the application", named(detail("name")), String::new()),
-        "application.updated" => ("changed the application", named(detail("name")), String::new()),
-        "application.deleted" => ("deleted the application", named(detail("name")), String::new()),
-        "application.member_added" => ("gave a member access to", subject, String::new()),
-        "application.member_removed" => ("withdrew a member's access to", subject, String::new()),
-        "application.component_declared" => {
-            ("said which connections are used by", subject, format!(": {}", detail("component")))
-        }
-        "application.component_removed" => {
-            ("took away a component of", subject, format!(": {}", detail("component")))
-        }
-        "connector.created" => ("made the connector", named(detail("name")), String::new()),
-        "connector.updated" => ("changed the connector", subject, String::new()),
-        "connector.staged" => match detail("stage").as_str() {
-            "disabled" => ("disabled the connector", subject, String::new()),
-            _ => ("published the connector", subject, String::new()),
-        },
-        "connector.deleted" => ("deleted the connector", subject, String::new()),
-        "connection.created" => ("made the connection", named(detail("name")), String::new()),
-        "connection.updated" => ("changed the connection", connection(), String::new()),
-        "connection.enabled" => ("enabled", connection(), String::new()),
-        "connection.disabled" => ("disabled", connection(), ": no call passes".to_owned()),
-        "connection.deleted" => ("deleted the connection", connection(), String::new()),
-        "connection.switched" => ("switched the authorization of", connection(), account()),
-        "connection.primary_chosen" => ("chose the primary account of", connection(), String::new()),
-        "authorization.connected" => ("authorized", connection(), account()),
-        "authorization.reused" => ("mapped an authorized account to", connection(), account()),
-        "authorization.replaced" => ("authorized again", connection(), account()),
-        "authorization.renamed" => ("renamed an account of", connection(), String::new()),
-        "authorization.set_up" => ("finished setting up", connection(), account()),
-        "authorization.revoked" => ("revoked an authorization of", connection(), account()),
-        "authorization.failing" => ("could not refresh", connection(), " and tries again".to_owned()),
-        "authorization.recovered" => ("refreshes again", connection(), String::new()),
-        "authorization.reauthorization_required" => {
-            ("marked", connection(), " as needing attention".to_owned())
-        }
-        "flow.ended" => ("did not finish authorizing", connection(), String::new()),
-        // Something newer than these words: said as the audit says it.
-        _ => ("did", row.action.clone(), format!(" to {subject}")),
-    };
-    Sentence { at: row.at, who, verb, what, link: link.filter(|_| !row.subject.is_empty()), rest }
-}
-
 #[derive(Template)]
 #[template(path = "console/overview.html")]
 struct Overview<'a> {
@@ -223,7 +129,7 @@ struct Overview<'a> {
     calls: Option<CallsChart>,
     map: Option<Map>,
     /// nothing for those who may not read the audit trail
-    changes: Option<Vec<Sentence>>,
+    changes: Option<Vec<(Timestamp, Sentence)>>,
     place: String,
 }
 
@@ -259,7 +165,9 @@ async fn all<'a>(engine: &Engine, desk: &'a Desk, map: Map) -> Result<Overview<'
     let tasks = tasks(desk, &list);
     let rates = engine.call_rates(&desk.op, None, environment).await?;
     let changes = if desk.frame.is_admin() {
-        Some(engine.recent_changes(&desk.op, CHANGES).await?.iter().map(sentence).collect())
+        let names = Names::of(engine, desk).await?;
+        let rows = engine.recent_changes(&desk.op, CHANGES).await?;
+        Some(rows.iter().map(|row| (row.at, told(row, &names))).collect())
     } else {
         None
     };
@@ -331,44 +239,7 @@ async fn own<'a>(engine: &Engine, desk: &'a Desk) -> Result<Overview<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use jackfield_core::EventKind;
-    use jackfield_engine::govern::audit::{ActorView, AuditView};
-    use serde_json::json;
-
     use super::*;
-
-    fn change(action: &str) -> Changed {
-        Changed {
-            row: AuditView {
-                seq: 1,
-                at: Timestamp::from_micros(0),
-                actor: ActorView { kind: "jackfield".to_owned(), id: None },
-                action: action.to_owned(),
-                subject: "quickbooks".to_owned(),
-                connection: Some("quickbooks".to_owned()),
-                detail: json!({"name": "QuickBooks"}),
-                request_id: None,
-                address: None,
-                hash: String::new(),
-            },
-            actor: None,
-            subject: None,
-        }
-    }
-
-    #[test]
-    fn everything_that_is_audited_has_a_sentence() {
-        for kind in EventKind::ALL.iter().filter(|kind| kind.is_audited()) {
-            let said = sentence(&change(kind.as_str()));
-            assert!(kind.as_str().starts_with("session.") || said.verb != "did", "{kind:?} has no words");
-            assert_eq!(said.who, "Jackfield");
-        }
-        let said = sentence(&change("connection.created"));
-        assert_eq!((said.verb, said.what.as_str()), ("made the connection", "QuickBooks"));
-        assert_eq!(said.link.as_deref(), Some("/console/connections/quickbooks"));
-        assert_eq!(sentence(&change("connection.deleted")).link, None);
-        assert_eq!(sentence(&change("moon.landed")).verb, "did");
-    }
 
     #[test]
     fn what_needs_somebody_is_said_as_it_is() {
