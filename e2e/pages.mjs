@@ -84,7 +84,6 @@ export const PAGES = [
   { route: '/console/settings/keys' },
   { route: '/console/settings/plan' },
   { route: '/console/settings/about' },
-  { route: '/console/settings/connect' },
   { route: '/console/audit' },
   { route: '/console/audit/check' },
 
