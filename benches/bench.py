@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Jackfield measured against nginx doing the bare minimum of the same work.
 
-    benches/bench.py proxy             one benchmark: proxy, invoke, stream, start, invalid_key
+    benches/bench.py proxy             one benchmark: proxy, invoke, stream, start, invalid_key, console
     benches/bench.py all --write       all of them, and docs/benchmarks.md
     benches/bench.py all --quick       each once, small: whether it runs, not how fast
 
@@ -14,18 +14,21 @@ request, read from /proc, or a ratio to nginx in the same run, with runs that al
 
 import argparse
 import contextlib
+import gzip
 import http.client
 import json
 import os
 import platform
 import shutil
 import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 import zlib
 from pathlib import Path
 
@@ -178,7 +181,8 @@ class Jackfield:
         made = subprocess.run(
             [binary, "init", "--organization", "Bench", "--email", "bench@example.com", "--json"],
             env=self.environment, cwd=folder, check=True, stdout=subprocess.PIPE)
-        self.key = json.loads(made.stdout)["key"]
+        made = json.loads(made.stdout)
+        self.key, self.password = made["key"], made["password"]
 
     def start(self):
         """Seconds from the start of the process to its first answer."""
@@ -523,7 +527,68 @@ def invalid_key(options):
                           "(the look for due refreshes, each second, among them)."]
 
 
-BENCHMARKS = {f.__name__: f for f in (proxy, invoke, stream, start, invalid_key)}
+def signed_in(jackfield):
+    """The session's cookie of the super admin, by the form of the sign-in page."""
+    connection = http.client.HTTPConnection("127.0.0.1", jackfield.port, timeout=30)
+    with contextlib.closing(connection):
+        form = urllib.parse.urlencode({"email": "bench@example.com", "password": jackfield.password})
+        connection.request("POST", "/signin", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        answer = connection.getresponse()
+        answer.read()
+        return answer.headers["set-cookie"].split(";")[0]
+
+
+def multiply(jackfield, connections):
+    """Copies the connection and what serves it, in the store of the stopped service, until there are so many."""
+    with contextlib.closing(sqlite3.connect(jackfield.folder / "jackfield.db")) as store, store:
+        for table, name in [("connections", "link_name"), ("bindings", "connection")]:
+            columns = [row[1] for row in store.execute(f"pragma table_info({table})")]
+            value = {name: "'c' || printf('%05d', n)", "id": "'con_' || n", "name": "'Connection ' || n"}
+            values = ", ".join(value.get(column, column) for column in columns)
+            store.execute(f"with recursive number(n) as (select 1 union all select n + 1 from number where n < ?) "
+                          f"insert into {table} select {values} from {table}, number where {name} = 'service'", (connections - 1,))
+
+
+def console(options):
+    """What a page of the console weighs on the wire (gzip), and what it costs the server, at ten thousand connections."""
+    with Stage(options.binary) as stage:
+        jackfield = stage.jackfield
+        jackfield.stop()
+        connections = 100 if options.quick else 10_000
+        multiply(jackfield, connections)
+        jackfield.start()
+        cookie = signed_in(jackfield)
+        connection = http.client.HTTPConnection("127.0.0.1", jackfield.port, timeout=30)
+
+        def get(path):
+            connection.request("GET", path, headers={"Cookie": cookie, "Accept-Encoding": "gzip"})
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                sys.exit(f"{path}: {answer.status}")
+            return body, sum(len(f"{name}: {value}\r\n") for name, value in answer.getheaders())
+
+        page = gzip.decompress(get("/console/connections")[0]).decode()
+        assets = {part.split('"')[0] for part in page.split('"/assets/')[1:]}
+        once = sum(len(get(f"/assets/{name}")[0]) for name in assets)
+        rows = []
+        for path in ["/console", "/console/connections", "/console/connections?q=9", "/console/connections?status=not_connected",
+                     "/console/connections/service", "/console/connections/new", "/console/connectors", "/console/audit"]:
+            body, head = get(path)
+            times, work = [], []
+            for _ in range(3 if options.quick else 50):
+                before, began = fine_cpu(jackfield.pid), time.monotonic()
+                get(path)
+                times.append((time.monotonic() - began) * 1000)
+                work.append((fine_cpu(jackfield.pid) - before) * 1000)
+            weight = (len(body) + head) / 1024
+            rows.append(f"| `{path}` | {weight:.1f} | {weight + once / 1024:.1f} | {spread(times)} | {spread(work)} |")
+        return [f"{connections} connections; stylesheet and script together {once / 1024:.1f} KiB, kept by the browser for good.", "",
+                "| page | KiB | KiB on the first visit | time to the whole answer, ms | CPU, ms |", "|---|---|---|---|---|",
+                *rows]
+
+
+BENCHMARKS = {f.__name__: f for f in (proxy, invoke, stream, start, invalid_key, console)}
 
 
 # --- the report ------------------------------------------------------------------------------------------------------

@@ -406,11 +406,17 @@ impl Engine {
             _ => BTreeMap::new(),
         };
         let mut views = Vec::with_capacity(rows.len());
+        let mut connectors: BTreeMap<String, Found> = BTreeMap::new();
         for row in rows {
             let served = served.get(&row.link_name).cloned().unwrap_or_else(Served::nothing);
-            let found = self.find_connector(&op.organization, &row.connector).await?;
             let secrets = self.open_secrets(&row)?;
-            views.push(view(&row, &found, &organization.region, &secrets, served));
+            if !connectors.contains_key(&row.connector) {
+                let found = self.find_connector(&op.organization, &row.connector).await?;
+                connectors.insert(row.connector.clone(), found);
+            }
+            if let Some(found) = connectors.get(&row.connector) {
+                views.push(view(&row, found, &organization.region, &secrets, served));
+            }
         }
         Ok(limit.page(views, |view| view.link_name.clone(), |view| view))
     }

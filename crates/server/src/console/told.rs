@@ -95,8 +95,8 @@ pub(crate) fn told<'a>(happened: impl Into<Happening<'a>>, names: &Names) -> Sen
 
 /// What happened, in words. Events that this does not know are named as programs name them.
 fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
-    let people = &names.people;
     use EventKind as Kind;
+    let people = &names.people;
     let Some(kind) = Kind::parse(row.action) else {
         return Sentence::new(row.action).thing(row.subject);
     };
