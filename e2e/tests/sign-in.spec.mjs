@@ -97,7 +97,7 @@ test('production is marked, and stays chosen', async ({ page }) => {
 
 test('light and dark are remembered', async ({ page }) => {
   await signIn(page, jackfield);
-  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   await page.getByRole('button', { name: 'Light' }).click();
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'light');
   const light = await background();

@@ -137,6 +137,11 @@ pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
+/// Where the service is reached over TLS, its cookies go over nothing else.
+fn secure(engine: &Engine) -> &'static str {
+    if session::is_https(engine) { "; Secure" } else { "" }
+}
+
 async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Request) -> Response {
     let request_id = id_of(&request);
     let query = request.uri().query().unwrap_or("");
@@ -153,13 +158,12 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
             let mut response = guarded(StatusCode::SEE_OTHER.into_response());
             response.headers_mut().insert(LOCATION, location);
             if let Some(value) = &opened.cookie.value {
-                let secure =
-                    if engine.settings().public_url.starts_with("https://") { "; Secure" } else { "" };
                 let line = format!(
-                    "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{secure}",
+                    "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}",
                     opened.cookie.name,
                     value.expose_secret(),
-                    opened.cookie.max_age.as_secs()
+                    opened.cookie.max_age.as_secs(),
+                    secure(&engine)
                 );
                 if let Ok(mut line) = HeaderValue::from_str(&line) {
                     line.set_sensitive(true);
@@ -167,8 +171,10 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
                 }
             }
             if PLACES.contains(&back.as_str()) {
-                let age = opened.cookie.max_age.as_secs();
-                let line = format!("{BACK}={back}/flows/{id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}");
+                let (age, secure) = (opened.cookie.max_age.as_secs(), secure(&engine));
+                let line = format!(
+                    "{BACK}={back}/flows/{id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}"
+                );
                 if let Ok(line) = HeaderValue::from_str(&line) {
                     response.headers_mut().append(SET_COOKIE, line);
                 }

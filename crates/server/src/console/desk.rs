@@ -7,7 +7,7 @@ use http::header::{CACHE_CONTROL, LOCATION, REFERER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
-use jackfield_core::{Code, Environment, Error, Result, Role};
+use jackfield_core::{Action, Code, Environment, Error, Resource, Result, Role, permit};
 use jackfield_engine::govern::organizations::SignedIn;
 use jackfield_engine::govern::sessions::{check_form_token, form_token};
 use jackfield_engine::{Engine, Op};
@@ -44,6 +44,8 @@ pub(crate) struct Frame {
     pub here: String,
     /// what the last action did
     pub news: Option<String>,
+    /// whether he makes connections and connectors; the engine decides again, this only spares him a refusal
+    manages: bool,
 }
 
 impl Frame {
@@ -59,9 +61,8 @@ impl Frame {
         self.who.role == Role::SuperAdmin
     }
 
-    /// Whether he makes connections and connectors (product N1). The engine decides; this only spares him a refusal.
     pub fn manages(&self) -> bool {
-        self.is_admin() || (self.who.role == Role::Developer && !self.who.managed_by_admins)
+        self.manages
     }
 
     /// Super admin, admin or developer: those who see everything.
@@ -155,7 +156,9 @@ async fn known(engine: &Engine, parts: &Parts) -> Result<Desk> {
     let op = input::op_of_session(engine, parts, &token).await?;
     let who = engine.signed_in(&op).await?;
     let path = parts.uri.path();
+    let connectors = Resource::Connectors { managed_by_admins: who.managed_by_admins };
     let frame = Frame {
+        manages: permit(&op.principal, Action::Manage, &connectors).is_ok(),
         who,
         token: form_token(&token),
         environment: environment(&parts.headers),
