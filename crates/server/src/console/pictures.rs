@@ -285,8 +285,8 @@ fn short(name: &str, most: usize) -> String {
 
 /// Where things stand that share a height.
 fn spread(count: usize, height: i64) -> Vec<i64> {
-    let count = i64::try_from(count).unwrap_or(1).max(1);
-    (0..count).map(|n| height * (2 * n + 1) / (2 * count)).collect()
+    let count = i64::try_from(count).unwrap_or(0);
+    (0..count).map(|n| height * (2 * n + 1) / (2 * count.max(1))).collect()
 }
 
 impl Map {
@@ -411,6 +411,12 @@ mod tests {
     use jackfield_engine::govern::overview::{HalfHour, MapConnection};
 
     use super::*;
+
+    #[test]
+    fn what_is_not_there_has_no_place() {
+        assert!(spread(0, 40).is_empty());
+        assert_eq!(spread(2, 80), [20, 60]);
+    }
 
     fn day(calls: &[(usize, i64, i64)]) -> CallRates {
         let mut half_hours = vec![HalfHour::default(); HALF_HOURS];
