@@ -16,6 +16,7 @@ use jackfield_engine::connect::connections::ConnectionView;
 use jackfield_engine::connect::connectors::ConnectorView;
 use jackfield_engine::connect::flows::FlowView;
 
+use super::common::mends;
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent, html, see_other};
 use super::form::{Fields, Form, encoded};
@@ -180,12 +181,10 @@ async fn give(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent
         Ok(Authorized::Begun(begun)) => {
             see_other(&format!("/connect/flows/{}?go=now&application={application}", begun.flow.id))
         }
-        Err(error) if error.code.status() < 500 && error.code != Code::Forbidden => {
-            match start_page(&engine, &desk, &link, Some((form, &error))).await {
-                Ok(start) => page(&desk, StatusCode::UNPROCESSABLE_ENTITY, &start),
-                Err(error) => desk.trouble(&error),
-            }
-        }
+        Err(error) if mends(&error) => match start_page(&engine, &desk, &link, Some((form, &error))).await {
+            Ok(start) => page(&desk, StatusCode::UNPROCESSABLE_ENTITY, &start),
+            Err(error) => desk.trouble(&error),
+        },
         Err(error) => desk.trouble(&error),
     }
 }

@@ -15,7 +15,7 @@ use jackfield_engine::{Engine, Op};
 use super::form::{Fields, encoded};
 use super::parts::role_word;
 use crate::pages::cookie;
-use crate::{assets, input, session};
+use crate::{input, session};
 
 /// Largest form, in bytes: a connector document fits.
 const FORM_LIMIT: usize = 1024 * 1024;
@@ -72,14 +72,6 @@ impl Frame {
 
     pub fn environments(&self) -> &'static [Environment] {
         Environment::ALL
-    }
-
-    pub fn style(&self) -> &'static str {
-        assets::style_path()
-    }
-
-    pub fn script(&self) -> &'static str {
-        assets::script_path()
     }
 }
 

@@ -19,7 +19,7 @@ use jackfield_engine::govern::audit::EventView;
 use jackfield_engine::{Engine, Page, PageQuery};
 use serde_json::{Map, Value};
 
-use super::common::{Names, most};
+use super::common::{Names, mends, most};
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form, with_query};
@@ -421,7 +421,7 @@ async fn change(State(engine): State<Engine>, Path(link): Path<String>, sent: Se
             "Saved. The new scopes are there once somebody has accepted them: reauthorize.",
         ),
         Ok(_) => desk.done(&here, "Saved."),
-        Err(error) if error.code.status() < 500 && error.code != Code::Forbidden => {
+        Err(error) if mends(&error) => {
             let page = settings_page(&engine, &desk, &link, Some((form, &error))).await;
             desk.again(&error, page)
         }
@@ -606,7 +606,7 @@ async fn rename(
     };
     match engine.rename_authorization(&desk.op, &link, &id, patch).await {
         Ok(_) => desk.done(&account_path(&link, &id), "Renamed."),
-        Err(error) if error.code.status() < 500 && error.code != Code::Forbidden => {
+        Err(error) if mends(&error) => {
             let page = account_page(&engine, &desk, (&link, &id), Some((form, &error))).await;
             desk.again(&error, page)
         }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use jackfield_core::connector::{Access, Scope};
-use jackfield_core::{Action, Code, Environment, Error, Level, Resource, Result, permit};
+use jackfield_core::{Action, Environment, Error, Level, Resource, Result, permit};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
@@ -21,6 +21,7 @@ use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, Conne
 use jackfield_engine::connect::flows::FlowView;
 use serde_json::{Map, Value, json};
 
+use super::common::mends;
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent, guard};
 use super::form::{Fields, Form, encoded, with_query};
@@ -336,7 +337,7 @@ async fn create(State(engine): State<Engine>, Path(connector): Path<String>, sen
     };
     match engine.create_connection(&desk.op, new).await {
         Ok(made) => desk.go(&format!("/console/connections/{}/authorize", made.link_name)),
-        Err(error) if error.code.status() < 500 && error.code != Code::Forbidden => {
+        Err(error) if mends(&error) => {
             let page = configure_page(&engine, &desk, &connector, Some((form, &error))).await;
             desk.again(&error, page)
         }
@@ -462,7 +463,7 @@ async fn authorize(
                 desk.go(&page)
             }
         }
-        Err(error) if error.code.status() < 500 && error.code != Code::Forbidden => {
+        Err(error) if mends(&error) => {
             let page = ask_page(&engine, &desk, &link, replaces.as_deref(), Some((form, &error))).await;
             desk.again(&error, page)
         }
