@@ -14,6 +14,7 @@ pub mod permit;
 pub mod plan;
 pub mod time;
 pub mod words;
+pub mod workflow;
 
 pub use brand::Brand;
 pub use error::{Code, Error, FieldError, Result};

@@ -5,6 +5,7 @@
 
 mod auth;
 mod catalogue;
+mod compose;
 mod document;
 mod input;
 mod modules;
@@ -21,6 +22,7 @@ pub use auth::{
     SigningAlgorithm, TokenEndpoint, TokenIn, TokenMethod, TokenPlace, TokenRequest,
 };
 pub use catalogue::{Catalogue, built_in};
+pub use compose::{OperationCall, PageAsk, Repeat};
 pub use document::{
     Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Scope,
     SetupChoice, SetupStep, Test, Verified,
@@ -29,7 +31,7 @@ pub use input::{
     Checked, check_connection_parameters, check_credentials, check_scopes, credential_fields,
     effective_parameters,
 };
-pub use modules::{BodyEncoding, Field, FieldType, Idempotency, Module, Operation, Pagination};
+pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;
 pub use template::{Template, TemplateError, Values};

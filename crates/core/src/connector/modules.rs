@@ -80,6 +80,13 @@ pub struct Operation {
     /// Where the service takes a key by which it recognizes a repeated request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
+    /// Whether the request may be sent again without a second effect, as an upsert may. Absent: true for GET, HEAD, PUT and DELETE
+    /// (RFC 9110 §9.2.2), else false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeatable: Option<bool>,
+    /// How to find what an earlier request made whose answer was lost, where the service takes no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub find: Option<Find>,
 }
 
 /// How a body is written.
@@ -252,6 +259,23 @@ pub struct Idempotency {
     pub place: Place,
     /// Name of the header, query parameter or member.
     pub name: String,
+}
+
+/// How to find what an earlier request made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectorFind)]
+pub struct Find {
+    /// A list operation of the same module. Its first page is looked through.
+    pub operation: String,
+    /// Its fields, filled by templates that name fields of the operation whose effect is looked for: `{DisplayName}`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<String, String>,
+    /// What must be the same in an item: JSON pointer into the item → field of the operation whose effect is looked for. The first item in
+    /// which all are the same is it.
+    pub same: BTreeMap<String, String>,
+    /// JSON pointer to the id within the item.
+    pub id: String,
 }
 
 impl Module {

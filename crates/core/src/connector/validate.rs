@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::auth::{Auth, TokenEndpoint};
 use super::document::{Connector, Expect, IdentitySource, Parameter, Place, SetupStep};
 use super::input;
-use super::modules::{Module, Operation, Pagination};
+use super::modules::{Find, Module, Operation, Pagination};
 use super::placement::placements;
 use super::read::at;
 use super::target::{self, HostPattern};
@@ -782,12 +782,41 @@ impl<'a> Check<'a> {
                 self.wrong(field, "invalid", "must be the name of a parameter");
             }
         }
+        if let Some(find) = &operation.find {
+            self.find(&at(path, "find"), module, &local, find);
+        }
         if let Some(pagination) = &operation.pagination {
             if operation.items.is_none() {
                 self.wrong(at(path, "items"), "required", "is needed beside pagination");
             }
             self.pagination(&at(path, "pagination"), pagination);
         }
+    }
+
+    fn find(&mut self, path: &str, module: &Module, fields: &[&str], find: &Find) {
+        match module.operations.get(&find.operation) {
+            None => self.wrong(at(path, "operation"), "unknown", "must be another operation of the module"),
+            Some(list) if list.items.is_none() => {
+                self.wrong(at(path, "operation"), "invalid", "must be a list operation");
+            }
+            Some(_) => {}
+        }
+        let local = May { local: fields, ..May::default() };
+        self.texts(&at(path, "with"), &find.with, local);
+        if find.same.is_empty() {
+            self.wrong(at(path, "same"), "required", "must say what has to be the same");
+        }
+        for (pointer, field) in &find.same {
+            self.pointer(&at(path, "same"), Some(pointer));
+            if !fields.contains(&field.as_str()) {
+                self.wrong(
+                    at(&at(path, "same"), pointer),
+                    "unknown",
+                    "must lead to a field of the operation",
+                );
+            }
+        }
+        self.pointer(&at(path, "id"), Some(&find.id));
     }
 
     fn pagination(&mut self, path: &str, pagination: &Pagination) {

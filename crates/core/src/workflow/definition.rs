@@ -1,0 +1,732 @@
+//! The definition of a workflow, and what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::expression::{Expression, Text};
+use super::run::RecordEvent;
+use crate::connector::{Connector, Field, FieldType, Method};
+use crate::error::FieldError;
+use crate::names;
+
+/// Actions of one workflow.
+const ACTIONS_MAX: usize = 50;
+/// Addresses of one mail.
+const RECIPIENTS_MAX: usize = 50;
+/// What a record has besides the fields of its form.
+pub const RECORD_FACTS: [&str; 5] = ["id", "created_at", "updated_at", "created_by", "version"];
+
+const fn yes() -> bool {
+    true
+}
+
+/// What runs on an event of a form.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Workflow {
+    /// link name of the form
+    pub form: String,
+    /// when it runs
+    pub on: Trigger,
+    /// an expression; where it does not hold, nothing runs
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// what is done, in this order
+    pub actions: Vec<WorkflowAction>,
+    /// false: nothing runs
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// When a workflow runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// a record was made
+    Created,
+    /// a record was changed
+    Edited,
+    /// a record was made or changed
+    CreatedOrEdited,
+    /// a record was deleted
+    Deleted,
+}
+
+impl Trigger {
+    /// Whether an event sets it off.
+    pub const fn fires_on(self, event: RecordEvent) -> bool {
+        matches!(
+            (self, event),
+            (Self::Created | Self::CreatedOrEdited, RecordEvent::Created)
+                | (Self::Edited | Self::CreatedOrEdited, RecordEvent::Edited)
+                | (Self::Deleted, RecordEvent::Deleted)
+        )
+    }
+}
+
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowAction {
+    /// `[a-z0-9_]{1,64}`, unique in the workflow; later actions find what this one made under `results.<name>`
+    pub name: String,
+    /// an expression; where it does not hold, the action is left out
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// what becomes of the actions after it when it fails for good
+    #[serde(default, skip_serializing_if = "OnFailure::is_stop")]
+    pub on_failure: OnFailure,
+    /// pushes to a module of a service
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<Integration>,
+    /// calls a service
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoke: Option<Request>,
+    /// sends a mail
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<Mail>,
+    /// changes the record
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_record: Option<UpdateRecord>,
+}
+
+/// What becomes of the actions after one that failed for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// they are not done, and the run has failed
+    #[default]
+    Stop,
+    /// they are done all the same
+    Continue,
+}
+
+impl OnFailure {
+    /// Whether it stops; for serde.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+/// Pushes to a module of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Integration {
+    /// link name of a connection
+    pub connection: String,
+    /// a module of its connector
+    pub module: String,
+    /// an operation of the module
+    pub operation: String,
+    /// the operation's fields by name, and where their values come from
+    #[serde(default)]
+    pub mapping: BTreeMap<String, Mapped>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mapped {
+    /// the value itself
+    Value(Value),
+    /// a field of the record
+    Field(String),
+    /// what an expression gives
+    Expression(String),
+    /// text with `{{ expression }}` in it
+    Text(String),
+    /// a field of another record
+    Lookup(Lookup),
+}
+
+/// Finds a record of a form of the same application, in the same environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// link name of the form
+    pub form: String,
+    /// `id`, or a field of that form that is unique
+    pub by: String,
+    /// an expression that gives the value to look for
+    pub is: String,
+    /// the field whose value is taken
+    pub take: String,
+}
+
+/// Calls a service through a connection, as invoke does. Texts may have `{{ expression }}` in them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// link name of a connection
+    pub connection: String,
+    /// its method
+    #[serde(default)]
+    pub method: Method,
+    /// path joined to the connector's base URL
+    pub url: String,
+    /// query parameters
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub query: BTreeMap<String, String>,
+    /// headers
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// JSON whose texts may have `{{ expression }}` in them; a text that is one expression and nothing else gives its value as it is
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+    /// whether it may be sent again without a second effect. Absent: as its method says (RFC 9110 §9.2.2)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeatable: Option<bool>,
+}
+
+/// Sends a mail by the installation's mail server. Texts may have `{{ expression }}` in them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// addresses
+    pub to: Vec<String>,
+    /// one line
+    pub subject: String,
+    /// plain text
+    pub text: String,
+}
+
+/// Changes the record that set the workflow off. It sets off no workflow itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateRecord {
+    /// fields of the form, and where their values come from
+    pub set: BTreeMap<String, Mapped>,
+}
+
+/// What an action does, whichever it is.
+#[derive(Clone, Copy, Debug)]
+pub enum Work<'a> {
+    /// pushes to a module
+    Integration(&'a Integration),
+    /// calls a service
+    Invoke(&'a Request),
+    /// sends a mail
+    Mail(&'a Mail),
+    /// changes the record
+    UpdateRecord(&'a UpdateRecord),
+}
+
+impl WorkflowAction {
+    /// What it does; `None` where it says nothing or more than one thing.
+    pub fn work(&self) -> Option<Work<'_>> {
+        match (&self.integration, &self.invoke, &self.mail, &self.update_record) {
+            (Some(integration), None, None, None) => Some(Work::Integration(integration)),
+            (None, Some(request), None, None) => Some(Work::Invoke(request)),
+            (None, None, Some(mail), None) => Some(Work::Mail(mail)),
+            (None, None, None, Some(update)) => Some(Work::UpdateRecord(update)),
+            _ => None,
+        }
+    }
+
+    /// The connection that it calls through.
+    pub fn connection(&self) -> Option<&str> {
+        match self.work()? {
+            Work::Integration(integration) => Some(&integration.connection),
+            Work::Invoke(request) => Some(&request.connection),
+            Work::Mail(_) | Work::UpdateRecord(_) => None,
+        }
+    }
+}
+
+/// What the value of a form's field looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// a text
+    Text,
+    /// a whole number
+    Whole,
+    /// an exact number, as text
+    Decimal,
+    /// true or false
+    Flag,
+    /// a list of texts
+    List,
+    /// an object
+    Object,
+}
+
+impl Shape {
+    /// Whether a value of this shape is what an operation's field takes.
+    const fn suits(self, wanted: FieldType) -> bool {
+        match wanted {
+            FieldType::Integer => matches!(self, Self::Whole),
+            FieldType::Number => matches!(self, Self::Whole | Self::Decimal),
+            FieldType::Boolean => matches!(self, Self::Flag),
+            FieldType::Object => matches!(self, Self::Object),
+            FieldType::List => matches!(self, Self::List),
+            FieldType::String
+            | FieldType::Text
+            | FieldType::Email
+            | FieldType::Phone
+            | FieldType::Url
+            | FieldType::Date
+            | FieldType::DateTime => !matches!(self, Self::Object | Self::List),
+        }
+    }
+}
+
+/// What a workflow is checked against.
+#[derive(Debug, Default)]
+pub struct Grounds {
+    /// the forms of the application: link name → field → what its values look like, and whether it is unique
+    pub forms: BTreeMap<String, BTreeMap<String, (Shape, bool)>>,
+    /// the connections that the application may use: link name → connector
+    pub connections: BTreeMap<String, Arc<Connector>>,
+}
+
+struct Check<'a> {
+    grounds: &'a Grounds,
+    /// fields of the form that sets it off
+    fields: BTreeMap<String, (Shape, bool)>,
+    /// names of the actions before
+    before: Vec<&'a str>,
+    wrong: Vec<FieldError>,
+}
+
+impl Workflow {
+    /// The connections that it calls through, each once, in order.
+    pub fn connections(&self) -> Vec<String> {
+        let mut all: Vec<String> =
+            self.actions.iter().filter_map(WorkflowAction::connection).map(str::to_owned).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Everything that is wrong with it, under dotted paths from the definition's root.
+    pub fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
+        let fields = grounds.forms.get(&self.form).cloned();
+        let mut check = Check {
+            grounds,
+            before: Vec::new(),
+            wrong: Vec::new(),
+            fields: fields.clone().unwrap_or_default(),
+        };
+        if fields.is_none() {
+            check.wrong("form", "unknown", format!("The application has no form {:?}.", self.form));
+            // Everything that names a field would be wrong with it.
+            return Err(check.wrong);
+        }
+        check.condition("condition", self.condition.as_deref());
+        match self.actions.len() {
+            0 => check.wrong("actions", "required", "Say what is to be done."),
+            1..=ACTIONS_MAX => {}
+            _ => check.wrong("actions", "too_long", format!("A workflow has at most {ACTIONS_MAX} actions.")),
+        }
+        for (index, action) in self.actions.iter().enumerate() {
+            check.action(&format!("actions.{index}"), action);
+            check.before.push(&action.name);
+        }
+        if check.wrong.is_empty() { Ok(()) } else { Err(check.wrong) }
+    }
+}
+
+impl<'a> Check<'a> {
+    fn wrong(&mut self, path: impl Into<String>, code: &str, message: impl Into<String>) {
+        self.wrong.push(FieldError::new(path.into(), code, message.into()));
+    }
+
+    fn action(&mut self, path: &str, action: &'a WorkflowAction) {
+        let name = &action.name;
+        if let Err(why) = names::link_name(name) {
+            self.wrong(format!("{path}.name"), "invalid", format!("The name {why}."));
+        } else if self.before.contains(&name.as_str()) {
+            self.wrong(format!("{path}.name"), "taken", "Another action has this name.");
+        }
+        self.condition(&format!("{path}.condition"), action.condition.as_deref());
+        match action.work() {
+            None => self.wrong(
+                path,
+                "invalid",
+                "An action is exactly one of integration, invoke, mail and update_record.",
+            ),
+            Some(Work::Integration(integration)) => {
+                self.integration(&format!("{path}.integration"), integration);
+            }
+            Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
+            Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::UpdateRecord(update)) => {
+                let path = format!("{path}.update_record.set");
+                if update.set.is_empty() {
+                    self.wrong(&path, "required", "Say which fields are to change.");
+                }
+                for (field, mapped) in &update.set {
+                    let path = format!("{path}.{field}");
+                    if !self.fields.contains_key(field) {
+                        self.wrong(&path, "unknown", "The form has no such field.");
+                    }
+                    self.mapped(&path, mapped, None);
+                }
+            }
+        }
+    }
+
+    fn connector(&mut self, path: &str, connection: &str) -> Option<Arc<Connector>> {
+        let found = self.grounds.connections.get(connection).cloned();
+        if found.is_none() {
+            let message = format!("There is no connection {connection:?} that this application may use.");
+            self.wrong(format!("{path}.connection"), "unknown", message);
+        }
+        found
+    }
+
+    fn integration(&mut self, path: &str, integration: &'a Integration) {
+        let Some(connector) = self.connector(path, &integration.connection) else { return };
+        let Some(module) = connector.modules.get(&integration.module) else {
+            let message = known("module", connector.name.as_str(), connector.modules.keys());
+            return self.wrong(format!("{path}.module"), "unknown", message);
+        };
+        let Some(operation) = module.operations.get(&integration.operation) else {
+            let message = known("operation", &integration.module, module.operations.keys());
+            return self.wrong(format!("{path}.operation"), "unknown", message);
+        };
+        let fields = module.fields_of(operation);
+        for field in &fields {
+            if field.required && !integration.mapping.contains_key(&field.name) {
+                self.wrong(
+                    format!("{path}.mapping.{}", field.name),
+                    "required",
+                    format!("{} is required by the service.", field.label.as_deref().unwrap_or(&field.name)),
+                );
+            }
+        }
+        for (name, mapped) in &integration.mapping {
+            let path = format!("{path}.mapping.{name}");
+            match fields.iter().find(|field| field.name == *name) {
+                None => self.wrong(&path, "unknown", "The operation has no such field."),
+                Some(field) => self.mapped(&path, mapped, Some(field)),
+            }
+        }
+    }
+
+    fn mapped(&mut self, path: &str, mapped: &'a Mapped, wanted: Option<&Field>) {
+        match mapped {
+            Mapped::Value(value) => {
+                if let Some(Err(why)) =
+                    wanted.filter(|_| !value.is_null()).map(|field| field.fit(value.clone()))
+                {
+                    self.wrong(path, "invalid", format!("It {why}."));
+                }
+            }
+            Mapped::Field(name) => match self.fields.get(name) {
+                None if RECORD_FACTS.contains(&name.as_str()) => {}
+                None => self.wrong(path, "unknown", format!("The form has no field {name:?}.")),
+                Some((shape, _)) => {
+                    let shape = *shape;
+                    if let Some(field) = wanted.filter(|field| !shape.suits(field.kind)) {
+                        let message = format!(
+                            "The service wants {} here, and {name:?} is something else. Map another field, or use an expression.",
+                            field.kind.as_str()
+                        );
+                        self.wrong(path, "invalid", message);
+                    }
+                }
+            },
+            Mapped::Expression(text) => self.expression(path, text),
+            Mapped::Text(text) => self.text(path, text),
+            Mapped::Lookup(lookup) => self.lookup(path, lookup),
+        }
+    }
+
+    fn lookup(&mut self, path: &str, lookup: &Lookup) {
+        self.expression(&format!("{path}.lookup.is"), &lookup.is);
+        let Some(fields) = self.grounds.forms.get(&lookup.form) else {
+            let message = format!("The application has no form {:?}.", lookup.form);
+            return self.wrong(format!("{path}.lookup.form"), "unknown", message);
+        };
+        let (by, take) = (fields.get(&lookup.by), fields.contains_key(&lookup.take));
+        let unique = by.is_some_and(|(_, unique)| *unique) || lookup.by == "id";
+        if !unique {
+            let message = "Records are looked up by `id` or by a field that is unique.";
+            self.wrong(format!("{path}.lookup.by"), "invalid", message);
+        }
+        if !take && !RECORD_FACTS.contains(&lookup.take.as_str()) {
+            self.wrong(format!("{path}.lookup.take"), "unknown", "That form has no such field.");
+        }
+    }
+
+    fn request(&mut self, path: &str, request: &'a Request) {
+        self.connector(path, &request.connection);
+        self.text(&format!("{path}.url"), &request.url);
+        for (part, texts) in [("query", &request.query), ("headers", &request.headers)] {
+            for (name, text) in texts {
+                self.text(&format!("{path}.{part}.{name}"), text);
+            }
+        }
+        if let Some(body) = &request.body {
+            self.body(&format!("{path}.body"), body);
+        }
+    }
+
+    fn body(&mut self, path: &str, body: &Value) {
+        match body {
+            Value::String(text) => self.text(path, text),
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.body(&format!("{path}.{index}"), item);
+                }
+            }
+            Value::Object(members) => {
+                for (name, value) in members {
+                    self.body(&format!("{path}.{name}"), value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn mail(&mut self, path: &str, mail: &Mail) {
+        if mail.to.is_empty() || mail.to.len() > RECIPIENTS_MAX {
+            let message = format!("Name 1 to {RECIPIENTS_MAX} addresses.");
+            self.wrong(format!("{path}.to"), "invalid", message);
+        }
+        for (index, to) in mail.to.iter().enumerate() {
+            self.text(&format!("{path}.to.{index}"), to);
+        }
+        self.text(&format!("{path}.subject"), &mail.subject);
+        self.text(&format!("{path}.text"), &mail.text);
+    }
+
+    fn condition(&mut self, path: &str, text: Option<&str>) {
+        if let Some(text) = text {
+            self.expression(path, text);
+        }
+    }
+
+    fn expression(&mut self, path: &str, text: &str) {
+        match Expression::parse(text) {
+            Err(why) => self.wrong(path, "invalid", why),
+            Ok(expression) => self.names(path, expression.names()),
+        }
+    }
+
+    fn text(&mut self, path: &str, text: &str) {
+        match Text::parse(text) {
+            Err(why) => self.wrong(path, "invalid", why),
+            Ok(parsed) => self.names(path, parsed.names()),
+        }
+    }
+
+    /// Names that will have no value when it runs.
+    fn names(&mut self, path: &str, names: Vec<String>) {
+        for name in names {
+            let mut parts = name.split('.');
+            let (root, next) = (parts.next().unwrap_or_default(), parts.next());
+            let known = match (root, next) {
+                ("record" | "former", Some(field)) => {
+                    self.fields.contains_key(field) || RECORD_FACTS.contains(&field)
+                }
+                ("record" | "former", None) => true,
+                ("results", Some(action)) => self.before.contains(&action),
+                ("results", None) => true,
+                ("submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
+                ("submitter" | "event" | "environment" | "application" | "form", None) => true,
+                _ => false,
+            };
+            if !known {
+                let message = format!(
+                    "There is no {name:?} here. There are record.<field>, former.<field>, results.<action before>, submitter, event, environment, application and form."
+                );
+                self.wrong(path, "unknown", message);
+            }
+        }
+    }
+}
+
+fn known<'n>(kind: &str, of: &str, names: impl Iterator<Item = &'n String>) -> String {
+    let names: Vec<&str> = names.take(50).map(String::as_str).collect();
+    if names.is_empty() {
+        format!("{of} has no {kind}s.")
+    } else {
+        format!("{of} has no such {kind}. It has {}.", names.join(", "))
+    }
+}
+
+impl Mapped {
+    /// The value, except of a lookup, which has to be looked up. `Err` is a sentence without values.
+    pub fn value(&self, context: &Value) -> Option<Result<Value, String>> {
+        let of_record = |name: &str| context.pointer("/record").and_then(|record| record.get(name)).cloned();
+        match self {
+            Self::Value(value) => Some(Ok(value.clone())),
+            Self::Field(name) => Some(Ok(of_record(name).unwrap_or(Value::Null))),
+            Self::Expression(text) => Some(Expression::parse(text).and_then(|parsed| parsed.eval(context))),
+            Self::Text(text) => {
+                Some(Text::parse(text).and_then(|parsed| parsed.render(context)).map(Value::String))
+            }
+            Self::Lookup(_) => None,
+        }
+    }
+}
+
+impl Request {
+    /// Whether sending it again has no second effect.
+    pub fn is_repeatable(&self) -> bool {
+        let by_method = matches!(self.method, Method::Get | Method::Head | Method::Put | Method::Delete);
+        self.repeatable.unwrap_or(by_method)
+    }
+
+    /// The body with what its expressions give. `Err` is the dotted path within the body, and a sentence.
+    pub fn rendered_body(&self, context: &Value) -> Result<Option<Value>, (String, String)> {
+        fn render(at: &str, body: &Value, context: &Value) -> Result<Value, (String, String)> {
+            let inner = |name: &str| format!("{at}.{name}");
+            Ok(match body {
+                Value::String(text) => {
+                    let failed = |why| (at.to_owned(), why);
+                    // One expression and nothing else: its value as it is, be it a number or a list.
+                    let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+                    match alone.filter(|inside| !inside.contains("}}")) {
+                        Some(inside) => Expression::parse(inside.trim())
+                            .and_then(|parsed| parsed.eval(context))
+                            .map_err(failed)?,
+                        None => Text::parse(text)
+                            .and_then(|parsed| parsed.render(context))
+                            .map(Value::String)
+                            .map_err(failed)?,
+                    }
+                }
+                Value::Array(items) => {
+                    let items = items.iter().enumerate();
+                    items
+                        .map(|(index, item)| render(&inner(&index.to_string()), item, context))
+                        .collect::<Result<_, _>>()?
+                }
+                Value::Object(members) => {
+                    let mut made = Map::new();
+                    for (name, value) in members {
+                        made.insert(name.clone(), render(&inner(name), value, context)?);
+                    }
+                    Value::Object(made)
+                }
+                other => other.clone(),
+            })
+        }
+        self.body.as_ref().map(|body| render("body", body, context)).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn grounds() -> Grounds {
+        let connector: Connector = serde_json::from_value(json!({
+            "name": "Acme", "base_url": "https://acme.example", "auth": {"type": "none"},
+            "modules": {"vendor": {
+                "fields": [
+                    {"name": "DisplayName", "required": true},
+                    {"name": "Balance", "type": "number"},
+                    {"name": "Active", "type": "boolean"},
+                    {"name": "Kind", "choices": [{"value": "a", "label": "A"}]},
+                ],
+                "operations": {"create": {"method": "POST", "path": "/vendors"}},
+            }},
+        }))
+        .unwrap();
+        let fields = [
+            ("vendor_name", (Shape::Text, true)),
+            ("amount", (Shape::Decimal, false)),
+            ("agreed", (Shape::Flag, false)),
+            ("address", (Shape::Object, false)),
+        ];
+        let fields: BTreeMap<String, (Shape, bool)> =
+            fields.into_iter().map(|(name, facts)| (name.to_owned(), facts)).collect();
+        Grounds {
+            forms: BTreeMap::from([("vendors".to_owned(), fields)]),
+            connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector))]),
+        }
+    }
+
+    fn workflow(actions: Value) -> Workflow {
+        serde_json::from_value(json!({"form": "vendors", "on": "created", "actions": actions})).unwrap()
+    }
+
+    fn faults(actions: Value) -> Vec<(String, String)> {
+        let wrong = workflow(actions).check(&grounds()).err().unwrap_or_default();
+        wrong.into_iter().map(|e| (e.field, e.code)).collect()
+    }
+
+    fn push(mapping: Value) -> Value {
+        json!([{"name": "push", "integration":
+            {"connection": "acme", "module": "vendor", "operation": "create", "mapping": mapping}}])
+    }
+
+    #[test]
+    fn a_good_workflow_passes() {
+        let good = json!([
+            {"name": "push", "condition": "record.agreed", "integration": {"connection": "acme", "module": "vendor", "operation": "create",
+                "mapping": {"DisplayName": {"field": "vendor_name"}, "Balance": {"field": "amount"},
+                    "Kind": {"value": "a"}, "Active": {"expression": "record.amount|float > 10"}}}},
+            {"name": "tell", "mail": {"to": ["{{ submitter.email }}"], "subject": "{{ record.vendor_name }}",
+                "text": "It has the id {{ results.push.id }}."}},
+            {"name": "keep", "update_record": {"set": {"vendor_name": {"text": "{{ results.push.id }}"}}}},
+        ]);
+        assert_eq!(workflow(good).check(&grounds()), Ok(()));
+    }
+
+    #[test]
+    fn what_would_fail_later_is_said_now() {
+        let at = |field: &str, code: &str| vec![(format!("actions.0.{field}"), code.to_owned())];
+        let name = json!({"field": "vendor_name"});
+        for (mapping, field, code) in [
+            (json!({}), "DisplayName", "required"),
+            (json!({"DisplayName": name, "Nmae": name}), "Nmae", "unknown"),
+            (json!({"DisplayName": {"field": "vendor"}}), "DisplayName", "unknown"),
+            (json!({"DisplayName": name, "Balance": name}), "Balance", "invalid"),
+            (json!({"DisplayName": {"field": "address"}}), "DisplayName", "invalid"),
+            (json!({"DisplayName": name, "Kind": {"value": "b"}}), "Kind", "invalid"),
+            (json!({"DisplayName": {"expression": "record.vendor"}}), "DisplayName", "unknown"),
+            (json!({"DisplayName": {"expression": "record.vendor_name +"}}), "DisplayName", "invalid"),
+            (json!({"DisplayName": {"text": "{{ results.later.id }}"}}), "DisplayName", "unknown"),
+            (
+                json!({"DisplayName": {"lookup": {"form": "vendors", "by": "amount", "is": "1", "take": "amount"}}}),
+                "DisplayName.lookup.by",
+                "invalid",
+            ),
+        ] {
+            assert_eq!(
+                faults(push(mapping.clone())),
+                at(&format!("integration.mapping.{field}"), code),
+                "{mapping}"
+            );
+        }
+        let other = json!([{"name": "push", "integration": {"connection": "other", "module": "m", "operation": "o"}}]);
+        assert_eq!(faults(other), at("integration.connection", "unknown"));
+        let twofold = json!([{"name": "a", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"},
+            "update_record": {"set": {}}}]);
+        assert_eq!(faults(twofold), [("actions.0".to_owned(), "invalid".to_owned())]);
+        assert_eq!(faults(json!([])), [("actions".to_owned(), "required".to_owned())]);
+        let mut unknown = workflow(json!([]));
+        unknown.form = "none".to_owned();
+        assert_eq!(unknown.check(&grounds()).unwrap_err()[0].field, "form");
+    }
+
+    #[test]
+    fn bodies_keep_the_kind_of_a_lone_expression() {
+        let request: Request =
+            serde_json::from_value(json!({"connection": "acme", "method": "POST", "url": "/x",
+            "body": {"n": "{{ record.n }}", "t": "no. {{ record.n }}", "l": ["{{ record.none }}"], "k": 1}}))
+            .unwrap();
+        let body = request.rendered_body(&json!({"record": {"n": 7, "none": null}})).unwrap();
+        assert_eq!(body, Some(json!({"n": 7, "t": "no. 7", "l": [null], "k": 1})));
+        assert!(!request.is_repeatable());
+    }
+
+    #[test]
+    fn triggers_fire_on_their_events() {
+        assert!(Trigger::CreatedOrEdited.fires_on(RecordEvent::Created));
+        assert!(Trigger::CreatedOrEdited.fires_on(RecordEvent::Edited));
+        assert!(!Trigger::CreatedOrEdited.fires_on(RecordEvent::Deleted));
+        assert!(!Trigger::Created.fires_on(RecordEvent::Edited));
+    }
+}

@@ -1,0 +1,12 @@
+//! Workflows: what runs when a record is made, edited or deleted. The definition as data, every rule about it, and the states of a run.
+
+mod definition;
+pub mod expression;
+mod run;
+
+pub use definition::{
+    Grounds, Integration, Lookup, Mail, Mapped, OnFailure, RECORD_FACTS, Request, Shape, Trigger,
+    UpdateRecord, Work, Workflow, WorkflowAction,
+};
+pub use expression::{Expression, Text};
+pub use run::{GIVE_UP, RecordEvent, RunState, backoff};
