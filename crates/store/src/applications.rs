@@ -46,9 +46,9 @@ statements! {
 
     pub(crate) COMPONENT_PUT = "insert into components (organization_id, application, component, created_at, updated_at)
         values ($1, $2, $3, $4, $4) on conflict (organization_id, application, component) do update set updated_at = excluded.updated_at";
-    pub(crate) COMPONENT_GET = "select component, created_at, updated_at from components
+    pub(crate) COMPONENT_GET = "select component, name, version, created_at, updated_at from components
         where organization_id = $1 and application = $2 and component = $3";
-    pub(crate) COMPONENT_LIST = "select component, created_at, updated_at from components
+    pub(crate) COMPONENT_LIST = "select component, name, version, created_at, updated_at from components
         where organization_id = $1 and application = $2 and component > $3 order by component limit $4";
     pub(crate) COMPONENT_DELETE = "delete from components where organization_id = $1 and application = $2 and component = $3";
     pub(crate) COMPONENTS_END = "delete from components where organization_id = $1 and application = $2";
@@ -126,6 +126,10 @@ pub struct Access {
 pub struct Component {
     /// `workflow:orders`
     pub component: String,
+    /// what people read; empty: it was built elsewhere
+    pub name: String,
+    /// the version of its definition that development serves; 0: it was built elsewhere
+    pub version: i64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -134,6 +138,8 @@ impl Component {
     fn read(row: &Row) -> Result<Self> {
         Ok(Self {
             component: row.text("component")?,
+            name: row.text("name")?,
+            version: row.int("version")?,
             created_at: row.time("created_at")?,
             updated_at: row.time("updated_at")?,
         })

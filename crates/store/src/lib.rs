@@ -14,6 +14,7 @@ mod calls;
 mod connections;
 mod connectors;
 mod db;
+mod definitions;
 mod flows;
 mod idempotency;
 mod members;
@@ -21,6 +22,8 @@ mod migrate;
 mod organizations;
 mod overview;
 mod primaries;
+mod records;
+mod runs;
 mod schema;
 mod sessions;
 
@@ -31,12 +34,15 @@ pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::{Connection, ConnectionFilter};
 pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
+pub use definitions::{Definition, Deployment, Release};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
 pub use members::{LinkKind, Member, MemberLink};
 pub use organizations::{ApiKey, KeyOwner, Organization};
 pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
 pub use primaries::Primary;
+pub use records::{Drawer, Record};
+pub use runs::{Progress, Run, RunFilter, RunStep, Why};
 pub use sessions::{Session, Throttle};
 
 use jackfield_core::{Permit, Timestamp};
@@ -144,6 +150,9 @@ impl Store {
             calls::ALL,
             overview::ALL,
             idempotency::ALL,
+            definitions::ALL,
+            records::ALL,
+            runs::ALL,
         ] {
             self.db.check(statements).await?;
         }
