@@ -69,7 +69,7 @@ fn is_logo(logo: &str) -> bool {
 }
 
 /// Scheme, host and port, with nothing that would end a directive of a policy. Plain http only for this machine.
-fn is_origin(origin: &str) -> bool {
+pub(crate) fn is_origin(origin: &str) -> bool {
     let host = match (origin.strip_prefix("https://"), origin.strip_prefix("http://")) {
         (Some(host), _) => host,
         (None, Some(host)) if host.starts_with("127.0.0.1") || host.starts_with("localhost") => host,

@@ -7,6 +7,7 @@ pub mod connector;
 pub mod error;
 pub mod event;
 pub mod flow;
+pub mod form;
 pub mod id;
 pub mod names;
 pub mod permissions;
