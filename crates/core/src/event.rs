@@ -72,6 +72,14 @@ events! {
     ComponentDeclared = "application.component_declared";
     /// A component of an application is gone.
     ComponentRemoved = "application.component_removed";
+    /// A form, workflow, schedule or datasource was made or changed.
+    ComponentSaved = "application.component_saved";
+    /// An environment serves another release of an application.
+    ApplicationPublished = "application.published";
+    /// Runs that had failed or were cancelled were queued again.
+    RunsReplayed = "application.runs_replayed";
+    /// A run was cancelled.
+    RunCancelled = "application.run_cancelled";
     /// A custom connector was made.
     ConnectorCreated = "connector.created";
     /// A custom connector changed.

@@ -36,6 +36,12 @@ prefixes! {
     Event = "evt";
     /// browser session
     Session = "ses";
+    /// record of a form
+    Record = "rec";
+    /// run of a workflow
+    Run = "run";
+    /// one try of an action of a run
+    Step = "stp";
 }
 
 /// A new id from the time and ten random bytes, which the caller draws.

@@ -116,6 +116,22 @@ fn sections() -> Vec<(&'static str, Vec<Row>)> {
                     Resource::Application { link_name: APPLICATION, access: true },
                 ),
                 (
+                    "send in, see, edit, delete one's own record",
+                    Use,
+                    Resource::Record { link_name: APPLICATION, access: true, owner: ME },
+                ),
+                (
+                    "see, edit, delete others' records",
+                    Use,
+                    Resource::Record { link_name: APPLICATION, access: true, owner: OTHER },
+                ),
+                ("see its runs", See, Resource::Runs { link_name: APPLICATION, access: true }),
+                (
+                    "replay and cancel its runs",
+                    Manage,
+                    Resource::Runs { link_name: APPLICATION, access: true },
+                ),
+                (
                     "see its members and keys",
                     Read,
                     Resource::ApplicationAccess { link_name: APPLICATION, access: true },
@@ -214,12 +230,14 @@ mod tests {
             Resource::Members => 9,
             Resource::Member { .. } => 10,
             Resource::Account { .. } => 11,
+            Resource::Record { .. } => 12,
+            Resource::Runs { .. } => 13,
         };
         let mut seen: Vec<i32> =
             sections().iter().flat_map(|(_, rows)| rows).map(|(_, _, resource)| kind(resource)).collect();
         seen.sort_unstable();
         seen.dedup();
-        assert_eq!(seen, (0..=11).collect::<Vec<_>>());
+        assert_eq!(seen, (0..=13).collect::<Vec<_>>());
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl Principal {
     pub fn key(&self) -> Option<&str> {
         match self {
             Self::Member { key, .. } => key.as_deref(),
-            Self::Application { key, .. } => Some(key),
+            // Empty where the application acts by itself, as its workflows do.
+            Self::Application { key, .. } => Some(key.as_str()).filter(|key| !key.is_empty()),
         }
     }
 
@@ -94,6 +95,10 @@ pub enum Resource<'a> {
     Application { link_name: &'a str, access: bool },
     /// who and what can act through an application: its members and its keys
     ApplicationAccess { link_name: &'a str, access: bool },
+    /// a record of a form of the application, there or to be made; `owner` is the id of the member who made it
+    Record { link_name: &'a str, access: bool, owner: &'a str },
+    /// the runs of the application's workflows
+    Runs { link_name: &'a str, access: bool },
     /// an API key of a member
     Key { owner: &'a str },
     /// the audit trail of the organization
@@ -229,6 +234,23 @@ fn decide(principal: &Principal, action: Action, resource: &Resource<'_>) -> Res
                 _ => may_manage(role, false),
             }
         }
+        (Resource::Record { link_name, access, owner }, _) => match principal {
+            Principal::Application { link_name: own, .. } if own == link_name => Ok(()),
+            Principal::Application { .. } => Err(Refusal::Hidden("application")),
+            Principal::Member { role: Role::User, .. } if !access => Err(Refusal::Hidden("application")),
+            // A user keeps to what he sent in himself.
+            Principal::Member { role: Role::User, id, .. } if id != owner => Err(Refusal::Hidden("record")),
+            Principal::Member { .. } => Ok(()),
+        },
+        (Resource::Runs { link_name, access }, _) => match principal {
+            Principal::Application { link_name: own, .. } if own != link_name => {
+                Err(Refusal::Hidden("application"))
+            }
+            Principal::Member { role: Role::User, .. } if !access => Err(Refusal::Hidden("application")),
+            // What a run sent and got is more than the record of whoever set it off.
+            Principal::Application { .. } if matches!(action, Action::Read | Action::See) => Ok(()),
+            _ => may_manage(role, false),
+        },
         (Resource::Members | Resource::Member { .. } | Resource::Account { .. }, _) if role.is_none() => {
             Err(Refusal::Forbidden("This is for people: use a personal key, not an application's."))
         }

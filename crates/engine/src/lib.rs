@@ -1,9 +1,10 @@
 //! The use cases of Jackfield, in wings: [`connect`] (connectors, connections, flows, authorizations, refresh), [`call`] (invoke,
-//! proxy, the one door out) and [`govern`] (organizations, members, keys).
+//! proxy, the one door out), [`automate`] (forms, records, workflows, runs) and [`govern`] (organizations, members, keys).
 //!
 //! Every function takes an [`Op`] and asks [`jackfield_core::permit()`] before it acts. It knows no HTTP server and no HTML. Views are what
 //! the API answers and the console shows.
 
+pub mod automate;
 pub mod call;
 pub mod clock;
 pub mod connect;
@@ -74,6 +75,8 @@ struct Inner {
     refreshes: connect::refresh::Flights,
     records: call::record::Recorder,
     meters: govern::plan::Meters,
+    live: moka::sync::Cache<automate::live::Place, Arc<automate::live::Live>>,
+    runner: automate::runner::Runner,
     sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
     hashing: govern::passwords::Hashing,
     /// bounds how many requests for a new password are worked on at once
@@ -96,6 +99,8 @@ impl Engine {
                 refreshes: connect::refresh::Flights::default(),
                 records: call::record::Recorder::default(),
                 meters: govern::plan::Meters::default(),
+                live: cache(),
+                runner: automate::runner::Runner::default(),
                 sessions: cache(),
                 hashing: govern::passwords::Hashing::default(),
                 resets: Arc::new(tokio::sync::Semaphore::new(32)),

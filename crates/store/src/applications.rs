@@ -431,6 +431,17 @@ impl Tx {
         Ok(self.execute(&COMPONENT_DELETE, &values).await? == 1)
     }
 
+    /// A component as this transaction sees it.
+    pub async fn component(
+        &mut self,
+        organization: &str,
+        application: &str,
+        component: &str,
+    ) -> Result<Option<Component>> {
+        let values: [Value<'_>; 3] = [organization.into(), application.into(), component.into()];
+        self.query_opt(&COMPONENT_GET, &values).await?.as_ref().map(Component::read).transpose()
+    }
+
     /// The first places that use a connection, as this transaction sees them.
     pub async fn references(
         &mut self,

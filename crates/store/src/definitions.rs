@@ -10,7 +10,9 @@ use crate::{Result, Store, StoreError};
 /// What [`Definition::read`] reads.
 macro_rules! columns {
     () => {
-        "v.organization_id, v.application, v.component, v.version, v.name, v.document, v.created_by, v.created_at"
+        "v.organization_id, v.application, v.component, v.version, v.name, v.document, v.created_by, v.created_at,
+        (select min(f.created_at) from component_versions f where f.organization_id = v.organization_id and f.application = v.application
+            and f.component = v.component) as first_at"
     };
 }
 
@@ -62,6 +64,8 @@ pub struct Definition {
     pub document: String,
     pub created_by: String,
     pub created_at: Timestamp,
+    /// when its first version was made
+    pub first_at: Timestamp,
 }
 
 impl Definition {
@@ -75,6 +79,7 @@ impl Definition {
             document: row.text("document")?,
             created_by: row.text("created_by")?,
             created_at: row.time("created_at")?,
+            first_at: row.time("first_at")?,
         })
     }
 }
@@ -223,13 +228,27 @@ impl Tx {
             d.created_at.into(),
         ];
         self.execute(&DEFINITION_INSERT, &values).await?;
+        self.set_component(&d.organization_id, &d.application, &d.component, &d.name, d.version, d.created_at)
+            .await
+    }
+
+    /// Says which version of a component development serves.
+    pub async fn set_component(
+        &mut self,
+        organization: &str,
+        application: &str,
+        component: &str,
+        name: &str,
+        version: i64,
+        now: Timestamp,
+    ) -> Result<()> {
         let values: [Value<'_>; 6] = [
-            (&d.organization_id).into(),
-            (&d.application).into(),
-            (&d.component).into(),
-            (&d.name).into(),
-            d.version.into(),
-            d.created_at.into(),
+            organization.into(),
+            application.into(),
+            component.into(),
+            name.into(),
+            version.into(),
+            now.into(),
         ];
         self.execute(&COMPONENT_SET, &values).await.map(drop)
     }

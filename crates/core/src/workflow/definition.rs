@@ -11,7 +11,7 @@ use super::expression::{Expression, Text};
 use super::run::RecordEvent;
 use crate::connector::{Connector, Field, FieldType, Method};
 use crate::error::FieldError;
-use crate::names;
+use crate::{form, names};
 
 /// Actions of one workflow.
 const ACTIONS_MAX: usize = 50;
@@ -272,6 +272,39 @@ impl Shape {
             | FieldType::Date
             | FieldType::DateTime => !matches!(self, Self::Object | Self::List),
         }
+    }
+}
+
+impl From<form::FieldType> for Shape {
+    fn from(kind: form::FieldType) -> Self {
+        use form::FieldType as F;
+        match kind {
+            F::Number => Self::Whole,
+            F::Decimal | F::Currency => Self::Decimal,
+            F::Checkbox => Self::Flag,
+            F::MultiSelect => Self::List,
+            F::File | F::Name | F::Address => Self::Object,
+            F::SingleLine
+            | F::MultiLine
+            | F::Email
+            | F::Phone
+            | F::Url
+            | F::Date
+            | F::DateTime
+            | F::Time
+            | F::Dropdown
+            | F::Radio => Self::Text,
+        }
+    }
+}
+
+impl Grounds {
+    /// Adds a form of the application.
+    pub fn form(&mut self, link_name: &str, form: &form::Form) {
+        let fields = form.fields.iter();
+        let facts =
+            fields.map(|field| (field.name.clone(), (Shape::from(field.kind), field.unique))).collect();
+        self.forms.insert(link_name.to_owned(), facts);
     }
 }
 

@@ -103,7 +103,7 @@ pub struct CallView {
     /// id of the member or application that called
     pub principal: String,
     pub authorization: Option<String>,
-    /// `invoke` or `proxy`
+    /// `invoke`, `proxy` or `workflow`
     pub via: String,
     pub method: String,
     pub host: String,
@@ -474,9 +474,9 @@ impl<'a> Trace<'a> {
 }
 
 /// Why a call failed, and whether the service may have acted on it.
-struct Failed {
-    error: Error,
-    sent: bool,
+pub(crate) struct Failed {
+    pub error: Error,
+    pub sent: bool,
 }
 
 impl From<Error> for Failed {
@@ -490,13 +490,24 @@ const PERMIT: Permit = Permit::housekeeping("the call was permitted when it was 
 impl Engine {
     /// Calls a service through a connection.
     pub async fn invoke(&self, op: &Op, connection: &str, asked: &Invocation) -> Result<Invoked> {
+        self.call(op, connection, "invoke", asked).await.map_err(|failed| failed.error)
+    }
+
+    /// The same, and tells of a failure whether the service may have acted. `via` stands in the record of the call.
+    pub(crate) async fn call(
+        &self,
+        op: &Op,
+        connection: &str,
+        via: &'static str,
+        asked: &Invocation,
+    ) -> Result<Invoked, Failed> {
         let checked = asked.check()?;
         let caller = Caller {
             principal: op.principal.clone(),
             organization: op.organization.clone(),
             session: op.session.clone(),
         };
-        let mut trace = Trace::new(&caller, &op.request_id, connection, "invoke", checked.method.clone());
+        let mut trace = Trace::new(&caller, &op.request_id, connection, via, checked.method.clone());
         let deadline = Instant::now() + checked.time;
         // Everything that can be refused without asking the service is refused before a key is spent on it.
         let address = Addressed {
@@ -510,7 +521,7 @@ impl Engine {
             Err(failed) => Err(failed.error.code),
         };
         trace.end(self, outcome);
-        result.map_err(|failed| failed.error)
+        result
     }
 
     #[allow(clippy::too_many_arguments)] // the parts of one call, all borrowed from its caller

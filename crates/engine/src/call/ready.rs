@@ -1,9 +1,11 @@
 //! A call made ready: everything about a connection in an environment for a person that does not change from call to call, kept in memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use jackfield_core::connector::{Connector, Values};
 use jackfield_core::id::{self, Prefix};
 use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, KeyScope, Level, Principal, Resource, Result,
@@ -46,12 +48,32 @@ pub(crate) enum State {
     Callable(Box<Callable>),
 }
 
+/// The connector, and what the templates of its operations may ask for: nothing of it is secret.
+pub(crate) struct Vocabulary {
+    pub connector: Arc<Connector>,
+    parameters: BTreeMap<String, String>,
+    region: BTreeMap<String, String>,
+    attributes: BTreeMap<String, String>,
+}
+
+impl Vocabulary {
+    pub fn values(&self) -> Values<'_> {
+        Values {
+            parameters: Some(&self.parameters),
+            region: Some(&self.region),
+            attributes: Some(&self.attributes),
+            scopes: None,
+        }
+    }
+}
+
 /// A credential, ready to be placed.
 pub(crate) struct Callable {
     pub organization: String,
     pub authorization: String,
     pub version: i64,
     pub injection: Injection,
+    pub vocabulary: Box<Vocabulary>,
     pub refreshable: bool,
     expires_at: Option<Timestamp>,
     refresh_from: Option<Timestamp>,
@@ -240,8 +262,16 @@ impl Engine {
             Err(error) if error.code == Code::Internal => return Err(error),
             Err(error) => return Ok(State::Misfit(error.code, error.detail)),
         };
+        let (parameters, region) = ground.plain();
+        let vocabulary = Box::new(Vocabulary {
+            connector: Arc::clone(&ground.connector),
+            parameters,
+            region,
+            attributes: row.attributes,
+        });
         Ok(State::Callable(Box::new(Callable {
             injection,
+            vocabulary,
             refreshable: row.refreshable,
             expires_at: row.expires_at,
             refresh_from: row.expires_at.map(|at| refresh_from(row.issued_at, at)),

@@ -81,6 +81,17 @@ impl Ground {
         Self { connection, connector, parameters, region }
     }
 
+    /// What is no secret: the parameters that are kept in clear, with the connector's defaults, and the values of the region.
+    pub fn plain(&self) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+        let mut parameters: BTreeMap<String, String> = effective_parameters(&self.connector)
+            .into_iter()
+            .filter(|parameter| !parameter.secret)
+            .filter_map(|parameter| Some((parameter.name.clone(), parameter.default.clone()?)))
+            .collect();
+        parameters.extend(self.connection.parameters.clone());
+        (parameters, self.region.clone())
+    }
+
     /// The value of a parameter that is not empty.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -1,0 +1,394 @@
+//! What is built in an application: forms and workflows, each with a link name and versions. Development serves what was saved last.
+
+use std::collections::BTreeSet;
+
+use jackfield_core::form::Form;
+use jackfield_core::workflow::{Grounds, Workflow};
+use jackfield_core::{
+    Action, Code, Environment, Error, EventKind, FieldError, Result, Timestamp, allows, names, permit,
+};
+use jackfield_store::{ConnectionFilter, Definition};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::automate::live::{COMPONENTS_MAX, document};
+use crate::connect::connectors::link_name_taken;
+use crate::govern::organizations::version_conflict;
+use crate::page::{Page, PageQuery};
+use crate::work::Work;
+use crate::{Engine, Op};
+
+/// Connections that are looked at for one workflow at most.
+const CONNECTIONS_MAX: i64 = 10_000;
+
+/// What a new component is to be.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewComponent<D> {
+    /// display name
+    pub name: String,
+    /// permanent and unique among its kind in the application; derived from the name unless given
+    pub link_name: Option<String>,
+    pub definition: D,
+}
+
+/// What is to change. What is absent stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ComponentPatch<D> {
+    pub name: Option<String>,
+    pub definition: Option<D>,
+    /// the version that was read; when it is no longer the present one, nothing is changed
+    pub version: Option<i64>,
+}
+
+/// A component, as development serves it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BuiltView<D> {
+    pub link_name: String,
+    pub name: String,
+    /// counts the changes; give it back with a change, so that nobody's change is overwritten
+    pub version: i64,
+    pub definition: D,
+    /// id of the member who made this version
+    pub created_by: String,
+    /// when this version was made
+    pub created_at: Timestamp,
+}
+
+/// What can be built here. Each kind is a document with rules of its own; what is kept of it and how is the same.
+pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
+    /// The first word of the component's name: `form:vendors`.
+    const KIND: &'static str;
+
+    /// Link names of the connections that it uses.
+    fn connections(&self) -> Vec<String>;
+
+    /// Everything that is wrong with it.
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>>;
+}
+
+impl Definable for Form {
+    const KIND: &'static str = "form";
+
+    fn connections(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn check(&self, _: &Grounds) -> Result<(), Vec<FieldError>> {
+        let mut wrong = Self::check(self).err().unwrap_or_default();
+        for (index, field) in self.fields.iter().enumerate() {
+            if field.kind == jackfield_core::form::FieldType::File {
+                let message = "Files are not kept yet. Ask for a link to the file instead.";
+                wrong.push(FieldError::new(format!("fields.{index}.type"), "not_supported", message));
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+}
+
+impl Definable for Workflow {
+    const KIND: &'static str = "workflow";
+
+    fn connections(&self) -> Vec<String> {
+        Self::connections(self)
+    }
+
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
+        Self::check(self, grounds)
+    }
+}
+
+pub(crate) fn component_of(kind: &str, link_name: &str) -> String {
+    format!("{kind}:{link_name}")
+}
+
+fn view<D: Definable>(definition: Definition) -> Result<BuiltView<D>> {
+    Ok(BuiltView {
+        definition: document(&definition)?,
+        link_name: definition.component.split_once(':').map_or_else(String::new, |(_, name)| name.to_owned()),
+        name: definition.name,
+        version: definition.version,
+        created_by: definition.created_by,
+        created_at: definition.created_at,
+    })
+}
+
+/// Faults of a definition stand under it.
+fn below(wrong: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
+    wrong.into_iter().map(|error| FieldError { field: format!("definition.{}", error.field), ..error })
+}
+
+impl Engine {
+    /// The connections of an application that may be used in it with their connectors, and its forms.
+    pub(crate) async fn grounds(&self, organization: &str, application: &str) -> Result<Grounds> {
+        let mut grounds = Grounds::default();
+        let forms = self.store().current_definitions(organization, application, "form:", "form;", COMPONENTS_MAX);
+        for definition in forms.await? {
+            if let Some((_, link_name)) = definition.component.split_once(':') {
+                grounds.form(link_name, &document::<Form>(&definition)?);
+            }
+        }
+        let filter = ConnectionFilter { application, ..ConnectionFilter::default() };
+        let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
+        let mut known = std::collections::BTreeMap::new();
+        for connection in connections.into_iter().filter(|one| allows(&one.applications, application)) {
+            if !known.contains_key(&connection.connector) {
+                let found = self.find_connector(organization, &connection.connector).await?;
+                known.insert(connection.connector.clone(), found.connector);
+            }
+            if let Some(connector) = known.get(&connection.connector) {
+                grounds.connections.insert(connection.link_name, std::sync::Arc::clone(connector));
+            }
+        }
+        Ok(grounds)
+    }
+
+    /// The forms or workflows of an application.
+    pub async fn list_built<D: Definable>(
+        &self,
+        op: &Op,
+        application: &str,
+        query: &PageQuery,
+    ) -> Result<Page<BuiltView<D>>> {
+        let found = self.find_application(op, application).await?;
+        permit(&op.principal, Action::Read, &found.whole())?;
+        let (limit, after) = (query.limit()?, query.after()?);
+        let (first, last) = (component_of(D::KIND, &after), format!("{};", D::KIND));
+        let rows = self.store().current_definitions(&op.organization, application, &first, &last, limit.rows());
+        let page = limit.page(
+            rows.await?,
+            |row| row.component.split_once(':').map_or("", |(_, name)| name).to_owned(),
+            view::<D>,
+        );
+        Ok(Page { items: page.items.into_iter().collect::<Result<_>>()?, next_cursor: page.next_cursor })
+    }
+
+    /// A form or workflow of an application.
+    pub async fn read_built<D: Definable>(
+        &self,
+        op: &Op,
+        application: &str,
+        link_name: &str,
+    ) -> Result<BuiltView<D>> {
+        let found = self.find_application(op, application).await?;
+        permit(&op.principal, Action::Read, &found.whole())?;
+        view(self.current(op, application, D::KIND, link_name).await?)
+    }
+
+    async fn current(&self, op: &Op, application: &str, kind: &str, link_name: &str) -> Result<Definition> {
+        let missing = || Error::not_found(format_args!("{kind} {link_name:?}"));
+        let component = component_of(kind, link_name);
+        let found = self.store().component(&op.organization, application, &component).await?;
+        let version = found.ok_or_else(missing)?.version;
+        let found = self.store().definition(&op.organization, application, &component, version).await?;
+        found.ok_or_else(missing)
+    }
+
+    pub async fn create_built<D: Definable>(
+        &self,
+        op: &Op,
+        application: &str,
+        new: NewComponent<D>,
+    ) -> Result<BuiltView<D>> {
+        let found = self.find_application(op, application).await?;
+        let permit = permit(&op.principal, Action::Manage, &found.whole())?;
+        let mut wrong = Vec::new();
+        if let Err(why) = names::display_name(&new.name) {
+            wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
+        }
+        if let Some(Err(why)) = new.link_name.as_deref().map(names::link_name) {
+            wrong.push(FieldError::new("link_name", "invalid", format!("The link name {why}.")));
+        }
+        let grounds = self.grounds(&op.organization, application).await?;
+        wrong.extend(below(new.definition.check(&grounds).err().unwrap_or_default()));
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong));
+        }
+        let derived = names::link_name_or(&new.name, D::KIND);
+        let wanted = new.link_name.as_deref().unwrap_or(&derived);
+        let mut work = self.begin(permit).await?;
+        if !work.hold_application(&op.organization, application).await? {
+            return Err(Error::not_found(format_args!("application {application:?}")));
+        }
+        // Whoever makes another in this application waits for us: the name that is free now stays so.
+        for n in 1..1000 {
+            let link_name = names::numbered(wanted, n);
+            if work.component(&op.organization, application, &component_of(D::KIND, &link_name)).await?.is_some() {
+                if new.link_name.is_some() {
+                    return Err(link_name_taken(wanted));
+                }
+                continue;
+            }
+            let definition = self.save(&mut work, op, application, &link_name, new.name, &new.definition).await?;
+            let made = view(definition)?;
+            work.answer(op, 201, &made).await?;
+            work.commit().await?;
+            return Ok(made);
+        }
+        Err(link_name_taken(wanted))
+    }
+
+    pub async fn update_built<D: Definable>(
+        &self,
+        op: &Op,
+        application: &str,
+        link_name: &str,
+        patch: ComponentPatch<D>,
+    ) -> Result<BuiltView<D>> {
+        let found = self.find_application(op, application).await?;
+        let permit = permit(&op.principal, Action::Manage, &found.whole())?;
+        let present = self.current(op, application, D::KIND, link_name).await?;
+        let mut wrong = Vec::new();
+        if let Some(Err(why)) = patch.name.as_deref().map(names::display_name) {
+            wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
+        }
+        let version = present.version;
+        let conflict = || match view::<D>(present.clone()) {
+            Ok(current) => version_conflict().with_extension("current", serde_json::json!(current)),
+            Err(error) => error,
+        };
+        if patch.version.is_some_and(|read| read != version) {
+            return Err(conflict());
+        }
+        let definition = match patch.definition {
+            Some(definition) => {
+                let grounds = self.grounds(&op.organization, application).await?;
+                wrong.extend(below(definition.check(&grounds).err().unwrap_or_default()));
+                definition
+            }
+            None => document(&present)?,
+        };
+        if !wrong.is_empty() {
+            return Err(Error::invalid(wrong));
+        }
+        let mut work = self.begin(permit).await?;
+        if !work.hold_application(&op.organization, application).await? {
+            return Err(Error::not_found(format_args!("application {application:?}")));
+        }
+        let component = component_of(D::KIND, link_name);
+        let now = work.component(&op.organization, application, &component).await?;
+        if now.is_none_or(|now| now.version != version) {
+            return Err(conflict());
+        }
+        let name = patch.name.unwrap_or_else(|| present.name.clone());
+        let saved = self.save(&mut work, op, application, link_name, name, &definition).await?;
+        work.commit().await?;
+        view(saved)
+    }
+
+    /// Adds a version. Whoever calls holds the application.
+    async fn save<D: Definable>(
+        &self,
+        work: &mut Work<'_>,
+        op: &Op,
+        application: &str,
+        link_name: &str,
+        name: String,
+        definition: &D,
+    ) -> Result<Definition> {
+        let organization = &*op.organization;
+        let component = component_of(D::KIND, link_name);
+        let mut connections: BTreeSet<String> = definition.connections().into_iter().collect();
+        for connection in &connections {
+            if !work.hold_connection(organization, connection).await? {
+                let message = format!("There is no connection {connection:?}.");
+                return Err(Error::field("definition.actions", "unknown", message));
+            }
+        }
+        connections.extend(self.released_uses(organization, application, &component).await?);
+        let connections: Vec<String> = connections.into_iter().collect();
+        let version = work.latest_version(organization, application, &component).await? + 1;
+        work.put_component(organization, application, &component, &connections, op.now).await?;
+        let made = Definition {
+            organization_id: organization.to_owned(),
+            application: application.to_owned(),
+            component: component.clone(),
+            version,
+            name,
+            document: serde_json::to_string(definition).map_err(Error::internal)?,
+            created_by: op.principal.member().unwrap_or_default().to_owned(),
+            created_at: op.now,
+            first_at: op.now,
+        };
+        work.insert_definition(&made).await?;
+        work.touch(organization);
+        work.record(
+            op.event(EventKind::ComponentSaved)
+                .to(application)
+                .with("component", component)
+                .with("version", version)
+                .with("connections", connections),
+        );
+        Ok(made)
+    }
+
+    /// The connections that the released versions of a component use: they stay references until no environment serves them.
+    pub(crate) async fn released_uses(
+        &self,
+        organization: &str,
+        application: &str,
+        component: &str,
+    ) -> Result<BTreeSet<String>> {
+        let mut used = BTreeSet::new();
+        if !component.starts_with("workflow:") {
+            return Ok(used);
+        }
+        for deployment in self.store().deployments(organization, application).await? {
+            let release = self.store().release(organization, application, deployment.release).await?;
+            let Some(version) = release.and_then(|release| release.contents.get(component).copied()) else {
+                continue;
+            };
+            if let Some(definition) = self.store().definition(organization, application, component, version).await? {
+                used.extend(document::<Workflow>(&definition)?.connections());
+            }
+        }
+        Ok(used)
+    }
+
+    /// Takes a component out of development. What an environment serves of it stays until another release is published there.
+    pub async fn delete_built<D: Definable>(&self, op: &Op, application: &str, link_name: &str) -> Result<()> {
+        let found = self.find_application(op, application).await?;
+        let permit = permit(&op.principal, Action::Manage, &found.whole())?;
+        let present = self.current(op, application, D::KIND, link_name).await?;
+        if D::KIND == Form::KIND {
+            let workflows = self.store().current_definitions(
+                &op.organization, application, "workflow:", "workflow;", COMPONENTS_MAX);
+            for definition in workflows.await? {
+                if document::<Workflow>(&definition)?.form == link_name {
+                    return Err(Error::new(
+                        Code::StateConflict,
+                        format!("The workflow {:?} runs on this form. Delete it or change its form first.", definition.name),
+                    ));
+                }
+            }
+        }
+        let released = self.released_uses(&op.organization, application, &present.component).await?;
+        let mut work = self.begin(permit).await?;
+        if released.is_empty() {
+            if !work.delete_component(&op.organization, application, &present.component).await? {
+                return Err(Error::not_found(format_args!("{} {link_name:?}", D::KIND)));
+            }
+        } else {
+            return Err(Error::new(
+                Code::StateConflict,
+                "Stage or production still serves it. Publish there without it first: switch it off (`enabled`: false), publish, then delete it.",
+            ));
+        }
+        work.touch(&op.organization);
+        work.record(op.event(EventKind::ComponentRemoved).to(application).with("component", present.component));
+        work.commit().await
+    }
+
+    /// Whether a connection may be used by the application; for those who see the application.
+    pub(crate) async fn environment_status(
+        &self,
+        organization: &str,
+        connection: &str,
+        environment: Environment,
+    ) -> Result<Option<jackfield_core::ConnectionStatus>> {
+        let statuses = self.store().binding_statuses(organization, connection, connection, "").await?;
+        Ok(statuses.into_iter().find(|status| status.environment == environment).map(|status| status.status))
+    }
+}

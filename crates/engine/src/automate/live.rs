@@ -1,0 +1,133 @@
+//! What an environment of an application serves: its forms and workflows, read once and kept in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jackfield_core::form::Form;
+use jackfield_core::workflow::Workflow;
+use jackfield_core::{Environment, Error, Result};
+use jackfield_store::Definition;
+use serde::de::DeserializeOwned;
+
+use crate::Engine;
+use crate::hot::Epochs;
+
+/// Organization, application, environment; parted by a character that none of them can hold.
+pub(crate) type Place = String;
+
+/// Components that one application may have of what is built here.
+pub(crate) const COMPONENTS_MAX: i64 = 1000;
+
+/// A form as it is served.
+pub(crate) struct LiveForm {
+    pub name: String,
+    pub form: Form,
+}
+
+/// A workflow as it is served.
+pub(crate) struct LiveWorkflow {
+    pub link_name: String,
+    pub version: i64,
+    pub workflow: Workflow,
+}
+
+/// What an environment serves.
+pub(crate) struct Live {
+    epochs: Epochs,
+    forms: BTreeMap<String, Arc<LiveForm>>,
+    /// in the order in which they were made
+    workflows: Vec<Arc<LiveWorkflow>>,
+}
+
+impl Live {
+    /// The form; 404 where this environment serves none of that name.
+    pub fn form(&self, link_name: &str) -> Result<Arc<LiveForm>> {
+        self.forms.get(link_name).cloned().ok_or_else(|| Error::not_found(format_args!("form {link_name:?} in this environment")))
+    }
+
+    pub fn workflow(&self, link_name: &str) -> Option<&Arc<LiveWorkflow>> {
+        self.workflows.iter().find(|workflow| workflow.link_name == link_name)
+    }
+
+    /// The workflows of a form, in the order in which they were made.
+    pub fn workflows_of<'a>(&'a self, form: &'a str) -> impl Iterator<Item = &'a Arc<LiveWorkflow>> {
+        self.workflows.iter().filter(move |live| live.workflow.enabled && live.workflow.form == form)
+    }
+}
+
+/// The document of a definition. One that cannot be read any more is a fault of ours.
+pub(crate) fn document<D: DeserializeOwned>(definition: &Definition) -> Result<D> {
+    serde_json::from_str(&definition.document).map_err(|error| {
+        Error::internal(format!("the definition of {} cannot be read: {error}", definition.component))
+    })
+}
+
+impl Engine {
+    /// What an environment serves, from memory where it is there.
+    pub(crate) async fn live(
+        &self,
+        organization: &str,
+        application: &str,
+        environment: Environment,
+    ) -> Result<Arc<Live>> {
+        let place = [organization, application, environment.as_str()].join("\n");
+        if let Some(known) = self.inner.live.get(&place).filter(|live| live.epochs.hold()) {
+            return Ok(known);
+        }
+        let epochs = self.inner.hot.depend(&[organization]);
+        let mut definitions = self.served_definitions(organization, application, environment).await?;
+        definitions.sort_by_key(|definition| definition.first_at);
+        let (mut forms, mut workflows) = (BTreeMap::new(), Vec::new());
+        for definition in definitions {
+            match definition.component.split_once(':') {
+                Some(("form", link_name)) => {
+                    let form = LiveForm { form: document(&definition)?, name: definition.name };
+                    forms.insert(link_name.to_owned(), Arc::new(form));
+                }
+                Some(("workflow", link_name)) => workflows.push(Arc::new(LiveWorkflow {
+                    link_name: link_name.to_owned(),
+                    version: definition.version,
+                    workflow: document(&definition)?,
+                })),
+                _ => {}
+            }
+        }
+        let live = Arc::new(Live { epochs, forms, workflows });
+        self.inner.live.insert(place, Arc::clone(&live));
+        Ok(live)
+    }
+
+    /// Development serves the latest versions, the other environments those of a release.
+    pub(crate) async fn served_definitions(
+        &self,
+        organization: &str,
+        application: &str,
+        environment: Environment,
+    ) -> Result<Vec<Definition>> {
+        if environment == Environment::Development {
+            return Ok(self.store().current_definitions(organization, application, "", "~", COMPONENTS_MAX).await?);
+        }
+        let deployments = self.store().deployments(organization, application).await?;
+        match deployments.into_iter().find(|deployment| deployment.environment == environment) {
+            None => Ok(Vec::new()),
+            Some(deployment) => self.released(organization, application, deployment.release).await,
+        }
+    }
+
+    /// The definitions that a release holds.
+    pub(crate) async fn released(
+        &self,
+        organization: &str,
+        application: &str,
+        number: i64,
+    ) -> Result<Vec<Definition>> {
+        let release = self.store().release(organization, application, number).await?;
+        let release = release.ok_or_else(|| Error::not_found(format_args!("release {number}")))?;
+        let mut all = Vec::with_capacity(release.contents.len());
+        for (component, version) in &release.contents {
+            let found = self.store().definition(organization, application, component, *version).await?;
+            all.push(found.ok_or_else(|| Error::internal(format!("{component} {version} of a release is gone")))?);
+        }
+        Ok(all)
+    }
+}

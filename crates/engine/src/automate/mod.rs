@@ -1,0 +1,13 @@
+//! What connections are for: forms and their records, workflows and their runs (product U4, U5).
+//!
+//! A record and the runs that it sets off are written in one transaction ([`records`]). Any node claims runs and carries them out
+//! ([`runner`]), an action at a time ([`actions`]); what an action made is written down before the next begins.
+
+mod actions;
+pub mod components;
+pub(crate) mod gates;
+pub(crate) mod live;
+pub mod publish;
+pub mod records;
+pub(crate) mod runner;
+pub mod runs;
