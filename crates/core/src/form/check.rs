@@ -425,6 +425,15 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_of_the_api_document_ends() {
+        let mut schemas = Vec::new();
+        <Form as utoipa::ToSchema>::schemas(&mut schemas);
+        let names: BTreeSet<&str> = schemas.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = ["FormAccess", "FormChoice", "FormCondition", "FormField", "FormFieldType"];
+        assert!(expected.iter().all(|name| names.contains(name)), "{names:?}");
+    }
+
+    #[test]
     fn what_is_wrong_with_the_form() {
         let field = json!({"name": "a"});
         let many = |n: usize| (0..n).map(|n| json!({"name": format!("f{n}")})).collect::<Vec<_>>();

@@ -12,6 +12,10 @@ use crate::error::FieldError;
 const NUMBER_MAX: i64 = 9_007_199_254_740_991;
 /// Longest part of a name or address, in characters.
 const PART_MAX: usize = 200;
+/// Most values of a `multi_select` that are looked at; more than a field has choices, since one may come twice.
+const CHOSEN_MAX: usize = 1_000;
+/// How many parts are named that nobody asked for.
+const UNKNOWN_MAX: usize = 20;
 /// Largest program of a pattern, in bytes: what bounds the time that a match takes.
 const PATTERN_MAX: usize = 256 * 1024;
 
@@ -191,12 +195,15 @@ impl FormField {
             Value::String(_) => std::slice::from_ref(given),
             _ => return fault("wrong_type", "Choose from the list: a list of its values."),
         };
+        if given.len() > CHOSEN_MAX {
+            return fault("too_long", "Choose each value of the list once.");
+        }
         let mut faults = Vec::new();
         for (index, item) in given.iter().enumerate() {
             match item.as_str() {
                 Some(text) if self.choice_of(text).is_some() => {}
-                Some(_) => faults.push(in_part(&index.to_string(), "invalid", self.choose_one())),
-                None => faults.push(in_part(&index.to_string(), "wrong_type", "Choose one of the list.")),
+                Some(_) => faults.push(in_part(&index.to_string(), "invalid", "Choose from the list only.")),
+                None => faults.push(in_part(&index.to_string(), "wrong_type", "Choose from the list only.")),
             }
         }
         if !faults.is_empty() {
@@ -441,6 +448,7 @@ fn unknown_parts(members: &Map<String, Value>, known: &[&str]) -> Vec<Fault> {
     members
         .keys()
         .filter(|part| !known.contains(&part.as_str()))
+        .take(UNKNOWN_MAX)
         .map(|part| in_part(part, "unknown", format!("Leave this out; the parts are {}.", known.join(", "))))
         .collect()
 }
@@ -623,6 +631,7 @@ mod tests {
                 "f.1 invalid, f.2 wrong_type",
             ),
             (json!({"type": "multi_select", "choices": choices}), json!({}), "f wrong_type"),
+            (json!({"type": "multi_select", "choices": choices}), json!(vec!["a"; 1001]), "f too_long"),
             (json!({"type": "checkbox"}), json!("true"), "f wrong_type"),
             (json!({"type": "name"}), json!("Ann Lee"), "f wrong_type"),
             (
