@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jackfield_core::{Permit, Result};
+use jackfield_core::{Permit, Result, Timestamp};
 use jackfield_store::{Change, Kind, PRUNE_AT_ONCE};
 use tokio::time::MissedTickBehavior;
 
@@ -23,11 +23,12 @@ const KEPT: Duration = Duration::from_hours(720);
 
 impl Engine {
     /// Runs the background until the process ends. `alone` tells that nobody else can be serving this store: leases of a former process
-    /// are ended, so that what it was refreshing when it died is asked for again at once.
+    /// are ended, so that what it was refreshing when it died is asked for again at once, and its runs go on.
     pub async fn start_background(&self, alone: bool) -> Result<()> {
         if alone {
             let mut work = self.begin(Permit::housekeeping("the holders of all leases are dead")).await?;
             work.abandon_leases().await?;
+            work.recover_runs(Timestamp::from_micros(i64::MAX)).await?;
             work.commit().await?;
         }
         tokio::spawn(self.clone().write_records());
@@ -35,6 +36,7 @@ impl Engine {
         tokio::spawn(self.clone().hear_changes());
         tokio::spawn(self.clone().keep_fresh());
         tokio::spawn(self.clone().forget());
+        tokio::spawn(self.clone().run_workflows());
         Ok(())
     }
 
@@ -132,7 +134,10 @@ impl Engine {
                 .max(work.prune_sessions(now, now.minus(sessions::IDLE)).await?)
                 .max(work.prune_throttles(now.minus(sessions::FORGOTTEN)).await?)
                 .max(work.prune_calls(now.minus(KEPT)).await?)
-                .max(work.prune_rates(half_hour(now.minus(KEPT))).await?);
+                .max(work.prune_rates(half_hour(now.minus(KEPT))).await?)
+                .max(work.prune_runs(now.minus(KEPT)).await?)
+                // After the runs that it set off, which tell of it.
+                .max(work.prune_records(now.minus(KEPT)).await?);
             work.commit().await?;
             if i64::try_from(most).unwrap_or(i64::MAX) < PRUNE_AT_ONCE {
                 return Ok(());

@@ -76,6 +76,10 @@ impl Work<'_> {
     pub async fn commit(mut self) -> Result<()> {
         let events = std::mem::take(&mut self.events);
         audit::write(&mut self.tx, self.engine.keyring(), &events).await?;
+        let mut woken = 0;
+        for (organization, connection, at) in events.iter().filter_map(Event::opens) {
+            woken += self.tx.wake_runs(organization, connection, at).await?;
+        }
         for name in &self.touched {
             self.tx.notify(name).await?;
         }
@@ -83,6 +87,9 @@ impl Work<'_> {
         // Also when the outcome is not known: building anew is never wrong.
         for name in &self.touched {
             self.engine.inner.hot.changed(name);
+        }
+        if woken > 0 {
+            self.engine.inner.runner.wake();
         }
         Ok(result?)
     }

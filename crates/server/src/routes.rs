@@ -34,7 +34,11 @@ use crate::{ServerOptions, address, api, assets, console, doors, pages};
     modifiers(&Key),
     security(("key" = [])),
     tags(
-        (name = "applications", description = "what uses connections: access, keys, components"),
+        (name = "applications", description = "what uses connections: access, keys, components, publication"),
+        (name = "forms", description = "what an application asks"),
+        (name = "records", description = "submissions of a form, in one environment"),
+        (name = "workflows", description = "what runs when a record is made, changed or deleted"),
+        (name = "runs", description = "what workflows did, and every try of it"),
         (name = "connectors", description = "descriptions of services"),
         (name = "connections", description = "named, configured uses of connectors"),
         (name = "authorizations", description = "what services granted to people"),
@@ -110,6 +114,28 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::applications::list_components))
         .routes(routes!(api::applications::declare_component, api::applications::remove_component))
         .routes(routes!(api::applications::list_connections))
+        .routes(routes!(api::automate::list_forms, api::automate::create_form))
+        .routes(routes!(api::automate::read_form, api::automate::update_form, api::automate::delete_form))
+        .routes(routes!(api::automate::list_records, api::automate::create_record))
+        .routes(routes!(
+            api::automate::read_record,
+            api::automate::update_record,
+            api::automate::delete_record
+        ))
+        .routes(routes!(api::automate::list_workflows, api::automate::create_workflow))
+        .routes(routes!(
+            api::automate::read_workflow,
+            api::automate::update_workflow,
+            api::automate::delete_workflow
+        ))
+        .routes(routes!(api::automate::list_runs))
+        .routes(routes!(api::automate::replay_failed))
+        .routes(routes!(api::automate::read_run))
+        .routes(routes!(api::automate::replay_run))
+        .routes(routes!(api::automate::cancel_run))
+        .routes(routes!(api::automate::preflight))
+        .routes(routes!(api::automate::publish))
+        .routes(routes!(api::automate::list_releases))
         .routes(routes!(api::applications::references))
         .routes(routes!(api::applications::allow, api::applications::forbid))
         .routes(routes!(api::audit::list))

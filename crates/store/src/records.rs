@@ -137,7 +137,7 @@ impl Tx {
     }
 
     /// A record as this transaction sees it, deleted or not.
-    pub async fn record(&mut self, drawer: Drawer<'_>, id: &str) -> Result<Option<Record>> {
+    pub async fn present_record(&mut self, drawer: Drawer<'_>, id: &str) -> Result<Option<Record>> {
         let values = drawer.values([id.into()]);
         self.query_opt(&RECORD_GET, &values).await?.as_ref().map(Record::read).transpose()
     }

@@ -77,7 +77,7 @@ statements! {
         and b.state <> 'paused')";
     pub(crate) RUN_WAKE = "update runs set state = 'queued', paused_on = null, attempts = 0, tried_since = null, due_at = $3, updated_at = $3,
         code = null, reason = null where organization_id = $1 and paused_on = $2 and state = 'paused'";
-    pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, due_at = $1, lease_by = null, lease_until = null
+    pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, lease_by = null, lease_until = null
         where state = 'running' and lease_until < $1";
     pub(crate) RUN_GIVE_BACK = "update runs set state = 'queued', due_at = $2, lease_by = null, lease_until = null
         where state = 'running' and lease_by = $1";

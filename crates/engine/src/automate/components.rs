@@ -124,7 +124,8 @@ impl Engine {
     /// The connections of an application that may be used in it with their connectors, and its forms.
     pub(crate) async fn grounds(&self, organization: &str, application: &str) -> Result<Grounds> {
         let mut grounds = Grounds::default();
-        let forms = self.store().current_definitions(organization, application, "form:", "form;", COMPONENTS_MAX);
+        let forms =
+            self.store().current_definitions(organization, application, "form:", "form;", COMPONENTS_MAX);
         for definition in forms.await? {
             if let Some((_, link_name)) = definition.component.split_once(':') {
                 grounds.form(link_name, &document::<Form>(&definition)?);
@@ -156,7 +157,8 @@ impl Engine {
         permit(&op.principal, Action::Read, &found.whole())?;
         let (limit, after) = (query.limit()?, query.after()?);
         let (first, last) = (component_of(D::KIND, &after), format!("{};", D::KIND));
-        let rows = self.store().current_definitions(&op.organization, application, &first, &last, limit.rows());
+        let rows =
+            self.store().current_definitions(&op.organization, application, &first, &last, limit.rows());
         let page = limit.page(
             rows.await?,
             |row| row.component.split_once(':').map_or("", |(_, name)| name).to_owned(),
@@ -215,13 +217,18 @@ impl Engine {
         // Whoever makes another in this application waits for us: the name that is free now stays so.
         for n in 1..1000 {
             let link_name = names::numbered(wanted, n);
-            if work.component(&op.organization, application, &component_of(D::KIND, &link_name)).await?.is_some() {
+            if work
+                .component(&op.organization, application, &component_of(D::KIND, &link_name))
+                .await?
+                .is_some()
+            {
                 if new.link_name.is_some() {
                     return Err(link_name_taken(wanted));
                 }
                 continue;
             }
-            let definition = self.save(&mut work, op, application, &link_name, new.name, &new.definition).await?;
+            let definition =
+                self.save(&mut work, op, application, &link_name, new.name, &new.definition).await?;
             let made = view(definition)?;
             work.answer(op, 201, &made).await?;
             work.commit().await?;
@@ -340,7 +347,9 @@ impl Engine {
             let Some(version) = release.and_then(|release| release.contents.get(component).copied()) else {
                 continue;
             };
-            if let Some(definition) = self.store().definition(organization, application, component, version).await? {
+            if let Some(definition) =
+                self.store().definition(organization, application, component, version).await?
+            {
                 used.extend(document::<Workflow>(&definition)?.connections());
             }
         }
@@ -348,18 +357,31 @@ impl Engine {
     }
 
     /// Takes a component out of development. What an environment serves of it stays until another release is published there.
-    pub async fn delete_built<D: Definable>(&self, op: &Op, application: &str, link_name: &str) -> Result<()> {
+    pub async fn delete_built<D: Definable>(
+        &self,
+        op: &Op,
+        application: &str,
+        link_name: &str,
+    ) -> Result<()> {
         let found = self.find_application(op, application).await?;
         let permit = permit(&op.principal, Action::Manage, &found.whole())?;
         let present = self.current(op, application, D::KIND, link_name).await?;
         if D::KIND == Form::KIND {
             let workflows = self.store().current_definitions(
-                &op.organization, application, "workflow:", "workflow;", COMPONENTS_MAX);
+                &op.organization,
+                application,
+                "workflow:",
+                "workflow;",
+                COMPONENTS_MAX,
+            );
             for definition in workflows.await? {
                 if document::<Workflow>(&definition)?.form == link_name {
                     return Err(Error::new(
                         Code::StateConflict,
-                        format!("The workflow {:?} runs on this form. Delete it or change its form first.", definition.name),
+                        format!(
+                            "The workflow {:?} runs on this form. Delete it or change its form first.",
+                            definition.name
+                        ),
                     ));
                 }
             }
@@ -377,7 +399,9 @@ impl Engine {
             ));
         }
         work.touch(&op.organization);
-        work.record(op.event(EventKind::ComponentRemoved).to(application).with("component", present.component));
+        work.record(
+            op.event(EventKind::ComponentRemoved).to(application).with("component", present.component),
+        );
         work.commit().await
     }
 

@@ -20,7 +20,6 @@ pub(crate) const COMPONENTS_MAX: i64 = 1000;
 
 /// A form as it is served.
 pub(crate) struct LiveForm {
-    pub name: String,
     pub form: Form,
 }
 
@@ -42,7 +41,10 @@ pub(crate) struct Live {
 impl Live {
     /// The form; 404 where this environment serves none of that name.
     pub fn form(&self, link_name: &str) -> Result<Arc<LiveForm>> {
-        self.forms.get(link_name).cloned().ok_or_else(|| Error::not_found(format_args!("form {link_name:?} in this environment")))
+        self.forms
+            .get(link_name)
+            .cloned()
+            .ok_or_else(|| Error::not_found(format_args!("form {link_name:?} in this environment")))
     }
 
     pub fn workflow(&self, link_name: &str) -> Option<&Arc<LiveWorkflow>> {
@@ -81,7 +83,7 @@ impl Engine {
         for definition in definitions {
             match definition.component.split_once(':') {
                 Some(("form", link_name)) => {
-                    let form = LiveForm { form: document(&definition)?, name: definition.name };
+                    let form = LiveForm { form: document(&definition)? };
                     forms.insert(link_name.to_owned(), Arc::new(form));
                 }
                 Some(("workflow", link_name)) => workflows.push(Arc::new(LiveWorkflow {
@@ -105,7 +107,10 @@ impl Engine {
         environment: Environment,
     ) -> Result<Vec<Definition>> {
         if environment == Environment::Development {
-            return Ok(self.store().current_definitions(organization, application, "", "~", COMPONENTS_MAX).await?);
+            return Ok(self
+                .store()
+                .current_definitions(organization, application, "", "~", COMPONENTS_MAX)
+                .await?);
         }
         let deployments = self.store().deployments(organization, application).await?;
         match deployments.into_iter().find(|deployment| deployment.environment == environment) {
@@ -126,7 +131,10 @@ impl Engine {
         let mut all = Vec::with_capacity(release.contents.len());
         for (component, version) in &release.contents {
             let found = self.store().definition(organization, application, component, *version).await?;
-            all.push(found.ok_or_else(|| Error::internal(format!("{component} {version} of a release is gone")))?);
+            all.push(
+                found
+                    .ok_or_else(|| Error::internal(format!("{component} {version} of a release is gone")))?,
+            );
         }
         Ok(all)
     }

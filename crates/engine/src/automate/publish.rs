@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jackfield_core::form::Form;
 use jackfield_core::workflow::Workflow;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp, allows,
-    permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp,
+    allows, permit,
 };
 use jackfield_store::{Definition, Deployment, Release};
 use serde::{Deserialize, Serialize};
@@ -135,7 +135,9 @@ impl Engine {
             (_, Some(number)) => {
                 let released = self.released(organization, application, number).await;
                 released.map_err(|error| match error.code {
-                    Code::NotFound => Error::field("release", "unknown", "There is no release of this number."),
+                    Code::NotFound => {
+                        Error::field("release", "unknown", "There is no release of this number.")
+                    }
                     _ => error,
                 })?
             }
@@ -164,12 +166,13 @@ impl Engine {
         for (definition, is_new) in
             served.iter().map(|one| (one, false)).chain(plan.definitions.iter().map(|one| (one, true)))
         {
-            let entry = components.entry(definition.component.clone()).or_insert_with(|| PreflightComponent {
-                component: definition.component.clone(),
-                name: String::new(),
-                version: None,
-                served: None,
-            });
+            let entry =
+                components.entry(definition.component.clone()).or_insert_with(|| PreflightComponent {
+                    component: definition.component.clone(),
+                    name: String::new(),
+                    version: None,
+                    served: None,
+                });
             definition.name.clone_into(&mut entry.name);
             *(if is_new { &mut entry.version } else { &mut entry.served }) = Some(definition.version);
         }
@@ -208,7 +211,12 @@ impl Engine {
                 }
             }
         }
-        Ok(Preflight { to: plan.to, release: plan.release, components: components.into_values().collect(), open })
+        Ok(Preflight {
+            to: plan.to,
+            release: plan.release,
+            components: components.into_values().collect(),
+            open,
+        })
     }
 
     /// Why a connection could not be called through in an environment: a code, and what to do about it.
@@ -254,7 +262,8 @@ impl Engine {
         let permit = permit(&op.principal, Action::Manage, &found.whole())?;
         let note = asked.note.unwrap_or_default();
         if note.chars().count() > NOTE_MAX || note.chars().any(|c| c.is_control() && c != '\n') {
-            let message = format!("The note must have at most {NOTE_MAX} characters and no control characters.");
+            let message =
+                format!("The note must have at most {NOTE_MAX} characters and no control characters.");
             return Err(Error::field("note", "invalid", message));
         }
         let plan = self.plan(op, application, asked.to, asked.release).await?;
@@ -262,10 +271,7 @@ impl Engine {
         if !weighed.open.is_empty() && !asked.anyway {
             return Err(Error::new(
                 Code::StateConflict,
-                format!(
-                    "{} is not ready for it: `open` says what. Mend that, or say `anyway`.",
-                    asked.to
-                ),
+                format!("{} is not ready for it: `open` says what. Mend that, or say `anyway`.", asked.to),
             )
             .with_extension("open", json!(weighed.open)));
         }
@@ -341,22 +347,38 @@ impl Engine {
             for (index, connection) in connections.into_iter().enumerate() {
                 if !work.hold_connection(organization, &connection).await? {
                     let message = format!("{component} uses the connection {connection:?}, which is gone.");
-                    return Err(Error::invalid(vec![FieldError::new(format!("connections.{index}"), "unknown", message)]));
+                    return Err(Error::invalid(vec![FieldError::new(
+                        format!("connections.{index}"),
+                        "unknown",
+                        message,
+                    )]));
                 }
                 held.push(connection);
             }
             let known = work.component(organization, application, &component).await?;
             work.put_component(organization, application, &component, &held, op.now).await?;
             if let Some(known) = known {
-                work.set_component(organization, application, &component, &known.name, known.version, known.updated_at)
-                    .await?;
+                work.set_component(
+                    organization,
+                    application,
+                    &component,
+                    &known.name,
+                    known.version,
+                    known.updated_at,
+                )
+                .await?;
             }
         }
         Ok(())
     }
 
     /// The releases of an application, the latest first.
-    pub async fn list_releases(&self, op: &Op, application: &str, query: &PageQuery) -> Result<Page<ReleaseView>> {
+    pub async fn list_releases(
+        &self,
+        op: &Op,
+        application: &str,
+        query: &PageQuery,
+    ) -> Result<Page<ReleaseView>> {
         let found = self.find_application(op, application).await?;
         permit(&op.principal, Action::Read, &found.whole())?;
         let (limit, after) = (query.limit()?, query.after()?);

@@ -126,6 +126,17 @@ fn check_component(component: &str) -> Result<()> {
         .map_err(|why| Error::field("component", "invalid", format!("The component {why}.")))
 }
 
+/// What is built here says by its definition what it uses.
+async fn check_foreign(work: &mut Work<'_>, op: &Op, application: &str, component: &str) -> Result<()> {
+    match work.component(&op.organization, application, component).await? {
+        Some(known) if known.version > 0 => Err(Error::new(
+            Code::StateConflict,
+            format!("{component} is built here: change or delete it under /v1/applications/{application}."),
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn component_view(component: String, connections: Vec<String>, updated_at: Timestamp) -> ComponentView {
     let (kind, name) = component.split_once(':').unwrap_or((&component, ""));
     ComponentView { kind: kind.to_owned(), name: name.to_owned(), connections, updated_at, component }
@@ -184,6 +195,7 @@ impl Engine {
         if !work.hold_application(&op.organization, application).await? {
             return Err(Error::not_found(format_args!("application {application:?}")));
         }
+        check_foreign(&mut work, op, application, component).await?;
         // Held until this is committed: whoever deletes one of them at the same time waits, and then finds the reference.
         let mut wrong = Vec::new();
         for (at, name) in &sorted {
@@ -264,6 +276,7 @@ impl Engine {
         let found = self.find_application(op, application).await?;
         let permit = permit(&op.principal, Action::Manage, &found.whole())?;
         let mut work = self.begin(permit).await?;
+        check_foreign(&mut work, op, application, component).await?;
         if !work.delete_component(&op.organization, application, component).await? {
             return Err(Error::not_found(format_args!("component {component:?}")));
         }

@@ -152,6 +152,16 @@ impl Found {
         Resource::Application { link_name: &self.application.link_name, access: self.access }
     }
 
+    /// A record of one of its forms.
+    pub fn record<'a>(&'a self, owner: &'a str) -> Resource<'a> {
+        Resource::Record { link_name: &self.application.link_name, access: self.access, owner }
+    }
+
+    /// The runs of its workflows.
+    pub fn runs(&self) -> Resource<'_> {
+        Resource::Runs { link_name: &self.application.link_name, access: self.access }
+    }
+
     /// Its members and keys, which are not for everybody who sees the application.
     pub fn inner(&self) -> Resource<'_> {
         Resource::ApplicationAccess { link_name: &self.application.link_name, access: self.access }
@@ -294,8 +304,8 @@ impl Engine {
         Ok(application.into())
     }
 
-    /// Deletes an application: its keys end, its components and their references are gone, and no connection's list names it any more, so
-    /// that a later application of the same link name inherits nothing.
+    /// Deletes an application: its keys end, its components with their references, records and runs are gone, and no connection's list names
+    /// it any more, so that a later application of the same link name inherits nothing.
     pub async fn delete_application(&self, op: &Op, link_name: &str) -> Result<()> {
         let found = self.find_application(op, link_name).await?;
         let permit = permit(&op.principal, Action::Manage, &found.whole())?;
@@ -312,6 +322,9 @@ impl Engine {
                     .with("applications", applications),
             );
         }
+        work.end_runs(&op.organization, link_name).await?;
+        work.end_records(&op.organization, link_name).await?;
+        work.end_definitions(&op.organization, link_name).await?;
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::ApplicationDeleted)

@@ -133,6 +133,24 @@ impl Event {
     }
 }
 
+impl Event {
+    /// The connection through which calls may pass now that did not before: organization, link name, when.
+    pub fn opens(&self) -> Option<(&str, &str, Timestamp)> {
+        let opens = matches!(
+            self.kind,
+            EventKind::AuthorizationConnected
+                | EventKind::AuthorizationReused
+                | EventKind::AuthorizationReplaced
+                | EventKind::AuthorizationSetUp
+                | EventKind::AuthorizationRecovered
+                | EventKind::ConnectionEnabled
+                | EventKind::ConnectionSwitched
+                | EventKind::ConnectionUpdated
+        );
+        (opens && !self.connection.is_empty()).then_some((&self.organization, &self.connection, self.at))
+    }
+}
+
 impl Op {
     /// The caller did something.
     pub(crate) fn event(&self, kind: EventKind) -> Event {

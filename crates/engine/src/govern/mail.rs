@@ -106,6 +106,33 @@ impl Mail {
         }
     }
 
+    /// Sends a mail and waits for the server to take it. `key` makes the same mail the same message when it is sent again, which mail programs
+    /// recognize (RFC 5322 §3.6.4). An error tells whether it is for good, and why.
+    pub(crate) async fn deliver(
+        &self,
+        to: &[String],
+        subject: &str,
+        text: String,
+        key: &str,
+    ) -> std::result::Result<(), (bool, String)> {
+        let wrong = |_| (true, "The mail cannot be written: check its addresses and its subject.".to_owned());
+        let mut message = Message::builder()
+            .from(self.from.clone())
+            .subject(subject)
+            .message_id(Some(format!("<{key}@{}>", self.from.email.domain())))
+            .header(ContentType::TEXT_PLAIN);
+        for address in to {
+            let address =
+                address.parse().map_err(|_| (true, "A recipient is no e-mail address.".to_owned()))?;
+            message = message.to(Mailbox::new(None, address));
+        }
+        let message = message.body(text).map_err(wrong)?;
+        match self.transport.send(message).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err((error.is_permanent(), format!("The mail server did not take it: {error}."))),
+        }
+    }
+
     /// Sends it beside the request. `what` is for the log.
     fn send(&self, what: String, to: &str, subject: &str, text: String) {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {

@@ -13,4 +13,5 @@ pub mod init;
 pub mod invoke;
 pub mod members;
 pub mod pages;
+pub mod runs;
 pub mod serve;

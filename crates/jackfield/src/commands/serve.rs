@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::Args;
 use jackfield_engine::call::egress::EgressError;
@@ -16,6 +17,9 @@ use crate::failure::{Failure, Result, sentence};
 use crate::open::{self, Opened, Purpose};
 use crate::settings::{Flags, Settings};
 use crate::{logging, say};
+
+/// How long what workflows have under way is waited for when the process is to end.
+const FINISH: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 pub struct Serve {
@@ -58,6 +62,7 @@ pub async fn run(args: Serve) -> Result<()> {
         ));
     }
     let served = serving.await;
+    engine.finish_runs(FINISH).await;
     engine.flush_records().await;
     engine.flush_counts().await;
     store.close().await;

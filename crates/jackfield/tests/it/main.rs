@@ -33,4 +33,5 @@ mod ssrf;
 mod start;
 mod support;
 mod upstream;
+mod workflows;
 mod world;

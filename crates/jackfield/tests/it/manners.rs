@@ -22,7 +22,20 @@ pub(crate) struct Stage {
     session: String,
     pub(crate) application: String,
     application_key: String,
+    record: String,
+    run: String,
     _upstream: Upstream,
+}
+
+/// A form with one field.
+fn form() -> Value {
+    json!({"description": "What it is for", "access": "members", "fields": [{"name": "title", "label": "Title", "required": true}]})
+}
+
+/// A workflow that writes into the record.
+fn works() -> Value {
+    json!({"form": "mannered", "on": "created", "condition": "record.title", "enabled": true, "actions": [
+        {"name": "note", "on_failure": "stop", "update_record": {"set": {"title": {"text": "{{ record.title }}!"}}}}]})
 }
 
 /// An operation of the description.
@@ -96,7 +109,23 @@ impl Stage {
         server.post(&format!("{base}/members"), json!({"member": member})).await.expect(201);
         let component = format!("{base}/components/workflow:mannered");
         server.api("PUT", &component, json!({"connections": [connection]})).await.expect(200);
+        server
+            .post(&format!("{base}/forms"), json!({"name": "Mannered", "definition": form()}))
+            .await
+            .expect(201);
+        server
+            .post(&format!("{base}/workflows"), json!({"name": "Works", "definition": works()}))
+            .await
+            .expect(201);
+        for to in ["stage", "production"] {
+            server.post(&format!("{base}/publish"), json!({"to": to})).await.expect(200);
+        }
+        let records = format!("{base}/forms/mannered/records");
+        let record = server.post(&records, json!({"data": {"title": "Mannered"}})).await.expect(201);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
+            record: text(&record["id"]),
+            run: text(&record["runs"][0]),
             server,
             connection,
             connector,
@@ -123,6 +152,8 @@ impl Stage {
             _ if path.starts_with("/v1/me/keys/") => &self.key,
             "/v1/applications/{link_name}/keys/{id}" => &self.application_key,
             "/v1/applications/{link_name}/members/{id}" => &self.member,
+            _ if path.contains("/records/{id}") => &self.record,
+            _ if path.contains("/runs/{id}") => &self.run,
             _ if path.starts_with("/v1/members/") => &self.member,
             _ if path.starts_with("/v1/sessions/") => &self.session,
             _ => &self.authorization,
@@ -133,7 +164,9 @@ impl Stage {
             .replace("{environment}", "production")
             .replace("{step}", "team")
             .replace("{application}", &self.application)
-            .replace("{component}", "workflow:mannered");
+            .replace("{component}", "workflow:mannered")
+            .replace("{form}", "mannered")
+            .replace("{workflow}", "works");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
     }
@@ -195,6 +228,37 @@ impl Stage {
                 | "/v1/connections/{link_name}/primary/{environment}",
             ) => {
                 json!({"authorization": self.authorization})
+            }
+            ("POST", "/v1/applications/{link_name}/forms") => {
+                json!({"name": "One more", "link_name": null, "definition": form()})
+            }
+            ("PATCH", "/v1/applications/{link_name}/forms/{form}") => {
+                json!({"name": "Renamed", "definition": form()})
+            }
+            ("POST", "/v1/applications/{link_name}/workflows") => {
+                json!({"name": "One more", "link_name": null, "definition": works()})
+            }
+            ("PATCH", "/v1/applications/{link_name}/workflows/{workflow}") => {
+                json!({"name": "Renamed", "definition": works()})
+            }
+            ("POST", "/v1/applications/{link_name}/forms/{form}/records") => {
+                json!({"data": {"title": "One more"}})
+            }
+            ("PATCH", "/v1/applications/{link_name}/forms/{form}/records/{id}") => {
+                json!({"data": {"title": "Other"}})
+            }
+            ("POST", "/v1/applications/{link_name}/publish") => {
+                json!({"to": "stage", "release": null, "note": "What is new", "anyway": true})
+            }
+            ("POST", "/v1/applications/{link_name}/runs/replay") => {
+                json!({"environment": "production", "workflow": "works", "record": null})
+            }
+            (
+                "POST",
+                "/v1/applications/{link_name}/runs/{id}/replay"
+                | "/v1/applications/{link_name}/runs/{id}/cancel",
+            ) => {
+                json!({})
             }
             ("POST", "/v1/applications") => {
                 json!({"name": "One more", "link_name": null, "description": "What it is for"})

@@ -3,6 +3,7 @@
 pub(crate) mod applications;
 pub(crate) mod audit;
 pub(crate) mod authorizations;
+pub(crate) mod automate;
 pub(crate) mod calls;
 pub(crate) mod connections;
 pub(crate) mod connectors;

@@ -197,6 +197,12 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         Kind::ComponentRemoved => {
             Sentence::new(format!("removed {} from", text("component"))).application(subject)
         }
+        Kind::ComponentSaved => Sentence::new(format!("saved {} in", text("component"))).application(subject),
+        Kind::ApplicationPublished => {
+            Sentence::new("published").application(subject).rest(format!("to {}", text("environment")))
+        }
+        Kind::RunsReplayed => Sentence::new("replayed runs of").application(subject),
+        Kind::RunCancelled => Sentence::new("cancelled a run of").application(subject),
         Kind::ConnectorCreated => Sentence::new("made the connector").thing(subject),
         Kind::ConnectorUpdated => Sentence::new("changed the connector").thing(subject),
         Kind::ConnectorStaged => match text("stage") {

@@ -1,0 +1,445 @@
+//! Records: submissions of a form, each in one environment. A record and the runs that it sets off are written in one transaction.
+
+use jackfield_core::form::Mode;
+use jackfield_core::id::{self, Prefix};
+use jackfield_core::workflow::{Expression, RecordEvent, RunState};
+use jackfield_core::{
+    Action, Code, Environment, Error, FieldError, Principal, Resource, Result, Timestamp, permit,
+};
+use jackfield_store::{Drawer, Record, Run};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::automate::live::{Live, LiveForm};
+use crate::call::ready::environment_of;
+use crate::clock::new_id;
+use crate::govern::applications::Found;
+use crate::govern::organizations::version_conflict;
+use crate::page::{Page, PageQuery};
+use crate::work::Work;
+use crate::{Engine, Op, digest};
+
+/// After every id.
+const LAST: &str = "~";
+
+/// Where records are meant.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct RecordQuery {
+    /// an application key's own, else production, unless told
+    pub environment: Option<String>,
+    /// items a page, 1 to 200; 50 unless told
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before
+    pub cursor: Option<String>,
+}
+
+/// What a record is to hold.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordInput {
+    /// fields of the form by name. In a change what is absent stays, and null empties it
+    #[schema(value_type = Object)]
+    pub data: Map<String, Value>,
+    /// of a change: the version that was read; when it is no longer the present one, nothing is changed
+    pub version: Option<i64>,
+}
+
+/// A record.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RecordView {
+    pub id: String,
+    /// link name of the form
+    pub form: String,
+    pub environment: String,
+    /// fields of the form by name
+    #[schema(value_type = Object)]
+    pub data: Map<String, Value>,
+    /// id of the member who sent it in; absent: the public, or an application
+    pub created_by: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// counts the changes
+    pub version: i64,
+    /// ids of the runs that this change set off
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
+}
+
+impl RecordView {
+    fn of(record: &Record) -> Result<Self> {
+        Ok(Self {
+            id: record.id.clone(),
+            form: record.form.clone(),
+            environment: record.environment.clone(),
+            data: data_of(record)?,
+            created_by: Some(record.created_by.clone()).filter(|id| !id.is_empty()),
+            created_at: record.created_at,
+            updated_at: record.updated_at,
+            version: record.version,
+            runs: Vec::new(),
+        })
+    }
+}
+
+/// What a record holds.
+pub(crate) fn data_of(record: &Record) -> Result<Map<String, Value>> {
+    serde_json::from_str(&record.data)
+        .map_err(|error| Error::internal(format!("the record {} cannot be read: {error}", record.id)))
+}
+
+/// A record as expressions see it: its fields, empty ones too, and the facts about it.
+pub(crate) fn seen(form: &LiveForm, record: &Record, data: &Map<String, Value>) -> Value {
+    let mut all = Map::new();
+    for field in &form.form.fields {
+        all.insert(field.name.clone(), data.get(&field.name).cloned().unwrap_or(Value::Null));
+    }
+    all.insert("id".to_owned(), json!(record.id));
+    all.insert("created_at".to_owned(), json!(record.created_at));
+    all.insert("updated_at".to_owned(), json!(record.updated_at));
+    all.insert("created_by".to_owned(), json!(record.created_by));
+    all.insert("version".to_owned(), json!(record.version));
+    Value::Object(all)
+}
+
+/// The text by which a unique value is found, in a bounded length.
+pub(crate) fn unique_digest(text: &str) -> String {
+    use std::fmt::Write;
+    digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// A form, found and served.
+struct Place {
+    application: Found,
+    environment: Environment,
+    live: std::sync::Arc<Live>,
+    form: std::sync::Arc<LiveForm>,
+}
+
+impl Place {
+    fn resource<'a>(&'a self, owner: &'a str) -> Resource<'a> {
+        self.application.record(owner)
+    }
+
+    fn drawer<'a>(&'a self, op: &'a Op, form: &'a str) -> Drawer<'a> {
+        Drawer {
+            organization: &op.organization,
+            application: &self.application.application.link_name,
+            form,
+            environment: self.environment.as_str(),
+        }
+    }
+}
+
+/// What happened to a record, for the runs that it sets off.
+pub(crate) struct Happened<'a> {
+    pub event: RecordEvent,
+    pub record: &'a Record,
+    /// as expressions see it, now and before
+    pub now: Value,
+    pub former: Value,
+    /// id of the member who did it, or empty
+    pub actor: &'a str,
+}
+
+impl Engine {
+    async fn place(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        environment: Option<&str>,
+    ) -> Result<Place> {
+        let found = self.find_application(op, application).await?;
+        // Before anything is said about what the application has.
+        permit(&op.principal, Action::Read, &found.whole())?;
+        let environment = environment_of(&op.principal, environment)?;
+        let live = self.live(&op.organization, application, environment).await?;
+        Ok(Place { form: live.form(form)?, application: found, environment, live })
+    }
+
+    /// Who is asking, as the owner of what he makes: a member, or nobody for an application.
+    fn owner(op: &Op) -> &str {
+        op.principal.member().unwrap_or_default()
+    }
+
+    pub async fn create_record(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        query: &RecordQuery,
+        input: RecordInput,
+    ) -> Result<RecordView> {
+        let place = self.place(op, application, form, query.environment.as_deref()).await?;
+        let permit = permit(&op.principal, Action::Use, &place.resource(Self::owner(op)))?;
+        let data = place.form.form.accept(&input.data, Mode::New).map_err(faults)?;
+        let record = Record {
+            organization_id: op.organization.to_string(),
+            application: application.to_owned(),
+            form: form.to_owned(),
+            environment: place.environment.as_str().to_owned(),
+            id: new_id(Prefix::Record, op.now),
+            data: serde_json::to_string(&data).map_err(Error::internal)?,
+            created_by: Self::owner(op).to_owned(),
+            created_at: op.now,
+            updated_at: op.now,
+            version: 1,
+            deleted_at: None,
+        };
+        let mut work = self.begin(permit).await?;
+        work.insert_record(&record).await?;
+        keep_unique(&mut work, &place.form, &record, &data).await?;
+        let happened = Happened {
+            event: RecordEvent::Created,
+            record: &record,
+            now: seen(&place.form, &record, &data),
+            former: Value::Null,
+            actor: &record.created_by,
+        };
+        let runs = self.set_off(&mut work, &place.live, &happened, op.now).await?;
+        let view = RecordView { runs, ..RecordView::of(&record)? };
+        work.answer(op, 201, &view).await?;
+        work.commit().await?;
+        self.inner.runner.wake();
+        Ok(view)
+    }
+
+    pub async fn list_records(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        query: &RecordQuery,
+    ) -> Result<Page<RecordView>> {
+        let place = self.place(op, application, form, query.environment.as_deref()).await?;
+        // All of them: whoever may see his own only is told so.
+        permit(&op.principal, Action::See, &place.resource("")).map_err(|error| match error.code {
+            Code::NotFound => Error::new(
+                Code::Forbidden,
+                "Only the super admin, admins and developers list records. You can read your own by their ids.",
+            ),
+            _ => error,
+        })?;
+        let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
+        let (limit, after) = (page.limit()?, page.after()?);
+        let before = if after.is_empty() { LAST } else { after.as_str() };
+        let rows = self.store().records(place.drawer(op, form), before, limit.rows()).await?;
+        let page = limit.page(rows, |row| row.id.clone(), |row| RecordView::of(&row));
+        Ok(Page { items: page.items.into_iter().collect::<Result<_>>()?, next_cursor: page.next_cursor })
+    }
+
+    /// A record that is there, and that the caller may do this with.
+    async fn held_record(
+        &self,
+        op: &Op,
+        place: &Place,
+        form: &str,
+        id: &str,
+        action: Action,
+    ) -> Result<(Record, jackfield_core::Permit)> {
+        let missing = || Error::not_found(format_args!("record {id:?}"));
+        if !id::is(Prefix::Record, id) {
+            return Err(missing());
+        }
+        let found = self.store().record(place.drawer(op, form), id).await?;
+        let record = found.filter(|record| record.deleted_at.is_none()).ok_or_else(missing)?;
+        let permit = permit(&op.principal, action, &place.resource(&record.created_by))?;
+        Ok((record, permit))
+    }
+
+    pub async fn read_record(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        id: &str,
+        query: &RecordQuery,
+    ) -> Result<RecordView> {
+        let place = self.place(op, application, form, query.environment.as_deref()).await?;
+        let (record, _) = self.held_record(op, &place, form, id, Action::See).await?;
+        RecordView::of(&record)
+    }
+
+    /// Changes what is given. A change that changes nothing sets nothing off.
+    pub async fn update_record(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        id: &str,
+        query: &RecordQuery,
+        input: RecordInput,
+    ) -> Result<RecordView> {
+        let place = self.place(op, application, form, query.environment.as_deref()).await?;
+        let (mut record, permit) = self.held_record(op, &place, form, id, Action::Use).await?;
+        if input.version.is_some_and(|read| read != record.version) {
+            return Err(version_conflict().with_extension("current", json!(RecordView::of(&record)?)));
+        }
+        let former = data_of(&record)?;
+        let data = place.form.form.accept(&input.data, Mode::Edit { former: &former }).map_err(faults)?;
+        if data == former {
+            return RecordView::of(&record);
+        }
+        let seen_before = seen(&place.form, &record, &former);
+        record.data = serde_json::to_string(&data).map_err(Error::internal)?;
+        record.updated_at = op.now;
+        let mut work = self.begin(permit).await?;
+        if !work.update_record(&record).await? {
+            return Err(version_conflict());
+        }
+        record.version += 1;
+        work.free_record_values(&record.organization_id, &record.id).await?;
+        keep_unique(&mut work, &place.form, &record, &data).await?;
+        let happened = Happened {
+            event: RecordEvent::Edited,
+            record: &record,
+            now: seen(&place.form, &record, &data),
+            former: seen_before,
+            actor: Self::owner(op),
+        };
+        let runs = self.set_off(&mut work, &place.live, &happened, op.now).await?;
+        work.commit().await?;
+        self.inner.runner.wake();
+        Ok(RecordView { runs, ..RecordView::of(&record)? })
+    }
+
+    pub async fn delete_record(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        id: &str,
+        query: &RecordQuery,
+    ) -> Result<()> {
+        let place = self.place(op, application, form, query.environment.as_deref()).await?;
+        let (record, permit) = self.held_record(op, &place, form, id, Action::Use).await?;
+        let data = data_of(&record)?;
+        let mut work = self.begin(permit).await?;
+        if !work.delete_record(&record, op.now).await? {
+            return Err(version_conflict());
+        }
+        let now = seen(&place.form, &record, &data);
+        let happened = Happened {
+            event: RecordEvent::Deleted,
+            record: &record,
+            former: now.clone(),
+            now,
+            actor: Self::owner(op),
+        };
+        self.set_off(&mut work, &place.live, &happened, op.now).await?;
+        work.commit().await?;
+        self.inner.runner.wake();
+        Ok(())
+    }
+
+    /// Makes the runs that an event sets off, in the transaction of the event; their ids.
+    pub(crate) async fn set_off(
+        &self,
+        work: &mut Work<'_>,
+        live: &Live,
+        happened: &Happened<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<String>> {
+        let record = happened.record;
+        let data = json!({"record": happened.now, "former": happened.former});
+        let mut made: Vec<String> = Vec::new();
+        for workflow in live.workflows_of(&record.form) {
+            if !workflow.workflow.on.fires_on(happened.event) {
+                continue;
+            }
+            if let Some(condition) = &workflow.workflow.condition {
+                let facts = json!({"record": happened.now, "former": happened.former, "event": happened.event,
+                    "environment": record.environment, "application": record.application, "form": record.form});
+                // One that cannot be computed is not passed over: its run says so.
+                if Expression::parse(condition).and_then(|parsed| parsed.holds(&facts)) == Ok(false) {
+                    continue;
+                }
+            }
+            let id = new_id(Prefix::Run, now);
+            let behind = match happened.event {
+                RecordEvent::Created => None,
+                _ => work.run_before(&record.organization_id, &record.id, &workflow.link_name).await?,
+            };
+            let queue =
+                [&record.organization_id, &record.application, &record.environment, &workflow.link_name];
+            let run = Run {
+                organization_id: record.organization_id.clone(),
+                id: id.clone(),
+                queue: queue.map(String::as_str).join(" "),
+                application: record.application.clone(),
+                environment: record.environment.clone(),
+                workflow: workflow.link_name.clone(),
+                workflow_version: workflow.version,
+                form: record.form.clone(),
+                record: record.id.clone(),
+                event: happened.event,
+                record_version: record.version,
+                data: data.to_string(),
+                actor: happened.actor.to_owned(),
+                state: RunState::Queued,
+                results: "{}".to_owned(),
+                attempts: 0,
+                doubt: false,
+                tried_since: None,
+                due_at: now,
+                behind,
+                after: made.last().cloned(),
+                paused_on: None,
+                code: None,
+                reason: None,
+                created_at: now,
+                updated_at: now,
+                ended_at: None,
+            };
+            work.insert_run(&run).await?;
+            made.push(id);
+        }
+        Ok(made)
+    }
+}
+
+/// Says what is unique in a record; 422 where another has it.
+pub(crate) async fn keep_unique(
+    work: &mut Work<'_>,
+    form: &LiveForm,
+    record: &Record,
+    data: &Map<String, Value>,
+) -> Result<()> {
+    for (field, text) in form.form.unique_values(data) {
+        let put = work.put_record_value(record.drawer(), field, &unique_digest(&text), &record.id).await;
+        put.map_err(|error| {
+            if error.is_unique("record_values_pkey") {
+                Error::field(format!("data.{field}"), "taken", "Another record has this value.")
+            } else {
+                error.into()
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Faults of a record stand under `data`.
+pub(crate) fn faults(wrong: Vec<FieldError>) -> Error {
+    let below = |error: FieldError| {
+        let field = if error.field.is_empty() { "data".to_owned() } else { format!("data.{}", error.field) };
+        FieldError { field, ..error }
+    };
+    Error::invalid(wrong.into_iter().map(below).collect())
+}
+
+/// The principal under which the workflows of an application act.
+pub(crate) fn acting(id: &str, link_name: &str, environment: Environment) -> Principal {
+    Principal::Application {
+        id: id.to_owned(),
+        link_name: link_name.to_owned(),
+        environment,
+        key: String::new(),
+        scopes: jackfield_core::KeyScopes::APPLICATION,
+    }
+}

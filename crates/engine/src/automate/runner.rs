@@ -1,0 +1,693 @@
+//! Carries runs out: claims what is due, fairly among queues, does one action after the other, and writes down what each made before the
+//! next begins.
+//!
+//! | what can be lost | what follows |
+//! |---|---|
+//! | the process, before a request was sent | the lease ends, the run is claimed again |
+//! | the process, after a request was sent, before its end was written | the same, in doubt: a service that takes a key recognizes the request, one that can be asked is asked, else it is sent again and the history says so |
+//! | the answer | the same |
+//! | the database, while an end is to be written | it is tried until it is written or the lease is over |
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use jackfield_core::id::Prefix;
+use jackfield_core::workflow::{Expression, GIVE_UP, OnFailure, RunState, WorkflowAction, backoff};
+use jackfield_core::{Environment, Error, Permit, Principal, Result, Timestamp};
+use jackfield_store::{Progress, Run, RunStep, Why};
+use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::automate::actions::{Doing, Ended, Tried};
+use crate::automate::gates::Gates;
+use crate::automate::live::LiveWorkflow;
+use crate::automate::records::acting;
+use crate::clock::new_id;
+use crate::work::Work;
+use crate::{Engine, Op, clock};
+
+/// Runs that a node carries out at a time.
+const SLOTS: usize = 64;
+/// Runs of one queue that a node carries out at a time.
+const PER_QUEUE: usize = 16;
+/// How long a claim holds without a word: longer than any action takes.
+const LEASE: Duration = Duration::from_mins(3);
+/// How often somebody looks for runs of other nodes, of clocks that have come, and of the dead.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often is looked for runs whose node died, and for those that wait for nobody.
+const MEND: Duration = Duration::from_secs(10);
+/// Queues that are looked at in one round.
+const QUEUES: i64 = 1000;
+/// Ends that are written in one transaction.
+const NOTES: usize = 64;
+/// Pause before what could not be written is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+const PERMIT: Permit = Permit::housekeeping("whoever saved the workflow was permitted to");
+
+/// What a node knows of the runs that it carries out.
+#[derive(Default)]
+pub(crate) struct Runner {
+    wake: Notify,
+    pub gates: Gates,
+    busy: Mutex<Busy>,
+    /// told whenever a run is out of hand
+    idle: Notify,
+    stopping: AtomicBool,
+    node: OnceLock<String>,
+}
+
+#[derive(Default)]
+struct Busy {
+    all: usize,
+    by_queue: HashMap<String, usize>,
+    /// the connection that a queue called last: what stops it stops the queue
+    calls: HashMap<String, String>,
+    /// where the next round begins, so that no queue is always the first
+    turn: usize,
+}
+
+impl Runner {
+    /// There is something to do.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    fn busy(&self) -> MutexGuard<'_, Busy> {
+        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn node(&self) -> &str {
+        self.node.get_or_init(|| new_id(Prefix::Session, clock::now()))
+    }
+
+    fn begin(&self, queue: &str) {
+        let mut busy = self.busy();
+        busy.all += 1;
+        *busy.by_queue.entry(queue.to_owned()).or_default() += 1;
+    }
+
+    fn end(&self, queue: &str) {
+        {
+            let mut busy = self.busy();
+            busy.all = busy.all.saturating_sub(1);
+            let left = busy.by_queue.get_mut(queue).map(|count| {
+                *count = count.saturating_sub(1);
+                *count
+            });
+            if left == Some(0) {
+                busy.by_queue.remove(queue);
+            }
+            // Forgotten now and then; a queue that goes on tells it anew.
+            if busy.calls.len() > 10_000 {
+                busy.calls.clear();
+            }
+        }
+        self.wake.notify_one();
+        self.idle.notify_waiters();
+    }
+}
+
+/// What becomes of a run.
+enum Next {
+    /// it goes on with the next action
+    Keep,
+    End(RunState),
+    Later {
+        due_at: Timestamp,
+        since: Timestamp,
+        doubt: bool,
+    },
+    Pause {
+        connection: String,
+        doubt: bool,
+    },
+}
+
+/// What is to be written about a run.
+struct Note {
+    run: Arc<Run>,
+    step: Option<RunStep>,
+    results: String,
+    attempts: i64,
+    /// the record that the run goes on with, where an action changed it
+    data: Option<String>,
+    next: Next,
+    why: Option<(String, String)>,
+    /// whether it was written and the lease is still ours
+    written: oneshot::Sender<bool>,
+}
+
+/// A run on its way.
+struct Way {
+    run: Arc<Run>,
+    results: Map<String, Value>,
+    attempts: i64,
+    doubt: bool,
+    since: Option<Timestamp>,
+    record: Value,
+    former: Value,
+}
+
+impl Engine {
+    /// Claims and carries out runs until the process ends.
+    pub(crate) async fn run_workflows(self) {
+        let (notes, ledger) = mpsc::channel(NOTES * 4);
+        tokio::spawn(self.clone().keep_ledger(ledger));
+        let mut mended = Timestamp::from_micros(0);
+        while !self.inner.runner.stopping.load(Ordering::Acquire) {
+            let now = clock::now();
+            if mended.plus(MEND) <= now {
+                mended = now;
+                if let Err(error) = self.mend_runs(now).await {
+                    tracing::warn!(%error, "runs of nodes that died could not be looked for");
+                }
+            }
+            let next = match self.claim_what_is_due(&notes).await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::warn!(%error, "due runs could not be claimed");
+                    None
+                }
+            };
+            let pause =
+                next.map_or(LOOK, |at| clock::now().until(at).min(LOOK)).max(Duration::from_millis(1));
+            // Whoever makes a run here wakes this; what other nodes make is found by looking.
+            let _ = tokio::time::timeout(pause, self.inner.runner.wake.notified()).await;
+        }
+    }
+
+    async fn mend_runs(&self, now: Timestamp) -> Result<()> {
+        let mut work = self.begin(Permit::housekeeping("what died is taken up again")).await?;
+        let recovered = work.recover_runs(now).await?;
+        work.mend_runs().await?;
+        work.commit().await?;
+        if recovered > 0 {
+            tracing::info!(runs = recovered, "runs of a node that died are taken up again");
+        }
+        Ok(())
+    }
+
+    /// Waits until no run is in hand, at most so long. What is left is taken up when its lease is over.
+    pub async fn finish_runs(&self, patience: Duration) {
+        let runner = &self.inner.runner;
+        runner.stopping.store(true, Ordering::Release);
+        runner.wake();
+        let done = async {
+            loop {
+                let idle = runner.idle.notified();
+                if runner.busy().all == 0 {
+                    return;
+                }
+                idle.await;
+            }
+        };
+        let _ = tokio::time::timeout(patience, done).await;
+    }
+
+    /// Claims as much as there is room for; when the next is due.
+    async fn claim_what_is_due(&self, notes: &mpsc::Sender<Note>) -> Result<Option<Timestamp>> {
+        let runner = &self.inner.runner;
+        loop {
+            let mut free = SLOTS.saturating_sub(runner.busy().all);
+            if free == 0 || runner.stopping.load(Ordering::Acquire) {
+                return Ok(None);
+            }
+            let queues = self.store().due_queues(QUEUES).await?;
+            let now = clock::now();
+            let (due, next) = self.choose_queues(queues, now);
+            if due.is_empty() {
+                return Ok(next);
+            }
+            let share = (free / due.len()).max(1);
+            let mut work = self.begin(PERMIT).await?;
+            let mut claimed = Vec::new();
+            for (queue, room) in due {
+                let limit = room.min(share).min(free);
+                if limit == 0 {
+                    break;
+                }
+                let limit = i64::try_from(limit).unwrap_or(1);
+                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), limit).await?;
+                free = free.saturating_sub(runs.len());
+                claimed.extend(runs);
+            }
+            work.commit().await?;
+            if claimed.is_empty() {
+                // Others were quicker.
+                return Ok(next);
+            }
+            for run in claimed {
+                runner.begin(&run.queue);
+                let (engine, notes) = (self.clone(), notes.clone());
+                tokio::spawn(async move {
+                    let queue = run.queue.clone();
+                    engine.carry_out(run, &notes).await;
+                    engine.inner.runner.end(&queue);
+                });
+            }
+        }
+    }
+
+    /// The queues from which something can be claimed now, and how much; and when the next is due.
+    fn choose_queues(
+        &self,
+        queues: Vec<(String, Timestamp)>,
+        now: Timestamp,
+    ) -> (Vec<(String, usize)>, Option<Timestamp>) {
+        let runner = &self.inner.runner;
+        let mut busy = runner.busy();
+        let mut next: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
+        let mut due = Vec::new();
+        // Of queues that call through the same connection, what one takes the others do not have.
+        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
+        for (queue, at) in queues {
+            if at > now {
+                sooner(at);
+                continue;
+            }
+            let mut room = PER_QUEUE.saturating_sub(busy.by_queue.get(&queue).copied().unwrap_or(0));
+            if let Some(connection) = busy.calls.get(&queue) {
+                let left = rooms.entry(connection).or_insert_with(|| {
+                    let (room, again) = runner.gates.room(connection, now);
+                    if let Some(again) = again {
+                        sooner(again);
+                    }
+                    room
+                });
+                room = room.min(*left);
+                *left = left.saturating_sub(room);
+            }
+            if room > 0 {
+                due.push((queue, room));
+            }
+        }
+        if !due.is_empty() {
+            let turn = busy.turn % due.len();
+            due.rotate_left(turn);
+            busy.turn = busy.turn.wrapping_add(1);
+        }
+        (due, next)
+    }
+
+    /// Carries out one run as far as it goes now.
+    async fn carry_out(&self, run: Run, notes: &mpsc::Sender<Note>) {
+        let results: Result<Map<String, Value>, _> = serde_json::from_str(&run.results);
+        let data: Result<Value, _> = serde_json::from_str(&run.data);
+        let (Ok(results), Ok(data)) = (results, data) else {
+            let way = Way::new(run, Map::new(), &Value::Null);
+            way.fails(notes, "internal", "What the run has to do cannot be read any more.").await;
+            return;
+        };
+        let mut way = Way::new(run, results, &data);
+        match self.prepared(&way).await {
+            Err(error) if error.code == jackfield_core::Code::NotFound => {
+                way.fails(notes, "gone", &error.detail).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, run = way.run.id, "a run could not be begun");
+                way.waits(notes, error.code.as_str(), "Jackfield could not begin it.").await;
+            }
+            Ok((workflow, principal, live)) => self.walk(&mut way, &workflow, &principal, &live, notes).await,
+        }
+    }
+
+    async fn prepared(
+        &self,
+        way: &Way,
+    ) -> Result<(Arc<LiveWorkflow>, Principal, Arc<crate::automate::live::Live>)> {
+        let run = &way.run;
+        let environment = Environment::parse(&run.environment)
+            .ok_or_else(|| Error::internal("the run's environment is not known"))?;
+        let application = self.store().application(&run.organization_id, &run.application).await?;
+        let application =
+            application.ok_or_else(|| Error::not_found(format_args!("application {:?}", run.application)))?;
+        let live = self.live(&run.organization_id, &run.application, environment).await?;
+        let workflow = live.workflow(&run.workflow).cloned().ok_or_else(|| {
+            Error::not_found(format_args!("workflow {:?} in this environment any more", run.workflow))
+        })?;
+        Ok((workflow, acting(&application.id, &application.link_name, environment), live))
+    }
+
+    /// Does one action after the other.
+    async fn walk(
+        &self,
+        way: &mut Way,
+        workflow: &LiveWorkflow,
+        principal: &Principal,
+        live: &crate::automate::live::Live,
+        notes: &mpsc::Sender<Note>,
+    ) {
+        let submitter = match self.submitter(&way.run).await {
+            Ok(submitter) => submitter,
+            Err(error) => {
+                return way.waits(notes, error.code.as_str(), "Jackfield could not begin it.").await;
+            }
+        };
+        if let Some(condition) = &workflow.workflow.condition {
+            let context = way.context(&submitter);
+            if let Err(why) = Expression::parse(condition).and_then(|parsed| parsed.holds(&context)) {
+                let why = format!("condition of the workflow, record {}: {why}", way.run.record);
+                return way.fails(notes, "mapping_failed", &why).await;
+            }
+        }
+        let actions = &workflow.workflow.actions;
+        while let Some(action) = actions.iter().find(|action| !way.results.contains_key(&action.name)) {
+            let last = actions.iter().filter(|other| !way.results.contains_key(&other.name)).count() == 1;
+            let context = way.context(&submitter);
+            let at = clock::now();
+            let tried = self.try_action(way, action, principal, live, &context, at).await;
+            let step = step_of(way, action, &tried, at);
+            if !way.take(action, tried, step, last, notes).await {
+                return;
+            }
+        }
+        // Every action was done before, or there are none any more.
+        way.note(notes, None, Next::End(RunState::Succeeded), None, None).await;
+    }
+
+    async fn try_action(
+        &self,
+        way: &Way,
+        action: &WorkflowAction,
+        principal: &Principal,
+        live: &crate::automate::live::Live,
+        context: &Value,
+        at: Timestamp,
+    ) -> Tried {
+        let run = &way.run;
+        let runner = &self.inner.runner;
+        let gate = action.connection().map(|connection| format!("{} {connection}", run.organization_id));
+        if let Some(gate) = &gate {
+            runner.busy().calls.insert(run.queue.clone(), gate.clone());
+            runner.gates.enter(gate);
+        }
+        let op = Op {
+            principal: principal.clone(),
+            organization: run.organization_id.as_str().into(),
+            now: at,
+            request_id: new_id(Prefix::Request, at),
+            address: String::new(),
+            session: None,
+            idempotency: None,
+        };
+        let environment = Environment::parse(&run.environment).unwrap_or(Environment::Production);
+        let doing = Doing {
+            organization: &run.organization_id,
+            application: &run.application,
+            environment,
+            run,
+            principal,
+            actor: &run.actor,
+            live,
+            context,
+            doubt: way.doubt,
+        };
+        let tried = self.perform(&op, &doing, action).await;
+        if let Some(gate) = &gate {
+            runner.gates.leave(gate, tried.health, clock::now(), random());
+        }
+        tried
+    }
+
+    /// Who set it off, as expressions see him.
+    async fn submitter(&self, run: &Run) -> Result<Value> {
+        if run.actor.is_empty() {
+            return Ok(json!({"id": null, "name": null, "email": null}));
+        }
+        let member = self.store().member(&run.organization_id, &run.actor).await?;
+        Ok(match member {
+            Some(member) => json!({"id": member.id, "name": member.name, "email": member.email}),
+            None => json!({"id": run.actor, "name": null, "email": null}),
+        })
+    }
+
+    /// Writes what becomes of runs, many in one transaction.
+    async fn keep_ledger(self, mut ledger: mpsc::Receiver<Note>) {
+        while let Some(first) = ledger.recv().await {
+            let mut batch = vec![first];
+            while batch.len() < NOTES
+                && let Ok(note) = ledger.try_recv()
+            {
+                batch.push(note);
+            }
+            match self.write_notes(&batch).await {
+                Ok(kept) => {
+                    for (note, kept) in batch.into_iter().zip(kept) {
+                        // Who has stopped waiting needs no word.
+                        let _ = note.written.send(kept);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "what became of runs could not be written; it is tried again");
+                    for note in batch {
+                        tokio::spawn(self.clone().insist(note));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes one note, however often it has to be tried while the lease holds.
+    async fn insist(self, note: Note) {
+        let until = clock::now().plus(LEASE);
+        let notes = [note];
+        loop {
+            tokio::time::sleep(AGAIN).await;
+            match self.write_notes(&notes).await {
+                Ok(kept) => {
+                    let [note] = notes;
+                    let _ = note.written.send(kept.first().copied().unwrap_or(false));
+                    return;
+                }
+                Err(error) if clock::now() > until => {
+                    tracing::error!(%error, "what became of a run could not be written; it is taken up again in doubt");
+                    return;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn write_notes(&self, notes: &[Note]) -> Result<Vec<bool>> {
+        let now = clock::now();
+        let mut work = self.begin(PERMIT).await?;
+        let mut kept = Vec::with_capacity(notes.len());
+        for note in notes {
+            kept.push(write_note(&mut work, note, self.inner.runner.node(), now).await?);
+        }
+        work.commit().await?;
+        Ok(kept)
+    }
+}
+
+async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp) -> Result<bool> {
+    let run = &note.run;
+    if let Some(step) = &note.step {
+        work.insert_run_step(&run.organization_id, &run.id, step).await?;
+    }
+    let why = note.why.as_ref().map(|(code, reason)| Why { code, reason });
+    let progress = |doubt| Progress { results: &note.results, attempts: note.attempts, doubt, node };
+    if let Some(data) = &note.data {
+        work.set_run_data(run, data).await?;
+    }
+    Ok(match &note.next {
+        Next::Keep => work.keep_run(run, progress(false), now.plus(LEASE), now).await?,
+        Next::End(state) => work.end_run(run, *state, progress(false), why, now).await?,
+        Next::Later { due_at, since, doubt } => {
+            let why = why.unwrap_or(Why { code: "internal", reason: "" });
+            work.retry_run(run, progress(*doubt), Some(*since), *due_at, why, now).await?
+        }
+        Next::Pause { connection, doubt } => {
+            let why = why.unwrap_or(Why { code: "internal", reason: "" });
+            work.pause_run(run, progress(*doubt), connection, why, now).await?
+        }
+    })
+}
+
+fn random() -> u16 {
+    let [a, b] = jackfield_vault::token::random_bytes::<2>();
+    u16::from_be_bytes([a, b])
+}
+
+/// What the history keeps of a try.
+fn step_of(way: &Way, action: &WorkflowAction, tried: &Tried, at: Timestamp) -> RunStep {
+    let now = clock::now();
+    let (outcome, message) = match &tried.ended {
+        Ended::Done { .. } if tried.found => ("found", None),
+        Ended::Done { .. } => ("done", None),
+        Ended::Skipped => ("skipped", None),
+        Ended::Later { reason, .. } => ("retried", Some(reason)),
+        Ended::Paused { reason, .. } => ("paused", Some(reason)),
+        Ended::Failed { reason, .. } => ("failed", Some(reason)),
+    };
+    RunStep {
+        id: new_id(Prefix::Step, now),
+        action: action.name.clone(),
+        attempt: way.attempts,
+        outcome: outcome.to_owned(),
+        doubt: tried.doubt,
+        request: tried.request.as_ref().map(Value::to_string),
+        reply: tried.reply.as_ref().map(Value::to_string),
+        status: tried.status.map(i64::from),
+        message: message.map(|text| sayable(text)),
+        at,
+        duration: i64::try_from(at.until(now).as_micros()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Without what no database stores and no page shows.
+fn sayable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || *c == '\n').take(2000).collect()
+}
+
+impl Way {
+    fn new(run: Run, mut results: Map<String, Value>, data: &Value) -> Self {
+        if run.attempts <= 1 {
+            // Replayed: what failed is tried again.
+            results.retain(|_, result| result.get("failed").is_none());
+        }
+        Self {
+            results,
+            attempts: run.attempts,
+            doubt: run.doubt,
+            since: run.tried_since,
+            record: data.get("record").cloned().unwrap_or(Value::Null),
+            former: data.get("former").cloned().unwrap_or(Value::Null),
+            run: Arc::new(run),
+        }
+    }
+
+    /// What expressions see.
+    fn context(&self, submitter: &Value) -> Value {
+        json!({
+            "record": self.record, "former": self.former, "event": self.run.event,
+            "environment": self.run.environment, "application": self.run.application, "form": self.run.form,
+            "submitter": submitter, "results": self.results,
+        })
+    }
+
+    async fn fails(&self, notes: &mpsc::Sender<Note>, code: &str, reason: &str) {
+        let why = (code.to_owned(), sayable(reason));
+        self.note(notes, None, Next::End(RunState::Failed), Some(why), None).await;
+    }
+
+    async fn waits(&self, notes: &mpsc::Sender<Note>, code: &str, reason: &str) {
+        let (next, why) = self.later(code, reason, None, self.doubt);
+        self.note(notes, None, next, Some(why), None).await;
+    }
+
+    /// Tried again later, or given up.
+    fn later(
+        &self,
+        code: &str,
+        reason: &str,
+        retry_after: Option<Duration>,
+        doubt: bool,
+    ) -> (Next, (String, String)) {
+        let now = clock::now();
+        let since = self.since.unwrap_or(now);
+        if since.plus(GIVE_UP) < now {
+            let reason = format!("Given up after a day of trying. {reason}");
+            return (Next::End(RunState::Failed), (code.to_owned(), sayable(&reason)));
+        }
+        let due_at = now.plus(backoff(self.attempts, retry_after, random()));
+        (Next::Later { due_at, since, doubt }, (code.to_owned(), sayable(reason)))
+    }
+
+    /// Takes in how a try ended, and has it written. True: the run goes on with the next action.
+    async fn take(
+        &mut self,
+        action: &WorkflowAction,
+        tried: Tried,
+        step: RunStep,
+        last: bool,
+        notes: &mpsc::Sender<Note>,
+    ) -> bool {
+        let data = tried.record.map(|record| {
+            self.record = record;
+            json!({"record": self.record, "former": self.former}).to_string()
+        });
+        let (next, why) = match tried.ended {
+            Ended::Done { result } => {
+                self.results.insert(action.name.clone(), result);
+                self.ends_or_goes_on(last)
+            }
+            Ended::Skipped => {
+                self.results.insert(action.name.clone(), json!({"skipped": true}));
+                self.ends_or_goes_on(last)
+            }
+            Ended::Failed { code, reason } => {
+                let reason = format!("{}, record {}: {reason}", action.name, self.run.record);
+                if action.on_failure == OnFailure::Stop {
+                    (Next::End(RunState::Failed), Some((code.to_owned(), sayable(&reason))))
+                } else {
+                    let failed = json!({"failed": true, "code": code, "reason": sayable(&reason)});
+                    self.results.insert(action.name.clone(), failed);
+                    self.ends_or_goes_on(last)
+                }
+            }
+            Ended::Later { code, reason, retry_after, doubt } => {
+                let (next, why) =
+                    self.later(code, &reason, retry_after, doubt || (self.doubt && !tried.found));
+                (next, Some(why))
+            }
+            Ended::Paused { connection, code, reason } => {
+                let next = Next::Pause { connection, doubt: self.doubt };
+                (next, Some((code.to_owned(), sayable(&reason))))
+            }
+        };
+        let goes_on = matches!(next, Next::Keep);
+        if goes_on {
+            self.attempts = 0;
+            self.doubt = false;
+            self.since = None;
+        }
+        let written = self.note(notes, Some(step), next, why, data).await;
+        // The first try of the next action.
+        self.attempts += i64::from(goes_on);
+        written && goes_on
+    }
+
+    /// After the last action: failed where one of them did, though the others were done.
+    fn ends_or_goes_on(&self, last: bool) -> (Next, Option<(String, String)>) {
+        if !last {
+            return (Next::Keep, None);
+        }
+        let failed = self.results.values().find(|result| result.get("failed").is_some());
+        match failed {
+            None => (Next::End(RunState::Succeeded), None),
+            Some(result) => {
+                let word =
+                    |name: &str| result.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                (Next::End(RunState::Failed), Some((word("code"), word("reason"))))
+            }
+        }
+    }
+
+    /// Has it written. False: it could not be, or the run is no longer this node's.
+    async fn note(
+        &self,
+        notes: &mpsc::Sender<Note>,
+        step: Option<RunStep>,
+        next: Next,
+        why: Option<(String, String)>,
+        data: Option<String>,
+    ) -> bool {
+        let (written, wait) = oneshot::channel();
+        let note = Note {
+            run: Arc::clone(&self.run),
+            step,
+            results: Value::Object(self.results.clone()).to_string(),
+            attempts: self.attempts,
+            data,
+            next,
+            why,
+            written,
+        };
+        notes.send(note).await.is_ok() && wait.await.unwrap_or(false)
+    }
+}
