@@ -300,7 +300,8 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
         [(keyed, 1, false, "done"), (find, 1, false, "found"), (json!({}), 2, true, "done")]
     {
         let books = Books::new(|number| if number == 0 { Mood::Forgets } else { Mood::Works }).await;
-        let server = Home::sqlite().start();
+        let home = Home::sqlite();
+        let server = home.start();
         let connection = books.connection_with(&server, more).await;
         let application = vendors(&server).await;
         workflow(
@@ -330,7 +331,8 @@ async fn a_service_that_is_away_is_waited_for() {
         _ => Mood::Works,
     })
     .await;
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let connection = books.connection(&server).await;
     let application = vendors(&server).await;
     workflow(
@@ -365,7 +367,8 @@ async fn a_service_that_is_away_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_are_paused_while_their_connection_wants_somebody() {
     let books = Books::new(|_| Mood::Works).await;
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let connection = books.connection(&server).await;
     let application = vendors(&server).await;
     workflow(
@@ -398,7 +401,8 @@ async fn runs_are_paused_while_their_connection_wants_somebody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn actions_follow_each_other_and_know_what_was_made() {
     let books = Books::new(|_| Mood::Works).await;
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let connection = books.connection(&server).await;
     let application = vendors(&server).await;
     let definition = json!({"form": "vendors", "on": "created", "condition": "record.amount|float > 10", "actions": [
@@ -435,7 +439,8 @@ async fn actions_follow_each_other_and_know_what_was_made() {
 #[tokio::test(flavor = "multi_thread")]
 async fn publication_takes_steps_and_can_be_taken_back() {
     let books = Books::new(|_| Mood::Works).await;
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let connection = books.connection(&server).await;
     let application = vendors(&server).await;
     let base = format!("/v1/applications/{application}");
@@ -495,7 +500,8 @@ async fn publication_takes_steps_and_can_be_taken_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_keep_to_their_own_records() {
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let application = vendors(&server).await;
     let base = format!("/v1/applications/{application}");
     for to in ["stage", "production"] {
@@ -622,7 +628,8 @@ async fn a_flood_delays_nobody_else() {
     // One service does not answer at all, and many wait for it; another answers at once.
     let dead = Books::new(|_| Mood::Drops).await;
     let books = Books::new(|_| Mood::Works).await;
-    let server = Home::sqlite().start();
+    let home = Home::sqlite();
+    let server = home.start();
     let (to_dead, to_books) =
         (dead.connection(&server).await, books.connection_with(&server, json!({"repeatable": true})).await);
     let application = vendors(&server).await;
