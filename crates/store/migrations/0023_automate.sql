@@ -109,7 +109,9 @@ create index runs_after on runs (organization_id, after) where after is not null
 create index runs_paused on runs (organization_id, paused_on) where state = 'paused';
 create index runs_of_record on runs (organization_id, record, id);
 create index runs_of_application on runs (organization_id, application, id);
-create index runs_over on runs (ended_at) where ended_at is not null;
+-- environment: so that the runs of an application are counted without reading them.
+create index runs_of_state on runs (organization_id, application, state, id, environment);
+create index runs_over on runs (ended_at, organization_id, id) where ended_at is not null;
 
 -- Each try of an action: what was sent and what came back, without the credential, which is placed later.
 create table run_steps (

@@ -11,8 +11,8 @@ use crate::{Result, Store, StoreError};
 macro_rules! columns {
     () => {
         "v.organization_id, v.application, v.component, v.version, v.name, v.document, v.created_by, v.created_at,
-        (select min(f.created_at) from component_versions f where f.organization_id = v.organization_id and f.application = v.application
-            and f.component = v.component) as first_at"
+        (select f.created_at from component_versions f where f.organization_id = v.organization_id and f.application = v.application
+            and f.component = v.component order by f.version limit 1) as first_at"
     };
 }
 

@@ -9,7 +9,8 @@
 //! | `behind` | a run for the run before it of the same record and workflow, until that one is over |
 //! | `after` | a run for that of the workflow before it on the same event, until that one is over or has to wait itself |
 //!
-//! Both name a run that was alive when this one was made. Had it ended meanwhile unseen, [`Tx::mend_runs`] sets this one free.
+//! Both name a run that was alive when this one was made. Had it ended meanwhile unseen, [`Tx::mend_runs`] sets this one free. What is
+//! cancelled while it waits itself leaves its own place to those that wait for it, so that none of them overtakes what is still going on.
 
 use jackfield_core::Timestamp;
 use jackfield_core::workflow::{RecordEvent, RunState};
@@ -40,6 +41,21 @@ macro_rules! filtered {
     };
 }
 
+/// The latest of those that a filter means; `$narrow` is what an index finds. SQLite knows no values when it chooses one, and PostgreSQL
+/// not for long: without it either would read every run of the organization.
+macro_rules! listed {
+    ($narrow:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from runs where ",
+            filtered!(),
+            $narrow,
+            " and id < $7 order by id desc limit $8"
+        )
+    };
+}
+
 statements! {
     pub(crate) RUN_INSERT = "insert into runs (organization_id, id, queue, application, environment, workflow, workflow_version, form,
         record, event, record_version, data, actor, state, results, attempts, doubt, due_at, behind, after, created_at, updated_at)
@@ -47,15 +63,23 @@ statements! {
     pub(crate) RUN_BEFORE = "select id from runs where organization_id = $1 and record = $2 and workflow = $3 and ended_at is null
         order by id desc limit 1";
     pub(crate) RUN_GET = concat!("select ", columns!(), " from runs where organization_id = $1 and id = $2");
-    pub(crate) RUN_LIST = concat!("select ", columns!(), " from runs where ", filtered!(), " and id < $7 order by id desc limit $8");
+    pub(crate) RUN_LIST = listed!("");
+    pub(crate) RUN_LIST_OF_RECORD = listed!(" and record = $6");
+    pub(crate) RUN_LIST_OF_APPLICATION = listed!(" and application = $2");
+    pub(crate) RUN_LIST_OF_STATE = listed!(" and application = $2 and state = $5");
+    // From queue to queue along the index, whatever stands in them. `order by … limit 1`: for `min` a PostgreSQL that has not counted the
+    // rows yet reads them all.
     pub(crate) RUN_QUEUES = concat!("with recursive q (queue) as (
-        select min(queue) from runs where ", claimable!(""), "
-        union all select (select min(r.queue) from runs r where ", claimable!("r."), " and r.queue > q.queue) from q where q.queue is not null)
-        select q.queue, (select min(r.due_at) from runs r where ", claimable!("r."), " and r.queue = q.queue) as due_at
-        from q where q.queue is not null limit $1");
-    pub(crate) RUN_CLAIM = concat!("update runs set state = 'running', lease_by = $4, lease_until = $5, attempts = attempts + 1, updated_at = $2
-        where (organization_id, id) in (select organization_id, id from runs where ", claimable!(""), " and queue = $1 and due_at <= $2
-            order by due_at, id limit $3 for update skip locked)
+        select (select r.queue from runs r where ", claimable!("r."), " order by r.queue limit 1)
+        union all select (select r.queue from runs r where ", claimable!("r."), " and r.queue > q.queue order by r.queue limit 1)
+            from q where q.queue is not null)
+        select q.queue, (select r.due_at from runs r where ", claimable!("r."), " and r.queue = q.queue order by r.due_at limit 1) as due_at
+        from q where q.queue is not null order by due_at, queue limit $1");
+    // `materialized`: else PostgreSQL may look for the rows once more for each that it finds, and then it takes more than it was asked for.
+    pub(crate) RUN_CLAIM = concat!("with taken as materialized (select organization_id, id from runs
+            where ", claimable!(""), " and queue = $1 and due_at <= $2 order by due_at, id limit $3 for update skip locked)
+        update runs set state = 'running', lease_by = $4, lease_until = $5, attempts = attempts + 1, updated_at = $2
+        where (organization_id, id) in (select organization_id, id from taken)
         returning ", columns!());
     pub(crate) RUN_KEEP = "update runs set results = $3, attempts = $4, doubt = 0, tried_since = null, code = null, reason = null,
         lease_until = $5, updated_at = $6 where organization_id = $1 and id = $2 and state = 'running' and lease_by = $7";
@@ -68,23 +92,32 @@ statements! {
     pub(crate) RUN_PAUSE = "update runs set state = 'paused', results = $3, attempts = $4, doubt = $5, paused_on = $6, code = $7, reason = $8,
         lease_by = null, lease_until = null, updated_at = $9
         where organization_id = $1 and id = $2 and state = 'running' and lease_by = $10";
-    pub(crate) RUN_FREE_BEHIND = "update runs set behind = null where organization_id = $1 and behind = $2";
-    pub(crate) RUN_FREE_AFTER = "update runs set after = null where organization_id = $1 and after = $2";
-    pub(crate) RUN_MEND_BEHIND = "update runs set behind = null where behind is not null and not exists (select 1 from runs b
-        where b.organization_id = runs.organization_id and b.id = runs.behind and b.ended_at is null)";
-    pub(crate) RUN_MEND_AFTER = "update runs set after = null where after is not null and not exists (select 1 from runs b
-        where b.organization_id = runs.organization_id and b.id = runs.after and b.ended_at is null and b.tried_since is null
-        and b.state <> 'paused')";
+    // Whoever waited for this run waits for what it was waiting for itself: nothing, unless it was cancelled.
+    pub(crate) RUN_FREE_BEHIND = "update runs set behind = (select b.behind from runs b where b.organization_id = $1 and b.id = $2)
+        where organization_id = $1 and behind = $2";
+    pub(crate) RUN_FREE_AFTER = "update runs set after = (select b.after from runs b where b.organization_id = $1 and b.id = $2)
+        where organization_id = $1 and after = $2";
+    // `coalesce`: PostgreSQL would join `not exists` with all runs there are, and looks up one by one what it cannot join.
+    pub(crate) RUN_MEND_BEHIND = "update runs
+        set behind = (select b.behind from runs b where b.organization_id = runs.organization_id and b.id = runs.behind)
+        where behind is not null and coalesce((select 1 from runs b
+            where b.organization_id = runs.organization_id and b.id = runs.behind and b.ended_at is null), 0) = 0";
+    pub(crate) RUN_MEND_AFTER = "update runs
+        set after = (select b.after from runs b where b.organization_id = runs.organization_id and b.id = runs.after)
+        where after is not null and coalesce((select 1 from runs b
+            where b.organization_id = runs.organization_id and b.id = runs.after and b.ended_at is null and b.tried_since is null
+            and b.state <> 'paused'), 0) = 0";
     pub(crate) RUN_WAKE = "update runs set state = 'queued', paused_on = null, attempts = 0, tried_since = null, due_at = $3, updated_at = $3,
         code = null, reason = null where organization_id = $1 and paused_on = $2 and state = 'paused'";
     pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, lease_by = null, lease_until = null
         where state = 'running' and lease_until < $1";
-    pub(crate) RUN_GIVE_BACK = "update runs set state = 'queued', due_at = $2, lease_by = null, lease_until = null
-        where state = 'running' and lease_by = $1";
+    pub(crate) RUN_GIVE_BACK = "update runs set state = 'queued', attempts = case when attempts > 0 then attempts - 1 else 0 end,
+        lease_by = null, lease_until = null, updated_at = $2 where state = 'running' and lease_by = $1";
+    // The state stands outside as well: there PostgreSQL asks for it again when somebody else was quicker.
     pub(crate) RUN_REPLAY = concat!("update runs set state = 'queued', attempts = 0, tried_since = null, ended_at = null, code = null, reason = null,
-        due_at = $8, updated_at = $8 where (organization_id, id) in (select organization_id, id from runs where ", filtered!(), "
+        due_at = $8, updated_at = $8 where state in ('failed', 'cancelled') and (organization_id, id) in (select organization_id, id from runs where ", filtered!(), "
             and ($7 = '' or id = $7) and state in ('failed', 'cancelled') order by id limit $9) returning id");
-    pub(crate) RUN_CANCEL = "update runs set state = 'cancelled', ended_at = $3, updated_at = $3, paused_on = null
+    pub(crate) RUN_CANCEL = "update runs set state = 'cancelled', ended_at = $3, updated_at = $3, paused_on = null, code = null, reason = null
         where organization_id = $1 and id = $2 and state in ('queued', 'paused')";
     pub(crate) RUN_COUNTS = "select state, count(*) as many from runs where organization_id = $1 and application = $2 and environment = $3
         group by state order by state";
@@ -92,10 +125,13 @@ statements! {
         message, at, duration) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     pub(crate) RUN_STEP_LIST = "select id, action, attempt, outcome, doubt, request, reply, status, message, at, duration from run_steps
         where organization_id = $1 and run = $2 order by id limit $3";
-    pub(crate) RUN_STEPS_PRUNE = "delete from run_steps where (organization_id, run) in
-        (select organization_id, id from runs where ended_at is not null and ended_at < $1 order by ended_at, id limit $2)";
-    pub(crate) RUN_PRUNE = "delete from runs where (organization_id, id) in
-        (select organization_id, id from runs where ended_at is not null and ended_at < $1 order by ended_at, id limit $2)";
+    // Up to one run, and not so many of them: of two that prune at once the second would forget other runs than those whose steps it forgot.
+    pub(crate) RUN_PRUNE_UNTIL = "select ended_at, organization_id, id from (select ended_at, organization_id, id from runs
+        where ended_at is not null and ended_at < $1 order by ended_at, organization_id, id limit $2) old
+        order by ended_at desc, organization_id desc, id desc limit 1";
+    pub(crate) RUN_STEPS_PRUNE = "delete from run_steps where (organization_id, run) in (select organization_id, id from runs
+        where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3))";
+    pub(crate) RUN_PRUNE = "delete from runs where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3)";
     pub(crate) RUN_STEPS_END = "delete from run_steps where organization_id = $1 and run in
         (select id from runs where organization_id = $1 and application = $2)";
     pub(crate) RUNS_END = "delete from runs where organization_id = $1 and application = $2";
@@ -281,7 +317,13 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Run>> {
         let values = filter.values(organization, [before.into(), limit.into()]);
-        self.db.query(&RUN_LIST, &values).await?.iter().map(Run::read).collect()
+        let statement = match filter {
+            RunFilter { record, .. } if !record.is_empty() => &RUN_LIST_OF_RECORD,
+            RunFilter { application, .. } if application.is_empty() => &RUN_LIST,
+            RunFilter { state, .. } if state.is_empty() => &RUN_LIST_OF_APPLICATION,
+            _ => &RUN_LIST_OF_STATE,
+        };
+        self.db.query(statement, &values).await?.iter().map(Run::read).collect()
     }
 
     /// How many runs of an application are in which state.
@@ -296,7 +338,8 @@ impl Store {
         rows.iter().map(|row| Ok((row.text("state")?, row.int("many")?))).collect()
     }
 
-    /// The queues of every organization in which something waits that nothing holds back, and when the first of it is due.
+    /// The queues of every organization in which something waits that nothing holds back, and when the first of it is due; the longest due
+    /// first, so that none is left out for ever when there are more than `limit`.
     pub async fn due_queues(&self, limit: i64) -> Result<Vec<(String, Timestamp)>> {
         let rows = self.db.query(&RUN_QUEUES, &[limit.into()]).await?;
         rows.iter().map(|row| Ok((row.text("queue")?, row.time("due_at")?))).collect()
@@ -310,7 +353,7 @@ impl Store {
 }
 
 impl Tx {
-    /// Makes a run; it is queued, whatever `run.state` says.
+    /// Makes a run at the time at which it is due; it is queued, whatever `run.state` says, and nothing of it is done.
     pub async fn insert_run(&mut self, run: &Run) -> Result<()> {
         let values: [Value<'_>; 16] = [
             (&run.organization_id).into(),
@@ -406,11 +449,14 @@ impl Tx {
             done.node.into(),
         ];
         let ended = self.execute(&RUN_END, &values).await? == 1;
-        self.free_runs(&run.organization_id, &run.id, true).await?;
+        // Only then is it over: whoever has the lease now frees them in his turn.
+        if ended {
+            self.free_runs(&run.organization_id, &run.id, true).await?;
+        }
         Ok(ended)
     }
 
-    /// Lets a run be tried again later. False when the lease is no longer this node's.
+    /// Lets a run be tried again later; what waited `after` it goes on. False when the lease is no longer this node's.
     pub async fn retry_run(
         &mut self,
         run: &Run,
@@ -434,11 +480,13 @@ impl Tx {
             done.node.into(),
         ];
         let kept = self.execute(&RUN_LATER, &values).await? == 1;
-        self.free_runs(&run.organization_id, &run.id, false).await?;
+        if kept {
+            self.free_runs(&run.organization_id, &run.id, false).await?;
+        }
         Ok(kept)
     }
 
-    /// Lets a run wait for a person. False when the lease is no longer this node's.
+    /// Lets a run wait for a person; what waited `after` it goes on. False when the lease is no longer this node's.
     pub async fn pause_run(
         &mut self,
         run: &Run,
@@ -460,7 +508,9 @@ impl Tx {
             done.node.into(),
         ];
         let kept = self.execute(&RUN_PAUSE, &values).await? == 1;
-        self.free_runs(&run.organization_id, &run.id, false).await?;
+        if kept {
+            self.free_runs(&run.organization_id, &run.id, false).await?;
+        }
         Ok(kept)
     }
 
@@ -483,17 +533,18 @@ impl Tx {
         self.execute(&RUN_WAKE, &values).await
     }
 
-    /// Takes back the runs of nodes that did not live to write down how they ended; how many there were.
+    /// Takes back the runs of nodes that did not live to write down how they ended, in doubt; how many there were.
     pub async fn recover_runs(&mut self, now: Timestamp) -> Result<u64> {
         self.execute(&RUN_RECOVER, &[now.into()]).await
     }
 
-    /// Gives back what a node has claimed and not begun.
+    /// Gives back all that a node has claimed, as if it never had: due when it was, and the try is not counted. What it has begun is over or
+    /// kept before; of a request that is under way nobody would know.
     pub async fn give_back_runs(&mut self, node: &str, now: Timestamp) -> Result<u64> {
         self.execute(&RUN_GIVE_BACK, &[node.into(), now.into()]).await
     }
 
-    /// Queues what has failed or was cancelled once more, where it stopped: the run `id`, or with an empty one all that the filter means,
+    /// Queues what has failed or was cancelled once more, where it stopped and as much in doubt as it was: the run `id`, or with an empty one all that the filter means,
     /// `limit` at most. Their ids.
     pub async fn replay_runs(
         &mut self,
@@ -538,7 +589,13 @@ impl Tx {
 
     /// Forgets runs that ended before a time, [`PRUNE_AT_ONCE`] at most, with their steps.
     pub async fn prune_runs(&mut self, before: Timestamp) -> Result<u64> {
-        let values: [Value<'_>; 2] = [before.into(), PRUNE_AT_ONCE.into()];
+        let Some(last) = self.query_opt(&RUN_PRUNE_UNTIL, &[before.into(), PRUNE_AT_ONCE.into()]).await?
+        else {
+            return Ok(0);
+        };
+        let (ended_at, organization, id) =
+            (last.time("ended_at")?, last.text("organization_id")?, last.text("id")?);
+        let values: [Value<'_>; 3] = [ended_at.into(), (&organization).into(), (&id).into()];
         self.execute(&RUN_STEPS_PRUNE, &values).await?;
         self.execute(&RUN_PRUNE, &values).await
     }

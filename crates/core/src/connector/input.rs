@@ -278,8 +278,10 @@ pub(super) fn scope_form(scope: &str, delimiter: Option<&str>) -> Result<(), &'s
     Ok(())
 }
 
-/// A pattern as it is matched: against the whole value.
+/// A pattern as it is matched: against the whole value. `None` when it is none.
 pub(super) fn compile(pattern: &str) -> Option<regex_lite::Regex> {
+    // By itself, too: `a)|(?:b` would be one inside of the brackets, and match what only begins or ends so.
+    regex_lite::Regex::new(pattern).ok()?;
     regex_lite::Regex::new(&format!("^(?:{pattern})$")).ok()
 }
 
@@ -465,6 +467,22 @@ mod tests {
         let checked = parameters(&key, json!({"client_id": "x", "private_key": pem})).ok().unwrap();
         assert_eq!(checked.secret["private_key"], pem);
         assert_eq!(checked.public["signing_algorithm"], "RS256");
+    }
+
+    #[test]
+    fn a_pattern_is_of_the_whole_value() {
+        let whole = compile("a|b").unwrap();
+        assert!(whole.is_match("a") && whole.is_match("b"));
+        assert!(!whole.is_match("ab") && !whole.is_match("xb"));
+        for bad in ["a)|(?:b", ")(", "(", "["] {
+            assert!(compile(bad).is_none(), "{bad}");
+        }
+        // No value gets past what is none, should a document have it from before.
+        let mut service = connector(json!({"type": "none"}), json!([{"name": "sub"}]));
+        service.parameters[0].pattern = Some("a)|(?:b".to_owned());
+        for value in ["a", "b", "a and more", "more and b"] {
+            assert_eq!(faults(parameters(&service, json!({"sub": value}))), ["parameters.sub invalid"]);
+        }
     }
 
     #[test]

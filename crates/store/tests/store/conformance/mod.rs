@@ -9,6 +9,7 @@ mod authorizations;
 mod calls;
 mod completeness;
 mod connections;
+mod definitions;
 mod flows;
 mod idempotency;
 mod leases;
@@ -16,6 +17,8 @@ mod members;
 mod organizations;
 mod overview;
 mod primaries;
+mod records;
+mod runs;
 mod sessions;
 mod whole;
 
