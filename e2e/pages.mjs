@@ -54,6 +54,8 @@ export const PAGES = [
   { route: '/console/connectors/{link}', with: { link: 'slack' }, name: 'connector-built-in' },
   { route: '/console/connectors/{link}', with: { link: 'described' }, name: 'connector-custom' },
   { route: '/console/connectors/{link}/edit', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/test', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/test', with: { link: 'sandbox' }, name: 'connectors-test-oauth' },
   { route: '/console/connectors/{link}/delete', with: { link: 'described' } },
 
   { route: '/console/applications' },

@@ -684,7 +684,7 @@ impl Engine {
     }
 }
 
-fn default_scopes(connector: &Connector) -> Vec<String> {
+pub(super) fn default_scopes(connector: &Connector) -> Vec<String> {
     connector.scopes.iter().filter(|scope| scope.default).map(|scope| scope.name.clone()).collect()
 }
 
@@ -704,7 +704,10 @@ fn check_applications(applications: &[String]) -> Vec<FieldError> {
 }
 
 /// A private key is tried when it is given, not when the first token is needed.
-fn check_private_key(secret: &BTreeMap<String, String>, public: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn check_private_key(
+    secret: &BTreeMap<String, String>,
+    public: &BTreeMap<String, String>,
+) -> Result<()> {
     let Some(pem) = secret.get("private_key").filter(|pem| !pem.is_empty()) else { return Ok(()) };
     let name = public.get("signing_algorithm").map_or("RS256", String::as_str);
     let Ok(algorithm) = name.parse() else {

@@ -223,6 +223,8 @@ impl Asked {
             let mut choices: Vec<(&str, &str)> = if self.required { Vec::new() } else { vec![("", "–")] };
             choices.extend(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())));
             form.select(&self.name, &self.label, &choices)
+        } else if self.name == "parameters.private_key" {
+            form.secret_area(&self.name, &self.label, 6)
         } else if self.secret {
             form.secret(&self.name, &self.label)
         } else {

@@ -28,6 +28,7 @@ mod playground;
 mod settings;
 mod styleguide;
 mod told;
+pub(crate) mod trial;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -54,5 +55,6 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(audit::routes())
         .merge(connectors::routes())
         .merge(builder::routes())
+        .merge(trial::routes())
         .merge(styleguide::routes())
 }
