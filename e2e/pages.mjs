@@ -94,6 +94,9 @@ export const PAGES = [
   { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
+  { route: '/console/help/{page}', with: { page: 'connectors' } },
+  { route: '/console/help/{page}', with: { page: 'console' }, name: 'help-console' },
+
   { route: '/console/styleguide' },
 
   // What is shown in the place of a page.

@@ -16,9 +16,10 @@ pub(crate) mod connections;
 mod connectors;
 pub(crate) mod desk;
 mod details;
-mod door;
+pub(crate) mod door;
 mod draft;
 pub(crate) mod form;
+pub(crate) mod help;
 mod journey;
 mod members;
 mod overview;
@@ -56,5 +57,6 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(connectors::routes())
         .merge(builder::routes())
         .merge(trial::routes())
+        .merge(help::routes())
         .merge(styleguide::routes())
 }

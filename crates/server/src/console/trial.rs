@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use jackfield_core::connector::Scope;
-use jackfield_core::{Action, Code, Error, Resource, Result, permit};
+use jackfield_core::{Action, Code, Error, Result};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorView};
 use jackfield_engine::connect::flows::FlowView;
@@ -97,9 +97,7 @@ async fn page<'a>(
     link: &str,
     form: Option<(Fields, Option<&Error>)>,
 ) -> Result<Page<'a>> {
-    // Whoever may not is told so before he has typed.
-    let connectors = Resource::Connectors { managed_by_admins: desk.frame.who.managed_by_admins };
-    permit(&desk.op.principal, Action::Manage, &connectors)?;
+    desk.may(Action::Manage, &desk.connectors())?;
     let view: ConnectorView = engine.read_connector(&desk.op, link).await?;
     if view.version.is_none() {
         let why = "A built-in connector is not tried here. Make a connection with it, or your own connector from it.";
