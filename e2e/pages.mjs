@@ -94,7 +94,7 @@ export const PAGES = [
   { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
-  { route: '/console/help/{page}', with: { page: 'connectors' } },
+  { route: '/console/help/{page}', with: { page: 'members' } },
   { route: '/console/help/{page}', with: { page: 'console' }, name: 'help-console' },
 
   { route: '/console/styleguide' },

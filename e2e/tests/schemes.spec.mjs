@@ -146,6 +146,6 @@ test('a key that is wrong is explained, and not shown', async ({ page }) => {
   await page.getByLabel('API key').fill('sbx_key_of_nobody_at_all');
   await page.getByRole('button', { name: 'Try it' }).click();
   await expect(page.getByRole('status')).toContainText('It does not work yet');
-  await expect(page.getByText('answered 401')).toBeVisible();
+  await expect(page.getByText('answered 401').first()).toBeVisible();
   expect(await page.content()).not.toContain('sbx_key_of_nobody_at_all');
 });

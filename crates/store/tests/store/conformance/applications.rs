@@ -363,9 +363,15 @@ async fn connections_by_their_status() {
             for id in ["aut_1", "aut_2", "aut_3"] {
                 tx.insert_authorization(&authorization(ORG, id, "mail", "mem_1")).await?;
             }
-            let broken = ConnectionStatus::ReauthorizationRequired;
-            let again = Authorization { status: broken, ..authorization(ORG, "aut_4", "mail", "mem_1") };
-            tx.insert_authorization(&again).await?;
+            tx.insert_authorization(&authorization(ORG, "aut_4", "mail", "mem_1")).await?;
+            let lease = Lease {
+                organization_id: ORG.to_owned(),
+                authorization_id: "aut_4".to_owned(),
+                credential_version: 1,
+                holder: "x".to_owned(),
+            };
+            assert!(tx.take_lease(&lease, at(9), NOW, true).await?);
+            assert!(tx.break_credential(&lease, "revoked", at(5)).await?);
             let waits = Authorization { setup_pending: true, ..authorization(ORG, "aut_5", "mail", "mem_1") };
             tx.insert_authorization(&waits).await?;
             for (connection, environment, member, id) in [
