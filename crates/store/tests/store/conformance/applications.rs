@@ -2,7 +2,7 @@
 
 use jackfield_core::{ConnectionStatus, Environment, KeyScopes, Level, Role};
 use jackfield_store::{
-    ApiKey, Application, Authorization, Connection, ConnectionFilter, KeyOwner, Member, Reference,
+    ApiKey, Application, Authorization, Connection, ConnectionFilter, KeyOwner, Lease, Member, Reference,
     StatusFilter,
 };
 
