@@ -54,6 +54,8 @@ export const PAGES = [
   { route: '/console/connectors/{link}', with: { link: 'slack' }, name: 'connector-built-in' },
   { route: '/console/connectors/{link}', with: { link: 'described' }, name: 'connector-custom' },
   { route: '/console/connectors/{link}/edit', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/test', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/test', with: { link: 'sandbox' }, name: 'connectors-test-oauth' },
   { route: '/console/connectors/{link}/delete', with: { link: 'described' } },
 
   { route: '/console/applications' },
@@ -91,6 +93,9 @@ export const PAGES = [
   { route: '/connect/{link}', with: { link: 'personal' }, who: 'user', name: 'connect-oauth' },
   { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
+
+  { route: '/console/help/{page}', with: { page: 'members' } },
+  { route: '/console/help/{page}', with: { page: 'console' }, name: 'help-console' },
 
   { route: '/console/styleguide' },
 

@@ -124,3 +124,28 @@ test('what is authorized already is used again without going to the service', as
   await at(page, 'Connected as Shared account');
   await serves('second_use');
 });
+
+test('a connector is tried before anybody uses it: with somebody who accepts, and nothing is kept', async ({ page }) => {
+  const before = (await jackfield.api.get('/v1/connections')).items.length;
+  await signIn(page, jackfield, jackfield.founder, '/console/connectors/sandbox');
+  await page.getByRole('link', { name: 'Test', exact: true }).click();
+  await at(page, 'Test Sandbox');
+  await page.getByRole('button', { name: 'Try it' }).click();
+  await expect(page.getByRole('status')).toContainText('So far it works');
+  await page.getByRole('link', { name: 'Go to Sandbox' }).click();
+  await atSandbox(page, jackfield.people.ada);
+  await at(page, /^It works/);
+  await expect(page.getByText(`The account would be called ${jackfield.people.ada.email}.`)).toBeVisible();
+  await page.getByRole('link', { name: 'Back to Sandbox' }).click();
+  await at(page, 'Sandbox');
+  expect((await jackfield.api.get('/v1/connections')).items.length).toBe(before);
+});
+
+test('a key that is wrong is explained, and not shown', async ({ page }) => {
+  await signIn(page, jackfield, jackfield.founder, '/console/connectors/sandbox_api_key/test');
+  await page.getByLabel('API key').fill('sbx_key_of_nobody_at_all');
+  await page.getByRole('button', { name: 'Try it' }).click();
+  await expect(page.getByRole('status')).toContainText('It does not work yet');
+  await expect(page.getByText('answered 401').first()).toBeVisible();
+  expect(await page.content()).not.toContain('sbx_key_of_nobody_at_all');
+});

@@ -114,6 +114,11 @@ impl Engine {
         Self { inner: Arc::clone(&self.inner), egress: self.egress.with_pool_of_its_own() }
     }
 
+    /// The same engine, which keeps what it sends to services and what they answer.
+    pub(crate) fn watched(&self, watch: call::egress::Watch) -> Self {
+        Self { inner: Arc::clone(&self.inner), egress: self.egress.watched(watch) }
+    }
+
     /// Whether this key is the one the store was sealed with. A store that has none yet takes it.
     pub async fn check_key(store: &Store, keyring: &Keyring) -> Result<(), KeyMismatch> {
         let known = store.installation(KEY_CHECK).await.map_err(|e| KeyMismatch::Store(e.into()))?;

@@ -26,6 +26,11 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// What was given is no cursor of the list.
+pub(crate) fn no_cursor() -> Error {
+    Error::new(Code::InvalidRequest, "cursor: give the next_cursor of the page before, or leave it out.")
+}
+
 /// A checked limit.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit(u32);
@@ -41,12 +46,7 @@ impl PageQuery {
     /// The key after which the page begins. A cursor is opaque outside and a key inside; hex, so that nobody is tempted to make one.
     pub(crate) fn after(&self) -> Result<String> {
         let Some(cursor) = &self.cursor else { return Ok(String::new()) };
-        unhex(cursor).ok_or_else(Self::bad_cursor)
-    }
-
-    /// For a cursor that none of our answers gave.
-    pub(crate) fn bad_cursor() -> Error {
-        Error::new(Code::InvalidRequest, "cursor: give the next_cursor of the page before, or leave it out.")
+        unhex(cursor).ok_or_else(no_cursor)
     }
 }
 

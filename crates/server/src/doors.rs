@@ -6,19 +6,18 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::govern::members::{Acceptance, MemberView};
 use jackfield_engine::govern::passwords::Password;
 use jackfield_engine::govern::sessions::{Reset, SignIn};
 use jackfield_engine::{Engine, Visit};
 
+use crate::console::door::form_of_a_stranger;
 use crate::console::form::{Fields, Form};
 use crate::console::parts;
 use crate::pages::{Notice, Tone, field, page, trouble};
 use crate::{input, session};
-
-const FORM_LIMIT: usize = 64 * 1024;
 
 pub(crate) fn routes() -> Router<Engine> {
     Router::new()
@@ -74,26 +73,10 @@ fn token_of(request: &Request) -> String {
     field(request.uri().query().unwrap_or("").as_bytes(), "token")
 }
 
-/// What a form sent, if it was sent by a page of ours.
+/// Token and password of a form, if it was sent by a page of ours.
 async fn sent(engine: &Engine, request: Request) -> (Visit, Result<(String, String)>) {
-    let (parts, body) = request.into_parts();
-    let visit = input::visit(&parts);
-    if let Err(error) = own_page(engine, &parts.headers) {
-        return (visit, Err(error));
-    }
-    let Ok(form) = axum::body::to_bytes(body, FORM_LIMIT).await else {
-        return (visit, Err(Error::new(Code::RequestTooLarge, "The form is too large.")));
-    };
-    (visit, Ok((field(&form, "token"), field(&form, "password"))))
-}
-
-/// These pages tell nobody where they are, so that a browser says `null` for the origin of what they send.
-fn own_page(engine: &Engine, headers: &HeaderMap) -> Result<()> {
-    let mut headers = headers.clone();
-    if headers.get(http::header::ORIGIN).is_some_and(|origin| origin == "null") {
-        headers.remove(http::header::ORIGIN);
-    }
-    session::same_origin(engine, &headers)
+    let (_, visit, form) = form_of_a_stranger(engine, request, true).await;
+    (visit, form.map(|form| (form.get("token").to_owned(), form.get("password").to_owned())))
 }
 
 async fn invitation(State(engine): State<Engine>, request: Request) -> Response {

@@ -13,6 +13,7 @@ use jackfield_core::{Code, Error};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::flows::{Ended, cookie_name};
 use jackfield_engine::connect::setup::SetupView;
+use jackfield_engine::connect::trial::Tried;
 use jackfield_engine::govern::passwords::Password;
 use jackfield_engine::govern::sessions::SignIn;
 use secrecy::{ExposeSecret, SecretString};
@@ -198,6 +199,13 @@ async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, reque
     }
 }
 
+/// A trial of a connector, after somebody has come back from the service.
+#[derive(Template)]
+#[template(path = "trial.html")]
+struct TrialEnded<'a> {
+    tried: &'a Tried,
+}
+
 /// One thing is still to be chosen: a site, a company, a workspace.
 #[derive(Template)]
 #[template(path = "choice.html")]
@@ -238,6 +246,9 @@ fn way_back(headers: &HeaderMap, flow: Option<&str>) -> Option<String> {
 }
 
 fn end(ended: &Ended, headers: &HeaderMap, request_id: String) -> Response {
+    if let Some(tried) = &ended.trial {
+        return page(StatusCode::OK, &TrialEnded { tried });
+    }
     if let Some((flow, step)) = &ended.choice {
         let account = ended.account_name.as_deref().unwrap_or("your account");
         return page(StatusCode::OK, &Choice { account, connector: &ended.connector, flow, step });

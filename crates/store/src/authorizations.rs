@@ -25,6 +25,14 @@ macro_rules! columns {
     };
 }
 
+/// What the authorization `a` of a binding makes of its connection, as a word of [`ConnectionStatus`]: what waits for a choice serves nothing.
+macro_rules! binding_status {
+    () => {
+        "case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end"
+    };
+}
+pub(crate) use binding_status;
+
 statements! {
     pub(crate) AUTHORIZATION_INSERT = "insert into authorizations
         (organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
@@ -103,10 +111,10 @@ statements! {
         where b.organization_id = $1 and b.connection = $2 and b.environment = $4
         on conflict (organization_id, connection, environment, member)
         do update set authorization_id = excluded.authorization_id, created_at = excluded.created_at";
-    pub(crate) BINDING_STATUSES = "select b.connection, b.environment, b.authorization_id, a.account_name,
-        case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end as status from bindings b
+    pub(crate) BINDING_STATUSES = concat!("select b.connection, b.environment, b.authorization_id, a.account_name,
+        ", binding_status!(), " as status from bindings b
         join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
-        where b.organization_id = $1 and b.connection >= $2 and b.connection <= $3 and (b.member = '' or b.member = $4)";
+        where b.organization_id = $1 and b.connection >= $2 and b.connection <= $3 and (b.member = '' or b.member = $4)");
     pub(crate) BINDINGS_DELETE = "delete from bindings where organization_id = $1 and connection = $2";
 }
 

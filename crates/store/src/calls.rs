@@ -39,6 +39,9 @@ pub struct Call {
     pub error: Option<String>,
     /// microseconds
     pub duration: i64,
+    /// of it, until the service had answered; nothing where it was not asked
+    #[serde(default)]
+    pub service: Option<i64>,
     pub request_id: String,
     #[serde(with = "micros")]
     pub at: Timestamp,
@@ -61,6 +64,8 @@ pub struct CallRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
     pub duration: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<i64>,
     pub request_id: &'a str,
     #[serde(with = "micros")]
     pub at: Timestamp,

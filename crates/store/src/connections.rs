@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jackfield_core::{Environment, Level, Timestamp};
+use jackfield_core::{ConnectionStatus, Environment, Level, Timestamp};
 
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
@@ -15,23 +15,45 @@ macro_rules! columns {
     };
 }
 
+/// A list of connections that fit, and what else they have to fit. A list in a column is compact JSON and a link name holds no quote: a name in
+/// quotes stands in the list, or the list does not change.
+macro_rules! listed {
+    ($($also:expr),+) => {
+        concat!("select ", columns!(), " from connections c where organization_id = $1 and link_name > $2
+        and ($3 = '' or level = $3) and ($4 = '' or connector = $4)
+        and ($5 = '' or replace(applications, $5, '') <> applications or replace(applications, '\"*\"', '') <> applications)
+        and ($6 = '' or lower(name) like $6 escape '!' or link_name like $6 escape '!')", $($also),+, " order by link_name limit $7")
+    };
+}
+
+/// Connections that an authorization serves which is like this. Where few are, their index leads to them; `cross join` keeps SQLite from
+/// beginning with the bindings.
+macro_rules! bindings {
+    ($like:literal) => {
+        concat!(
+            "select b.connection from authorizations a cross join bindings b where a.organization_id = $1 and ",
+            $like,
+            " and b.organization_id = $1 and b.authorization_id = a.id and b.environment = $8 and (b.member = '' or b.member = $9)"
+        )
+    };
+}
+
 statements! {
     pub(crate) CONNECTION_INSERT = "insert into connections
         (organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
          created_by, created_at, updated_at, version)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
     pub(crate) CONNECTION_GET = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name = $2");
-    // A list is compact JSON and a link name holds no quote: a name in quotes stands in the list, or the list does not change.
-    pub(crate) CONNECTION_LIST = concat!("select ", columns!(), " from connections c where organization_id = $1 and link_name > $2
-        and ($3 = '' or level = $3) and ($4 = '' or connector = $4)
-        and ($5 = '' or replace(applications, $5, '') <> applications or replace(applications, '\"*\"', '') <> applications)
-        and ($6 = '' or lower(name) like $6 escape '!' or link_name like $6 escape '!')
-        and ($7 = '' or $7 = case when enabled = 0 then 'disabled' else coalesce(
-            (select case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end from bindings b
-               join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
-              where b.organization_id = c.organization_id and b.connection = c.link_name and b.environment = $8
-                and (b.member = '' or b.member = $9) limit 1), 'not_connected') end)
-        order by link_name limit $10");
+    pub(crate) CONNECTION_LIST = listed!("");
+    pub(crate) CONNECTION_LIST_DISABLED = listed!(" and enabled = 0");
+    pub(crate) CONNECTION_LIST_CONNECTED = listed!(" and enabled = 1 and exists (select 1 from bindings b
+        join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
+        where b.organization_id = $1 and b.connection = c.link_name and b.environment = $8 and (b.member = '' or b.member = $9)
+        and a.status = 'connected' and a.setup_pending = 0)");
+    pub(crate) CONNECTION_LIST_BROKEN = listed!(" and enabled = 1 and link_name in (", bindings!("a.status = 'reauthorization_required'"), ")");
+    pub(crate) CONNECTION_LIST_NOT_CONNECTED = listed!(" and enabled = 1 and (not exists (select 1 from bindings b
+          where b.organization_id = $1 and b.connection = c.link_name and b.environment = $8 and (b.member = '' or b.member = $9))
+        or link_name in (", bindings!("a.status = 'connected' and a.setup_pending = 1"), "))");
     pub(crate) CONNECTION_LIST_OF_COMPONENT = concat!("select ", columns!(), " from
         (select connection as used from connection_references
           where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
@@ -96,6 +118,15 @@ impl Connection {
     }
 }
 
+/// How a connection has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatusFilter {
+    /// nothing is called through it anywhere
+    Disabled,
+    /// in this environment, and not disabled
+    Is(Environment, ConnectionStatus),
+}
+
 /// Which connections are wanted: an empty text means any.
 #[derive(Clone, Copy, Default)]
 pub struct ConnectionFilter<'a> {
@@ -106,8 +137,7 @@ pub struct ConnectionFilter<'a> {
     pub application: &'a str,
     /// what name or link name hold, whichever case
     pub text: &'a str,
-    /// how they are in one environment: a word of `ConnectionStatus`, or `disabled`
-    pub status: Option<(Environment, &'a str)>,
+    pub status: Option<StatusFilter>,
     /// for whom `status` is asked, at level `user`: the id of a member
     pub member: &'a str,
 }
@@ -149,21 +179,30 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Connection>> {
         let quoted = |name: &str| if name.is_empty() { String::new() } else { format!("\"{name}\"") };
-        let (environment, status) = filter.status.map_or(("", ""), |(at, status)| (at.as_str(), status));
         let (application, pattern) = (quoted(filter.application), like(filter.text));
-        let values: [Value<'_>; 10] = [
+        let mut values: Vec<Value<'_>> = vec![
             organization.into(),
             after.into(),
             filter.level.map_or("", Level::as_str).into(),
             filter.connector.into(),
             (&application).into(),
             (&pattern).into(),
-            status.into(),
-            environment.into(),
-            filter.member.into(),
             limit.into(),
         ];
-        self.db.query(&CONNECTION_LIST, &values).await?.iter().map(Connection::read).collect()
+        let statement = match filter.status {
+            None => &CONNECTION_LIST,
+            Some(StatusFilter::Disabled) => &CONNECTION_LIST_DISABLED,
+            Some(StatusFilter::Is(environment, status)) => {
+                values.push(environment.as_str().into());
+                values.push(filter.member.into());
+                match status {
+                    ConnectionStatus::Connected => &CONNECTION_LIST_CONNECTED,
+                    ConnectionStatus::NotConnected => &CONNECTION_LIST_NOT_CONNECTED,
+                    ConnectionStatus::ReauthorizationRequired => &CONNECTION_LIST_BROKEN,
+                }
+            }
+        };
+        self.db.query(statement, &values).await?.iter().map(Connection::read).collect()
     }
 
     /// The connections that a component uses, by link name after `after`.

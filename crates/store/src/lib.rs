@@ -31,7 +31,7 @@ pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
 pub use calls::{Call, CallBatch, CallRecord};
-pub use connections::{Connection, ConnectionFilter};
+pub use connections::{Connection, ConnectionFilter, StatusFilter};
 pub use connectors::CustomConnector;
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};

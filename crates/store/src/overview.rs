@@ -2,6 +2,7 @@
 
 use jackfield_core::{ConnectionStatus, Environment, Level, Timestamp};
 
+use crate::authorizations::binding_status;
 use crate::db::{Row, Tx, statements};
 use crate::{PRUNE_AT_ONCE, Result, Store, StoreError};
 
@@ -9,7 +10,7 @@ macro_rules! drawn {
     ($which:literal) => {
         concat!(
             "select c.link_name, c.name, c.connector, c.level, c.enabled,
-            (select case when a.status = 'connected' and a.setup_pending = 1 then 'not_connected' else a.status end from bindings b
+            (select ", binding_status!(), " from bindings b
               join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
               where b.organization_id = $1 and b.connection = c.link_name and b.environment = $2 and (b.member = '' or b.member = $3)
               order by b.member desc limit 1) as status from ",
@@ -21,11 +22,14 @@ macro_rules! drawn {
 
 // `cross join` keeps the order in which SQLite takes the tables: the few rows of the first find those of the others by their keys.
 statements! {
-    pub(crate) CALL_RATE_ADD = "insert into call_rates (organization_id, connection, environment, half_hour, speed, calls, failed)
-        values ($1, $2, $3, $4, $5, $6, $7) on conflict (organization_id, connection, environment, half_hour, speed)
-        do update set calls = call_rates.calls + excluded.calls, failed = call_rates.failed + excluded.failed";
-    pub(crate) CALL_RATE_LIST = "select half_hour, speed, calls, failed from call_rates
+    pub(crate) CALL_RATE_ADD = "insert into call_rates
+        (organization_id, connection, environment, half_hour, speed, calls, failed, timed, took, service)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) on conflict (organization_id, connection, environment, half_hour, speed)
+        do update set calls = call_rates.calls + excluded.calls, failed = call_rates.failed + excluded.failed,
+        timed = call_rates.timed + excluded.timed, took = call_rates.took + excluded.took, service = call_rates.service + excluded.service";
+    pub(crate) CALL_RATE_LIST = "select half_hour, speed, calls, failed, timed, took, service from call_rates
         where organization_id = $1 and connection = $2 and environment = $3 and half_hour >= $4 order by half_hour, speed";
+    pub(crate) CALL_RATE_DELETE = "delete from call_rates where organization_id = $1 and connection = $2";
     pub(crate) CALL_RATE_PRUNE = "delete from call_rates where (organization_id, connection, environment, half_hour, speed) in
         (select organization_id, connection, environment, half_hour, speed from call_rates where half_hour < $1 limit $2)";
 
@@ -57,17 +61,22 @@ statements! {
     pub(crate) DRAWN_LINES = "select distinct x.connection, x.application, coalesce(p.name, x.application) as name
         from connection_references x left join applications p on p.organization_id = x.organization_id and p.link_name = x.application
         where x.organization_id = $1 and x.connection >= $2 and x.connection <= $3 order by x.connection, x.application limit $4";
-    pub(crate) DRAWN_OF = "select count(*) as found from connections where organization_id = $1";
 }
 
 /// Calls that are added to those of a half hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rate {
     /// half hours since 1970
     pub half_hour: i64,
     pub speed: i64,
     pub calls: i64,
     pub failed: i64,
+    /// those of which it is known what they took
+    pub timed: i64,
+    /// microseconds of all of these
+    pub took: i64,
+    /// of them, until the service had answered
+    pub service: i64,
 }
 
 /// What is the matter with a connection in an environment.
@@ -166,6 +175,9 @@ impl Store {
                 speed: row.int("speed")?,
                 calls: row.int("calls")?,
                 failed: row.int("failed")?,
+                timed: row.int("timed")?,
+                took: row.int("took")?,
+                service: row.int("service")?,
             })
         };
         self.db.query(&CALL_RATE_LIST, &values).await?.iter().map(rate).collect()
@@ -250,14 +262,6 @@ impl Store {
         };
         self.db.query(&DRAWN_LINES, &values).await?.iter().map(line).collect()
     }
-
-    /// How many connections there are.
-    pub async fn connection_total(&self, organization: &str) -> Result<i64> {
-        match self.db.query_opt(&DRAWN_OF, &[organization.into()]).await? {
-            Some(row) => row.int("found"),
-            None => Ok(0),
-        }
-    }
 }
 
 impl Tx {
@@ -278,8 +282,16 @@ impl Tx {
             rate.speed.into(),
             rate.calls.into(),
             rate.failed.into(),
+            rate.timed.into(),
+            rate.took.into(),
+            rate.service.into(),
         ];
         self.execute(&CALL_RATE_ADD, &values).await.map(drop)
+    }
+
+    /// Forgets what was counted of a connection.
+    pub async fn delete_rates(&mut self, organization: &str, connection: &str) -> Result<()> {
+        self.execute(&CALL_RATE_DELETE, &[organization.into(), connection.into()]).await.map(drop)
     }
 
     /// Forgets what was counted before the half hour, at most [`PRUNE_AT_ONCE`]; tells how many.

@@ -115,7 +115,8 @@ statements! {
         lease_by = null, lease_until = null, updated_at = $2 where state = 'running' and lease_by = $1";
     // The state stands outside as well: there PostgreSQL asks for it again when somebody else was quicker.
     pub(crate) RUN_REPLAY = concat!("update runs set state = 'queued', attempts = 0, tried_since = null, ended_at = null, code = null, reason = null,
-        due_at = $8, updated_at = $8 where state in ('failed', 'cancelled') and (organization_id, id) in (select organization_id, id from runs where ", filtered!(), "
+        due_at = $8, updated_at = $8 where state in ('failed', 'cancelled')
+        and (organization_id, id) in (select organization_id, id from runs where ", filtered!(), "
             and ($7 = '' or id = $7) and state in ('failed', 'cancelled') order by id limit $9) returning id");
     pub(crate) RUN_CANCEL = "update runs set state = 'cancelled', ended_at = $3, updated_at = $3, paused_on = null, code = null, reason = null
         where organization_id = $1 and id = $2 and state in ('queued', 'paused')";
@@ -131,7 +132,8 @@ statements! {
         order by ended_at desc, organization_id desc, id desc limit 1";
     pub(crate) RUN_STEPS_PRUNE = "delete from run_steps where (organization_id, run) in (select organization_id, id from runs
         where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3))";
-    pub(crate) RUN_PRUNE = "delete from runs where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3)";
+    pub(crate) RUN_PRUNE = "delete from runs
+        where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3)";
     pub(crate) RUN_STEPS_END = "delete from run_steps where organization_id = $1 and run in
         (select id from runs where organization_id = $1 and application = $2)";
     pub(crate) RUNS_END = "delete from runs where organization_id = $1 and application = $2";
@@ -319,8 +321,8 @@ impl Store {
         let values = filter.values(organization, [before.into(), limit.into()]);
         let statement = match filter {
             RunFilter { record, .. } if !record.is_empty() => &RUN_LIST_OF_RECORD,
-            RunFilter { application, .. } if application.is_empty() => &RUN_LIST,
-            RunFilter { state, .. } if state.is_empty() => &RUN_LIST_OF_APPLICATION,
+            RunFilter { application: "", .. } => &RUN_LIST,
+            RunFilter { state: "", .. } => &RUN_LIST_OF_APPLICATION,
             _ => &RUN_LIST_OF_STATE,
         };
         self.db.query(statement, &values).await?.iter().map(Run::read).collect()
@@ -538,14 +540,14 @@ impl Tx {
         self.execute(&RUN_RECOVER, &[now.into()]).await
     }
 
-    /// Gives back all that a node has claimed, as if it never had: due when it was, and the try is not counted. What it has begun is over or
-    /// kept before; of a request that is under way nobody would know.
+    /// Gives back all that a node has claimed, as if it never had: due when it was, and the try is not counted. The node works on none of
+    /// them any more: what is given back with a request under way is not in doubt, and the request is sent again.
     pub async fn give_back_runs(&mut self, node: &str, now: Timestamp) -> Result<u64> {
         self.execute(&RUN_GIVE_BACK, &[node.into(), now.into()]).await
     }
 
-    /// Queues what has failed or was cancelled once more, where it stopped and as much in doubt as it was: the run `id`, or with an empty one all that the filter means,
-    /// `limit` at most. Their ids.
+    /// Queues what has failed or was cancelled once more, where it stopped and as much in doubt as it was: the run `id`, or with an
+    /// empty one all that the filter means, `limit` at most. Their ids.
     pub async fn replay_runs(
         &mut self,
         organization: &str,

@@ -11,5 +11,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 10, name: "call_batches", sql: include_str!("../migrations/0010_call_batches.sql") },
     Migration { version: 20, name: "overview", sql: include_str!("../migrations/0020_overview.sql") },
     Migration { version: 21, name: "brand", sql: include_str!("../migrations/0021_brand.sql") },
+    Migration { version: 22, name: "service_time", sql: include_str!("../migrations/0022_service_time.sql") },
     Migration { version: 23, name: "automate", sql: include_str!("../migrations/0023_automate.sql") },
 ];

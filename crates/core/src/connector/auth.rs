@@ -500,6 +500,23 @@ pub enum AuthType {
 }
 
 impl AuthType {
+    /// Every scheme.
+    pub const ALL: &'static [Self] = &[
+        Self::OAuth2Code,
+        Self::OAuth2ClientCredentials,
+        Self::OAuth2DeviceCode,
+        Self::JwtBearer,
+        Self::OAuth1,
+        Self::ApiKey,
+        Self::Basic,
+        Self::None,
+    ];
+
+    /// The scheme with this word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+    }
+
     /// As it stands in a document.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -517,14 +534,14 @@ impl AuthType {
     /// As people call it.
     pub const fn title(self) -> &'static str {
         match self {
-            Self::OAuth2Code => "OAuth 2.0",
-            Self::OAuth2ClientCredentials => "OAuth 2.0 client credentials",
-            Self::OAuth2DeviceCode => "OAuth 2.0 device code",
+            Self::OAuth2Code => "OAuth 2",
+            Self::OAuth2ClientCredentials => "OAuth 2, for programs",
+            Self::OAuth2DeviceCode => "OAuth 2, device code",
             Self::JwtBearer => "Service account",
-            Self::OAuth1 => "OAuth 1.0a",
+            Self::OAuth1 => "OAuth 1",
             Self::ApiKey => "API key",
-            Self::Basic => "Basic",
-            Self::None => "None",
+            Self::Basic => "User name and password",
+            Self::None => "No credential",
         }
     }
 }

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::components::Definable;
 use crate::automate::live::document;
-use crate::page::{Page, PageQuery};
+use crate::page::{Page, PageQuery, no_cursor};
 use crate::{Engine, Op};
 
 /// Longest note, in characters.
@@ -383,7 +383,7 @@ impl Engine {
         permit(&op.principal, Action::Read, &found.whole())?;
         let (limit, after) = (query.limit()?, query.after()?);
         let before = if after.is_empty() { Some(i64::MAX) } else { after.parse().ok() };
-        let before = before.ok_or_else(PageQuery::bad_cursor)?;
+        let before = before.ok_or_else(no_cursor)?;
         let deployments = self.store().deployments(&op.organization, application).await?;
         let rows = self.store().releases(&op.organization, application, before, limit.rows()).await?;
         Ok(limit.page(rows, |row| row.number.to_string(), |row| release_view(row, &deployments)))

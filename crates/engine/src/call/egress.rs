@@ -12,6 +12,7 @@ mod body;
 mod connect;
 mod error;
 mod pool;
+mod watch;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use body::{BodyBrokeOff, EgressBody};
 use connect::{Door, Rules};
 pub use error::{EgressError, Refusal};
 use pool::Pool;
+pub(crate) use watch::{Seen, Watch};
 
 /// What the operator decides about outgoing requests.
 #[derive(Clone, Debug)]
@@ -66,7 +68,7 @@ impl Default for EgressOptions {
 
 /// The outgoing client. Cloning it is cheap and shares the pool.
 #[derive(Clone)]
-pub struct Egress(Arc<Inner>);
+pub struct Egress(Arc<Inner>, Option<Watch>);
 
 struct Inner {
     pool: Arc<Pool>,
@@ -99,13 +101,19 @@ impl Egress {
 
     fn of(door: Door) -> Self {
         let single = door.single();
-        Self(Arc::new(Inner { pool: Arc::new(Pool::new(door)), single }))
+        Self(Arc::new(Inner { pool: Arc::new(Pool::new(door)), single }), None)
     }
 
     /// The same door with a pool of its own. A connection is driven by the runtime that opened it: each runtime wants its own pool.
     #[must_use]
     pub fn with_pool_of_its_own(&self) -> Self {
         Self::of(self.0.single.pooled())
+    }
+
+    /// The same door, which keeps what [`Egress::ask`] and [`Egress::exchange`] send and get.
+    #[must_use]
+    pub(crate) fn watched(&self, watch: Watch) -> Self {
+        Self(Arc::clone(&self.0), Some(watch))
     }
 
     /// One exchange through the pool: HTTP/1.1, or HTTP/2 where the service offers it. No redirect is followed, the
@@ -131,9 +139,41 @@ impl Egress {
         }
     }
 
+    /// [`Egress::send`] with the whole answer in memory.
+    pub async fn ask(
+        &self,
+        request: Request<EgressBody>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, EgressError> {
+        let watching = self.1.as_ref().map(|watch| watch.begin(&request));
+        let answer = async {
+            let (head, body) = self.send(request, Some(deadline)).await?.into_parts();
+            Ok(Response::from_parts(head, Self::collect(body, limit, deadline).await?))
+        };
+        let answer = answer.await;
+        if let Some(watching) = watching {
+            watching.end(&answer);
+        }
+        answer
+    }
+
     /// One exchange on a connection of its own, with the whole answer in memory: for token endpoints and their like,
     /// where it matters whether the request went out. HTTP/1.1; no redirect is followed.
     pub async fn exchange(
+        &self,
+        request: Request<Bytes>,
+        limit: usize,
+        deadline: Instant,
+    ) -> Result<Response<Bytes>, EgressError> {
+        let Some(watch) = &self.1 else { return self.exchange_alone(request, limit, deadline).await };
+        let watching = watch.begin(&request.clone().map(EgressBody::Full));
+        let answer = self.exchange_alone(request, limit, deadline).await;
+        watching.end(&answer);
+        answer
+    }
+
+    async fn exchange_alone(
         &self,
         request: Request<Bytes>,
         limit: usize,

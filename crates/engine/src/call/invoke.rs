@@ -114,6 +114,8 @@ pub struct CallView {
     /// Jackfield's own code, where the call failed here
     pub error: Option<String>,
     pub duration_ms: f64,
+    /// of it, until the service had answered, redirects and a second try included; absent where it was not asked
+    pub service_ms: Option<f64>,
     pub request_id: String,
 }
 
@@ -133,6 +135,7 @@ impl From<Call> for CallView {
             status: call.status,
             error: call.error,
             duration_ms: call.duration as f64 / 1000.0,
+            service_ms: call.service.map(|micros| micros as f64 / 1000.0),
             request_id: call.request_id,
         }
     }
@@ -392,6 +395,10 @@ fn multipart(object: &Map<String, Value>, boundary: &str) -> Result<Vec<u8>, Fie
     Ok(out)
 }
 
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// What is written down of a call while it goes on.
 pub(crate) struct Trace<'a> {
     caller: &'a Caller,
@@ -405,6 +412,8 @@ pub(crate) struct Trace<'a> {
     authorization: Option<String>,
     host: String,
     path: String,
+    /// how long the service has taken so far, where it was asked
+    service: Option<Duration>,
 }
 
 impl<'a> Trace<'a> {
@@ -427,7 +436,13 @@ impl<'a> Trace<'a> {
             authorization: None,
             host: String::new(),
             path: String::new(),
+            service: None,
         }
+    }
+
+    /// The service has taken this long; a second try adds to the first.
+    pub fn served(&mut self, time: Duration) {
+        self.service = Some(self.service.unwrap_or_default() + time);
     }
 
     pub fn within(&mut self, environment: Environment) {
@@ -464,7 +479,8 @@ impl<'a> Trace<'a> {
             path: &self.path,
             status,
             error,
-            duration: i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX),
+            duration: micros(self.started.elapsed()),
+            service: self.service.map(micros),
             request_id: self.request_id,
             at: self.at,
         };
@@ -575,7 +591,23 @@ impl Engine {
         }
     }
 
+    /// One call with all its redirects, and its time.
     async fn exchange_with(
+        &self,
+        callable: &Callable,
+        checked: &Checked,
+        target: Target,
+        deadline: Instant,
+        trace: &mut Trace<'_>,
+    ) -> Result<Invoked, Failed> {
+        let begun = Clock::now();
+        let result = self.follow(callable, checked, target, deadline, trace).await;
+        let service_time = begun.elapsed();
+        trace.served(service_time);
+        result.map(|invoked| Invoked { service_time, ..invoked })
+    }
+
+    async fn follow(
         &self,
         callable: &Callable,
         checked: &Checked,
@@ -592,7 +624,6 @@ impl Engine {
             )),
         };
         let mut sent = false;
-        let begun = Clock::now();
         for _ in 0..=REDIRECTS {
             let known = body.as_deref().map_or(KnownBody::None, KnownBody::Bytes);
             let payload = body.clone().map_or(EgressBody::Empty, EgressBody::Full);
@@ -627,7 +658,7 @@ impl Engine {
                 status: head.status.as_u16(),
                 headers: head.headers,
                 body,
-                service_time: begun.elapsed(),
+                service_time: Duration::ZERO,
             });
         }
         let error = Error::new(
@@ -648,7 +679,9 @@ impl Engine {
             none if none.is_empty() => "~".to_owned(),
             before => before,
         };
-        let calls = self.store().calls(&op.organization, link_name, &before, limit.rows()).await?;
+        let mut calls = self.store().calls(&op.organization, link_name, &before, limit.rows()).await?;
+        // Those of another one that had its name before are not its own.
+        calls.retain(|call| call.at >= connection.created_at);
         Ok(limit.page(calls, |call| call.id.clone(), CallView::from))
     }
 }

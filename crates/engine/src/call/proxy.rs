@@ -1,6 +1,6 @@
 //! The proxy: any HTTP client pointed at `/v1/proxy/{connection}/…` gets the service's answer streamed, with the credential put in.
 
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, UPGRADE};
@@ -88,7 +88,9 @@ impl Engine {
             let onward = hyper::upgrade::on(&mut request);
             // Boxed like whatever is rare here: the future of a call is moved as a whole, and should be small.
             let switched = self.switch_protocols(callable, &target, request, &protocol, onward, deadline);
-            return Box::pin(switched).await;
+            let (begun, answer) = (Clock::now(), Box::pin(switched).await);
+            trace.served(begun.elapsed());
+            return answer;
         }
         let (head, body) = request.into_parts();
         let payload = self.payload(callable, &head.headers, body).await?;
@@ -99,7 +101,10 @@ impl Engine {
             Payload::Kept(bytes) => Some((head.headers.clone(), Some(bytes.clone()))),
             Payload::None => Some((head.headers.clone(), None)),
         };
-        let answer = self.send_on(callable, &target, &head.method, head.headers, payload, deadline).await?;
+        let begun = Clock::now();
+        let answer = self.send_on(callable, &target, &head.method, head.headers, payload, deadline).await;
+        trace.served(begun.elapsed());
+        let answer = answer?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some((headers, kept)) = again
             && let Some(ready) = Box::pin(self.after_refusal(caller, &address, callable, deadline)).await
@@ -108,7 +113,9 @@ impl Engine {
         {
             let payload = kept.map_or(Payload::None, Payload::Kept);
             let again = self.send_on(callable, &target, &head.method, headers, payload, deadline);
-            return Box::pin(again).await;
+            let (begun, answer) = (Clock::now(), Box::pin(again).await);
+            trace.served(begun.elapsed());
+            return answer;
         }
         Ok(answer)
     }

@@ -55,11 +55,30 @@ struct End {
     at: Timestamp,
     environment: Option<Environment>,
     duration: i64,
+    service: i64,
     failed: bool,
 }
 
 /// What is counted: by organization, connection (and empty, for all of them), environment, half hour and speed.
-type Rates = BTreeMap<(String, String, &'static str, i64, i64), (i64, i64)>;
+type Rates = BTreeMap<(String, String, &'static str, i64, i64), Sums>;
+
+/// Of calls of one half hour and speed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sums {
+    calls: i64,
+    failed: i64,
+    took: i64,
+    service: i64,
+}
+
+impl Sums {
+    fn add(&mut self, more: Self) {
+        self.calls += more.calls;
+        self.failed += more.failed;
+        self.took = self.took.saturating_add(more.took);
+        self.service = self.service.saturating_add(more.service);
+    }
+}
 
 /// Half hours since 1970.
 pub(crate) fn half_hour(at: Timestamp) -> i64 {
@@ -133,6 +152,7 @@ impl Recorder {
                     at: call.at,
                     environment: Environment::parse(call.environment),
                     duration: call.duration,
+                    service: call.service.unwrap_or(0).min(call.duration),
                     failed: call.error.is_some() || call.status.is_none_or(|status| status >= 400),
                 });
             });
@@ -200,20 +220,18 @@ impl Calls {
 
     /// Adds them to what is counted.
     fn count(&self, organization: &str, connection: &str, rates: &mut Rates) {
-        let mut own: BTreeMap<(&'static str, i64, i64), (i64, i64)> = BTreeMap::new();
+        let mut own: BTreeMap<(&'static str, i64, i64), Sums> = BTreeMap::new();
         for end in &self.ends {
             let Some(environment) = end.environment else { continue };
             let key = (environment.as_str(), half_hour(end.at), speed(end.duration));
-            let (calls, failed) = own.entry(key).or_default();
-            *calls += 1;
-            *failed += i64::from(end.failed);
+            let failed = i64::from(end.failed);
+            let one = Sums { calls: 1, failed, took: end.duration, service: end.service };
+            own.entry(key).or_default().add(one);
         }
-        for ((environment, half_hour, speed), (more, more_failed)) in own {
+        for ((environment, half_hour, speed), more) in own {
             for name in [connection, ""] {
                 let key = (organization.to_owned(), name.to_owned(), environment, half_hour, speed);
-                let (calls, failed) = rates.entry(key).or_default();
-                *calls += more;
-                *failed += more_failed;
+                rates.entry(key).or_default().add(more);
             }
         }
     }
@@ -290,9 +308,10 @@ impl Engine {
             work.insert_calls(batch).await?;
         }
         // In the order of their names, so that two nodes never wait for each other.
-        for ((organization, connection, environment, half_hour, speed), (calls, failed)) in rates {
+        for ((organization, connection, environment, half_hour, speed), sums) in rates {
             let Some(environment) = Environment::parse(environment) else { continue };
-            let rate = Rate { half_hour, speed, calls, failed };
+            let Sums { calls, failed, took, service } = sums;
+            let rate = Rate { half_hour, speed, calls, failed, timed: calls, took, service };
             work.add_rate(&organization, &connection, environment, rate).await?;
         }
         for (organization, id, at) in each(waiting.authorizations) {
@@ -332,6 +351,7 @@ mod tests {
             at: Timestamp::from_micros(seconds * 1_000_000),
             environment: Some(Environment::Stage),
             duration,
+            service: duration / 10,
             failed,
         };
         let odd = End { environment: None, ..end(0, 9, true) };
@@ -346,9 +366,10 @@ mod tests {
             ("org_1".to_owned(), name.to_owned(), "stage", half_hour, speed(micros))
         };
         assert_eq!(rates.len(), 6);
-        assert_eq!(rates[&key("mail", 0, 1000)], (2, 1));
-        assert_eq!(rates[&key("", 0, 1000)], (4, 2));
-        assert_eq!(rates[&key("", 1, 9)], (2, 2));
+        let sums = |calls, failed, took, service| Sums { calls, failed, took, service };
+        assert_eq!(rates[&key("mail", 0, 1000)], sums(2, 1, 2001, 200));
+        assert_eq!(rates[&key("", 0, 1000)], sums(4, 2, 4002, 400));
+        assert_eq!(rates[&key("", 1, 9)], sums(2, 2, 18, 0));
     }
 
     #[test]

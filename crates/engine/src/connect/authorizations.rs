@@ -524,7 +524,7 @@ fn view_in(
 }
 
 /// A credential that somebody typed.
-fn typed(credential: Credential, now: Timestamp) -> Granted {
+pub(super) fn typed(credential: Credential, now: Timestamp) -> Granted {
     Granted {
         credential,
         refreshable: false,

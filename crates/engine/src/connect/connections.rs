@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jackfield_core::connector::{self, Connector};
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Principal, Resource,
-    Result, Role, Timestamp, names, permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Permit, Principal,
+    Resource, Result, Role, Timestamp, names, permit,
 };
-use jackfield_store::{Connection, ConnectionFilter};
+use jackfield_store::{Connection, ConnectionFilter, StatusFilter};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -196,7 +196,7 @@ struct Parameters {
 }
 
 /// The status that is asked for, and where.
-fn wanted_status(query: &ConnectionQuery) -> Result<Option<(Environment, &str)>> {
+fn wanted_status(query: &ConnectionQuery) -> Result<Option<StatusFilter>> {
     let wrong = |why: String| Error::new(Code::InvalidRequest, why);
     let environment = match query.environment.as_deref() {
         None => Environment::Production,
@@ -205,12 +205,13 @@ fn wanted_status(query: &ConnectionQuery) -> Result<Option<(Environment, &str)>>
     };
     match query.status.as_deref() {
         None => Ok(None),
-        Some(word) if word == DISABLED || ConnectionStatus::parse(word).is_some() => {
-            Ok(Some((environment, word)))
-        }
-        Some(_) => Err(wrong(
-            "status: say connected, not_connected, reauthorization_required or disabled.".to_owned(),
-        )),
+        Some(DISABLED) => Ok(Some(StatusFilter::Disabled)),
+        Some(word) => match ConnectionStatus::parse(word) {
+            Some(status) => Ok(Some(StatusFilter::Is(environment, status))),
+            None => Err(wrong(
+                "status: say connected, not_connected, reauthorization_required or disabled.".to_owned(),
+            )),
+        },
     }
 }
 
@@ -228,6 +229,14 @@ impl Engine {
     ) -> Result<ConnectionResource<'a>> {
         let managed_by_admins = self.own_organization(&op.organization).await?.managed_by_admins();
         Ok(ConnectionResource { connection, managed_by_admins })
+    }
+
+    /// A connection that the caller may change, and the permit for it.
+    pub(crate) async fn managed(&self, op: &Op, link_name: &str) -> Result<(Connection, Permit)> {
+        let connection = self.find_connection(op, link_name).await?;
+        let resource = self.connection_resource(op, &connection).await?;
+        let permit = permit(&op.principal, Action::Manage, &resource.as_resource())?;
+        Ok((connection, permit))
     }
 
     pub async fn create_connection(&self, op: &Op, new: NewConnection) -> Result<ConnectionView> {
@@ -462,12 +471,7 @@ impl Engine {
         link_name: &str,
         patch: ConnectionPatch,
     ) -> Result<ConnectionView> {
-        let mut connection = self.find_connection(op, link_name).await?;
-        let permit = permit(
-            &op.principal,
-            Action::Manage,
-            &self.connection_resource(op, &connection).await?.as_resource(),
-        )?;
+        let (mut connection, permit) = self.managed(op, link_name).await?;
         if patch.version.is_some_and(|version| version != connection.version) {
             let current = self.view_of(op, &connection).await?;
             return Err(version_conflict().with_extension("current", json!(current)));
@@ -567,17 +571,14 @@ impl Engine {
 
     /// Enables or disables. What is disabled is refused from the moment this answers.
     pub async fn enable_connection(&self, op: &Op, link_name: &str, enabled: bool) -> Result<ConnectionView> {
-        let mut connection = self.find_connection(op, link_name).await?;
-        let permit = permit(
-            &op.principal,
-            Action::Manage,
-            &self.connection_resource(op, &connection).await?.as_resource(),
-        )?;
+        let (mut connection, permit) = self.managed(op, link_name).await?;
         connection.enabled = enabled;
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
         if !work.update_connection(&connection).await? {
-            return Err(version_conflict());
+            drop(work);
+            let current = self.read_connection(op, link_name).await?;
+            return Err(version_conflict().with_extension("current", json!(current)));
         }
         connection.version += 1;
         let view = self.view_of(op, &connection).await?;
@@ -591,13 +592,10 @@ impl Engine {
 
     /// Deletes a connection that nothing uses; authorizations that no other connection holds are revoked at the service.
     pub async fn delete_connection(&self, op: &Op, link_name: &str) -> Result<()> {
-        let connection = self.find_connection(op, link_name).await?;
-        let permit = permit(
-            &op.principal,
-            Action::Manage,
-            &self.connection_resource(op, &connection).await?.as_resource(),
-        )?;
+        let (connection, permit) = self.managed(op, link_name).await?;
         let ground = self.ground(connection).await?;
+        // What is counted of it goes with it, the last calls as well.
+        self.flush_records().await;
         let mut work = self.begin(permit).await?;
         // Held before it is looked at: whoever refers to it at the same time has either committed, or finds no connection.
         work.hold_connection(&op.organization, link_name).await?;
@@ -611,6 +609,7 @@ impl Engine {
         }
         work.delete_bindings(&op.organization, link_name).await?;
         work.delete_primaries(&op.organization, link_name).await?;
+        work.delete_rates(&op.organization, link_name).await?;
         if !work.delete_connection(&op.organization, link_name).await? {
             return Err(Error::not_found(format_args!("connection {link_name:?}")));
         }
@@ -630,12 +629,7 @@ impl Engine {
         environment: &str,
         chosen: Switch,
     ) -> Result<ConnectionView> {
-        let connection = self.find_connection(op, link_name).await?;
-        let permit = permit(
-            &op.principal,
-            Action::Manage,
-            &self.connection_resource(op, &connection).await?.as_resource(),
-        )?;
+        let (connection, permit) = self.managed(op, link_name).await?;
         let environment = Environment::parse(environment)
             .ok_or_else(|| Error::not_found(format_args!("environment {environment:?}")))?;
         if connection.level != Level::User {
@@ -684,7 +678,7 @@ impl Engine {
     }
 }
 
-fn default_scopes(connector: &Connector) -> Vec<String> {
+pub(super) fn default_scopes(connector: &Connector) -> Vec<String> {
     connector.scopes.iter().filter(|scope| scope.default).map(|scope| scope.name.clone()).collect()
 }
 
@@ -704,7 +698,10 @@ fn check_applications(applications: &[String]) -> Vec<FieldError> {
 }
 
 /// A private key is tried when it is given, not when the first token is needed.
-fn check_private_key(secret: &BTreeMap<String, String>, public: &BTreeMap<String, String>) -> Result<()> {
+pub(super) fn check_private_key(
+    secret: &BTreeMap<String, String>,
+    public: &BTreeMap<String, String>,
+) -> Result<()> {
     let Some(pem) = secret.get("private_key").filter(|pem| !pem.is_empty()) else { return Ok(()) };
     let name = public.get("signing_algorithm").map_or("RS256", String::as_str);
     let Ok(algorithm) = name.parse() else {

@@ -126,13 +126,18 @@ fn view(found: &Found, region: &str) -> ConnectorView {
     }
 }
 
-fn of_custom(custom: CustomConnector) -> Result<Found> {
+/// The document of a custom connector.
+pub(super) fn own_document(custom: &CustomConnector) -> Result<Connector> {
     let value: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
-    let connector = Connector::from_json(value).map_err(|errors| {
+    Connector::from_json(value).map_err(|errors| {
         let first =
             errors.into_iter().next().map_or_else(String::new, |e| format!("{}: {}", e.field, e.message));
         Error::internal(format!("the stored connector {:?} can no longer be read: {first}", custom.link_name))
-    })?;
+    })
+}
+
+fn of_custom(custom: CustomConnector) -> Result<Found> {
+    let connector = own_document(&custom)?;
     Ok(Found { connector: Arc::new(connector), link_name: custom.link_name.clone(), custom: Some(custom) })
 }
 
@@ -387,7 +392,7 @@ impl Engine {
         work.commit().await
     }
 
-    async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
+    pub(super) async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
         match self.store().connector(&op.organization, link_name).await? {
             Some(custom) => Ok(custom),
             None if built_in().get(link_name).is_some() => Err(Error::new(

@@ -27,6 +27,7 @@ use crate::connect::exchange::{ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::keep::Keep;
 use crate::connect::setup::SetupView;
+use crate::connect::trial::{Tried, ended_trial, is_trial};
 use crate::govern::audit::{Actor, Event};
 use crate::{Engine, Op};
 
@@ -41,6 +42,8 @@ const START: &str = "start";
 const REQUEST_TOKEN: &str = "request_token";
 const REQUEST_SECRET: &str = "request_secret";
 const REQUEST_URL: &str = "request_url";
+/// What a flow of a trial tries.
+pub(crate) const TRIAL: &str = "trial";
 
 const PERMIT: Permit = Permit::housekeeping("the start of the flow was permitted");
 
@@ -105,6 +108,8 @@ pub struct Ended {
     pub different_account: bool,
     /// what the person has yet to choose, and the flow by which he can
     pub choice: Option<(String, SetupView)>,
+    /// of a trial: what was tried
+    pub trial: Option<Tried>,
 }
 
 /// Name of a flow's cookie.
@@ -133,12 +138,28 @@ impl Engine {
         ground: &Ground,
         keep: &Keep<'_>,
     ) -> Result<FlowView> {
+        self.begin_flow_with(op, permit, ground, keep, Secrets::new()).await
+    }
+
+    /// The same with more that it has to know.
+    pub(crate) async fn begin_flow_with(
+        &self,
+        op: &Op,
+        permit: Permit,
+        ground: &Ground,
+        keep: &Keep<'_>,
+        more: Secrets,
+    ) -> Result<FlowView> {
         let id = new_id(Prefix::Flow, op.now);
         let (state, verifier, start) = (token::random_token(), token::random_token(), token::random_token());
         let digest = |secret: &SecretString| token::digest(secret.expose_secret().as_bytes()).to_vec();
         let (state_digest, start_digest) = (digest(&state), digest(&start));
-        let secrets: Secrets =
-            [(STATE.to_owned(), state), (VERIFIER.to_owned(), verifier), (START.to_owned(), start)].into();
+        let mut secrets = more;
+        secrets.extend([
+            (STATE.to_owned(), state),
+            (VERIFIER.to_owned(), verifier),
+            (START.to_owned(), start),
+        ]);
         let flow = Flow {
             organization_id: op.organization.to_string(),
             connection: ground.connection.link_name.clone(),
@@ -343,6 +364,9 @@ impl Engine {
     }
 
     async fn flow_ground(&self, flow: &Flow) -> Result<Ground> {
+        if is_trial(flow) {
+            return self.trial_ground(flow, &self.flow_secrets(flow)?).await;
+        }
         let connection = self.store().connection(&flow.organization_id, &flow.connection).await?;
         let connection = connection.ok_or_else(|| {
             Error::new(Code::StateConflict, "The connection was deleted while you were authorizing it.")
@@ -391,7 +415,10 @@ impl Engine {
             if !self.end(&flow, (FlowState::Pending, state), &why, now).await? {
                 return Err(over(FlowState::Exchanging));
             }
-            return Ok(ended(&flow, &ground, state, Some(why)));
+            let mut ended = ended(&flow, &ground, state, Some(why));
+            ended.trial =
+                ended.error.as_ref().filter(|_| is_trial(&flow)).map(|why| ended_trial(&ground, why));
+            return Ok(ended);
         }
         // The state is spent here, before the code is: whoever comes second finds it spent.
         let mut work = self.begin(PERMIT).await?;
@@ -401,6 +428,17 @@ impl Engine {
         work.commit().await?;
         if !claimed {
             return Err(over(FlowState::Exchanging));
+        }
+        if is_trial(&flow) {
+            let tried = self.finish_trial(&flow, &ground, &callback).await;
+            let mut work = self.begin(PERMIT).await?;
+            let step = (FlowState::Exchanging, FlowState::Authorized);
+            let (organization, outcome) = (&flow.organization_id, FlowOutcome::default());
+            work.end_flow(organization, &flow.id, step, &outcome, clock::now()).await?;
+            work.commit().await?;
+            let mut ended = ended(&flow, &ground, FlowState::Authorized, None);
+            ended.trial = Some(tried);
+            return Ok(ended);
         }
         match self.finish(&flow, &ground, &callback).await {
             Ok(ended) => Ok(ended),
@@ -418,13 +456,15 @@ impl Engine {
         }
     }
 
-    async fn finish(&self, flow: &Flow, ground: &Ground, callback: &Callback) -> Result<Ended, FlowError> {
+    /// What the service grants to whoever came back. Outside stands what failed here, inside what failed there.
+    pub(super) async fn granted_by(
+        &self,
+        flow: &Flow,
+        ground: &Ground,
+        callback: &Callback,
+    ) -> Result<Result<Granted, ExchangeError>, FlowError> {
         let now = clock::now();
-        let inner = |error: Error| {
-            tracing::error!(flow = flow.id, %error, cause = error.cause.as_ref().map(tracing::field::display), "flow failed inside");
-            FlowError { code: "provider_error".to_owned(), detail: error.detail }
-        };
-        let secrets = self.flow_secrets(flow).map_err(inner)?;
+        let secrets = self.flow_secrets(flow).map_err(|error| failed_inside(flow, &error))?;
         let mut kept = Attributes::new();
         let names: &[String] = match &ground.connector.auth {
             Auth::OAuth2Code(auth) => &auth.callback_parameters,
@@ -457,8 +497,15 @@ impl Engine {
             },
             (None, None) => Err(Error::new(Code::StateConflict, "There is no code.").into()),
         };
-        let mut granted: Granted = exchanged.map_err(provider_error)?;
-        granted.attributes.extend(kept);
+        Ok(exchanged.map(|mut granted| {
+            granted.attributes.extend(kept);
+            granted
+        }))
+    }
+
+    async fn finish(&self, flow: &Flow, ground: &Ground, callback: &Callback) -> Result<Ended, FlowError> {
+        let inner = |error: Error| failed_inside(flow, &error);
+        let granted = self.granted_by(flow, ground, callback).await?.map_err(provider_error)?;
         let refused = |error: Error| FlowError { code: "provider_error".to_owned(), detail: error.detail };
         let keep = Keep {
             owner: &flow.member,
@@ -566,17 +613,20 @@ impl Engine {
         let ended = work.end_flow(&flow.organization_id, &flow.id, step, &outcome, now).await?;
         if ended {
             let actor = Actor::Member(flow.member.clone());
-            work.record(
-                Event::by(actor, EventKind::FlowEnded, &flow.organization_id, now)
-                    .on_connection(&flow.connection)
-                    .to(&flow.id)
-                    .with("state", step.1.shown())
-                    .with("code", why.code.as_str()),
-            );
+            let event = Event::by(actor, EventKind::FlowEnded, &flow.organization_id, now);
+            // A trial is of no connection.
+            let event = if is_trial(flow) { event } else { event.on_connection(&flow.connection) };
+            work.record(event.to(&flow.id).with("state", step.1.shown()).with("code", why.code.as_str()));
         }
         work.commit().await?;
         Ok(ended)
     }
+}
+
+/// Something that is not the service's fault.
+fn failed_inside(flow: &Flow, error: &Error) -> FlowError {
+    tracing::error!(flow = flow.id, %error, cause = error.cause.as_ref().map(tracing::field::display), "flow failed inside");
+    FlowError { code: "provider_error".to_owned(), detail: error.detail.clone() }
 }
 
 fn is_own_browser(flow: &Flow, cookie: Option<&str>) -> bool {
@@ -659,5 +709,6 @@ fn ended(flow: &Flow, ground: &Ground, state: FlowState, error: Option<FlowError
         error,
         different_account: false,
         choice: None,
+        trial: None,
     }
 }

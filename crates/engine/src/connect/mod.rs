@@ -12,5 +12,6 @@ mod prove;
 pub mod references;
 pub(crate) mod refresh;
 pub mod setup;
+pub mod trial;
 
 pub(crate) use credential::{Bounds, Credential, Secrets};

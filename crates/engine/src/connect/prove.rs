@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::Engine;
-use crate::call::egress::{Egress, EgressBody};
+use crate::call::egress::EgressBody;
 use crate::call::inject::{Injection, KnownBody};
 use crate::connect::exchange::{EXCHANGE_TIME, Granted};
 use crate::connect::ground::{Attributes, Ground};
@@ -143,16 +143,13 @@ impl Engine {
         let payload =
             if bytes.is_empty() { EgressBody::Empty } else { EgressBody::Full(Bytes::from(bytes.clone())) };
         let request = injection.request(method, &target, headers, &KnownBody::Bytes(&bytes), payload)?;
-        let deadline = Instant::now() + EXCHANGE_TIME;
-        let answer = self.egress().send(request, Some(deadline)).await?;
-        let status = answer.status().as_u16();
-        let body = Egress::collect(answer.into_body(), ANSWER_LIMIT, deadline).await?;
-        Ok((status, serde_json::from_slice(&body).ok()))
+        let answer = self.egress().ask(request, ANSWER_LIMIT, Instant::now() + EXCHANGE_TIME).await?;
+        Ok((answer.status().as_u16(), serde_json::from_slice(answer.body()).ok()))
     }
 }
 
 /// Whether a request needs a choice that was not made yet.
-fn waits(ground: &Ground, path: &str, attributes: &Attributes) -> bool {
+pub(super) fn waits(ground: &Ground, path: &str, attributes: &Attributes) -> bool {
     let root = &ground.connector.base_url;
     Ground::waits_for_setup(path, attributes)
         || (!target::has_web_scheme(path) && Ground::waits_for_setup(root, attributes))

@@ -318,12 +318,7 @@ impl Engine {
         application: &str,
         allow: bool,
     ) -> Result<ConnectionView> {
-        let connection = self.find_connection(op, link_name).await?;
-        let permit = permit(
-            &op.principal,
-            Action::Manage,
-            &self.connection_resource(op, &connection).await?.as_resource(),
-        )?;
+        let (_, permit) = self.managed(op, link_name).await?;
         let mut work = self.begin(permit).await?;
         if !work.hold_application(&op.organization, application).await? {
             return Err(Error::not_found(format_args!("application {application:?}")));

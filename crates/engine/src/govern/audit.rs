@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock::new_id;
-use crate::page::{Page, PageQuery};
+use crate::page::{Page, PageQuery, no_cursor};
 use crate::{Engine, Op};
 
 /// Rows that are read at a time while a chain is checked.
@@ -340,7 +340,7 @@ impl Engine {
         permit(&op.principal, Action::Read, &Resource::Audit)?;
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, before) = (page.limit()?, page.after()?);
-        let before = if before.is_empty() { LAST } else { before.parse().unwrap_or(0) };
+        let before = if before.is_empty() { LAST } else { before.parse().map_err(|_| no_cursor())? };
         let text = |field: &Option<String>| field.clone().unwrap_or_default();
         let (action, actor, subject, connection) =
             (text(&query.action), text(&query.actor), text(&query.subject), text(&query.connection));

@@ -78,6 +78,8 @@ pub struct CallRates {
     pub half_hours: Vec<HalfHour>,
     /// the middle of how long calls took, in microseconds, right to a tenth
     pub median: Option<i64>,
+    /// of calls that take as long as the middle one: how long the service took, and how long Jackfield
+    pub split: Option<(i64, i64)>,
 }
 
 impl CallRates {
@@ -116,22 +118,30 @@ pub struct UsageMap {
 /// The calls of a day out of what was counted.
 fn rates(counted: &[jackfield_store::Rate], first: i64) -> CallRates {
     let mut half_hours = vec![HalfHour::default(); HALF_HOURS];
-    let mut speeds: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut speeds: BTreeMap<i64, jackfield_store::Rate> = BTreeMap::new();
     let mut all = 0;
     for rate in counted {
         let place = usize::try_from(rate.half_hour.saturating_sub(first)).unwrap_or(usize::MAX);
         let Some(half_hour) = half_hours.get_mut(place) else { continue };
         half_hour.calls += rate.calls;
         half_hour.failed += rate.failed;
-        *speeds.entry(rate.speed).or_default() += rate.calls;
+        let speed = speeds.entry(rate.speed).or_default();
+        speed.calls += rate.calls;
+        speed.timed += rate.timed;
+        speed.took = speed.took.saturating_add(rate.took);
+        speed.service = speed.service.saturating_add(rate.service);
         all += rate.calls;
     }
     let mut below = 0;
-    let median = speeds.into_iter().find_map(|(speed, calls)| {
-        below += calls;
-        (below * 2 >= all).then(|| micros_of(speed))
+    let middle = speeds.into_iter().find(|(_, calls)| {
+        below += calls.calls;
+        below * 2 >= all
     });
-    CallRates { from: Timestamp::from_micros(first * 1_800_000_000), half_hours, median }
+    let split = middle.filter(|(_, calls)| calls.timed > 0).map(|(_, calls)| {
+        (calls.service / calls.timed, calls.took.saturating_sub(calls.service) / calls.timed)
+    });
+    let median = middle.map(|(speed, _)| micros_of(speed));
+    CallRates { from: Timestamp::from_micros(first * 1_800_000_000), half_hours, median, split }
 }
 
 impl Engine {
@@ -171,18 +181,20 @@ impl Engine {
         connection: Option<&str>,
         environment: Environment,
     ) -> Result<CallRates> {
-        match connection {
-            Some(link_name) => {
-                let found = self.find_connection(op, link_name).await?;
-                let resource = self.connection_resource(op, &found).await?;
-                permit(&op.principal, Action::See, &resource.as_resource())?;
-            }
-            None => Self::permit_all(op)?,
-        }
+        let since = if let Some(link_name) = connection {
+            let found = self.find_connection(op, link_name).await?;
+            let resource = self.connection_resource(op, &found).await?;
+            permit(&op.principal, Action::See, &resource.as_resource())?;
+            // Another one may have had its name before.
+            half_hour(found.created_at)
+        } else {
+            Self::permit_all(op)?;
+            i64::MIN
+        };
         let first =
             half_hour(op.now).saturating_sub(i64::try_from(HALF_HOURS).unwrap_or(0)).saturating_add(1);
-        let counted =
-            self.store().call_rates(&op.organization, connection.unwrap_or(""), environment, first).await?;
+        let (organization, name) = (&op.organization, connection.unwrap_or(""));
+        let counted = self.store().call_rates(organization, name, environment, first.max(since)).await?;
         Ok(rates(&counted, first))
     }
 
@@ -225,7 +237,8 @@ impl Engine {
                 enabled: one.enabled,
             });
         }
-        Ok(UsageMap { connections, total: store.connection_total(organization).await? })
+        let total = i64::try_from(store.count_connections(organization).await?).unwrap_or(i64::MAX);
+        Ok(UsageMap { connections, total })
     }
 
     /// The last changes, for those who may read the audit trail; who signed in and out is left out.
@@ -283,11 +296,23 @@ mod tests {
 
     #[test]
     fn a_day_is_added_up_and_its_median_found() {
-        let rate = |half_hour, speed, calls, failed| Rate { half_hour, speed, calls, failed };
-        let day =
-            rates(&[rate(100, 40, 5, 1), rate(100, 60, 1, 0), rate(147, 60, 3, 3), rate(99, 1, 9, 9)], 100);
+        let rate = |half_hour, speed, calls, failed| Rate {
+            half_hour,
+            speed,
+            calls,
+            failed,
+            timed: calls,
+            took: calls * 1000,
+            service: calls * 900,
+        };
+        // What was counted before it was known what the service took says nothing of it.
+        let old = Rate { timed: 0, took: 0, service: 0, ..rate(101, 40, 1, 0) };
+        let all = [rate(100, 40, 4, 1), old, rate(100, 60, 1, 0), rate(147, 60, 3, 3), rate(99, 1, 9, 9)];
+        let day = rates(&all, 100);
         assert_eq!((day.calls(), day.failed(), day.half_hours.len()), (9, 4, HALF_HOURS));
-        assert_eq!(day.half_hours[0], HalfHour { calls: 6, failed: 1 });
+        assert_eq!(day.half_hours[0], HalfHour { calls: 5, failed: 1 });
+        assert_eq!(day.split, Some((900, 100)));
+        assert_eq!(rates(&[old], 100).split, None);
         assert_eq!(day.half_hours[47], HalfHour { calls: 3, failed: 3 });
         assert_eq!(day.median, Some(micros_of(40)));
         assert_eq!(day.from.seconds(), 180_000);

@@ -22,12 +22,24 @@ pub struct Connections {
 enum Command {
     /// List the connections
     List {
+        /// Only those whose name or link name holds this
+        #[arg(value_name = "TEXT")]
+        q: Option<String>,
         /// Only those of this connector
         #[arg(long, value_name = "LINK_NAME")]
         connector: Option<String>,
         /// Only those of this level: system, admin or user
         #[arg(long)]
         level: Option<String>,
+        /// Only those that this application may use
+        #[arg(long, value_name = "LINK_NAME")]
+        application: Option<String>,
+        /// Only those that are connected, not_connected, reauthorization_required or disabled
+        #[arg(long)]
+        status: Option<String>,
+        /// Where the status is asked: development, stage or production; production unless told
+        #[arg(long)]
+        environment: Option<String>,
         #[command(flatten)]
         page: PageArgs,
     },
@@ -129,8 +141,16 @@ pub async fn run(args: Connections) -> Result<()> {
     let client = Client::new(&args.server)?;
     let as_json = args.server.json;
     match args.command {
-        Command::List { connector, level, page } => {
-            let query = [("connector", connector), ("level", level)];
+        Command::List { q, connector, level, application, status, environment, page } => {
+            let query = [
+                ("connector", connector),
+                ("level", level),
+                ("application", application),
+                ("q", q),
+                ("status", status),
+                ("environment", environment),
+            ];
+            let filtered = query.iter().any(|(_, value)| value.is_some());
             let answer = client.get(&page.path(&path(&["connections"]), &query)).await?;
             let columns: &[Column] = &[
                 ("Link name", |c| text(c, "/link_name")),
@@ -143,7 +163,11 @@ pub async fn run(args: Connections) -> Result<()> {
             list(
                 &answer,
                 as_json,
-                "There is no connection yet. Make one with `jackfield connections create`.",
+                if filtered {
+                    "No connection is like that."
+                } else {
+                    "There is no connection yet. Make one with `jackfield connections create`."
+                },
                 columns,
             )
         }
@@ -194,6 +218,11 @@ pub async fn run(args: Connections) -> Result<()> {
                 }),
                 ("ms", |c| {
                     c.get("duration_ms")
+                        .and_then(Value::as_f64)
+                        .map_or_else(String::new, |ms| format!("{ms:.1}"))
+                }),
+                ("Service ms", |c| {
+                    c.get("service_ms")
                         .and_then(Value::as_f64)
                         .map_or_else(String::new, |ms| format!("{ms:.1}"))
                 }),

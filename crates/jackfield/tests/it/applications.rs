@@ -1206,6 +1206,7 @@ async fn the_command_line_does_what_the_api_does() {
         ("applications connections portal --component workflow:orders", &["books"]),
         ("connections references books", &["portal", "workflow:orders"]),
         ("connections list", &["Used by", "1"]),
+        ("connections list --status disabled --environment stage", &["No connection is like that."]),
         ("applications members list portal", &["No user has access"]),
     ] {
         let said = run(line, true);

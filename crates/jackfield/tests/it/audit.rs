@@ -93,6 +93,8 @@ async fn every_change_is_written_down_with_who_and_from_where() {
         assert_eq!(trail(&server, &format!("?connection={connection}&from={since}")).await.len(), 3);
         assert_eq!(trail(&server, &format!("?connection={connection}&until={since}")).await.len(), 6);
         server.get("/v1/audit?from=yesterday").await.problem(400, "invalid_request");
+        // What a list of something else gave is no cursor here: "6d656d" is "mem".
+        server.get("/v1/audit?cursor=6d656d").await.problem(400, "invalid_request");
         let page = server.get("/v1/audit?limit=2").await.expect(200);
         let next =
             trail(&server, &format!("?limit=2&cursor={}", page["next_cursor"].as_str().unwrap())).await;

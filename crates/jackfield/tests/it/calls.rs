@@ -720,12 +720,39 @@ async fn calls_are_recorded_without_query_and_secrets() {
     );
     assert_eq!(first["environment"], "production");
     assert!(first["authorization"].is_string() && first["principal"].is_string() && first["at"].is_string());
-    assert!(first["duration_ms"].as_f64().unwrap() > 0.0);
+    let (took, service) = (first["duration_ms"].as_f64().unwrap(), first["service_ms"].as_f64().unwrap());
+    assert!(service > 0.0 && service <= took, "{service} of {took}");
+    assert!(calls[0]["service_ms"].as_f64().unwrap() <= calls[0]["duration_ms"].as_f64().unwrap());
+    assert_eq!(calls[1]["service_ms"], Value::Null, "it was not asked");
+    assert!(calls[2]["service_ms"].is_number(), "it was asked, and broke off");
     let page = server.get(&format!("{path}?limit=3")).await.expect(200);
     let next = page["next_cursor"].as_str().unwrap();
     let rest = server.get(&format!("{path}?limit=3&cursor={next}")).await.expect(200);
     assert_eq!((&rest["items"], &rest["next_cursor"]), (&json!([calls[3]]), &Value::Null));
     assert!(!server.log().contains("s3cret"), "the log tells a secret");
+}
+
+#[tokio::test]
+async fn another_connection_of_the_same_name_begins_without_calls() {
+    for home in Home::both() {
+        let server = home.start();
+        let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
+        let connector = server.connector(keyed("Mirror", &upstream.url, &[&upstream.host()])).await;
+        for _ in 0..2 {
+            server.connection(json!({"connector": connector, "name": "Same", "link_name": "same"})).await;
+            assert_eq!(server.get("/v1/connections/same/calls").await.expect(200)["items"], json!([]));
+            let credentials = json!({"credentials": key()});
+            server.post("/v1/connections/same/authorizations", credentials).await.expect(201);
+            server.invoke("same", json!({"url": "/a"})).await.expect(200);
+            let calls = server.get("/v1/connections/same/calls").await.expect(200);
+            assert_eq!(calls["items"].as_array().unwrap().len(), 1, "its own are there: {calls}");
+            server.api("DELETE", "/v1/connections/same", Value::Null).await.expect(204);
+            if home.database_url().starts_with("postgres") {
+                let count = home.sql("select count(*) from call_rates where connection = 'same'");
+                assert_eq!(count.trim(), "0");
+            }
+        }
+    }
 }
 
 #[tokio::test]

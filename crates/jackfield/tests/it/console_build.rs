@@ -383,12 +383,17 @@ async fn forms_are_believed_from_their_pages_and_roles_keep() {
     }
     let user = server.person("eve", "user").await;
     let eve = Visitor::sign_in(&server, &user.email, PASSWORD).await;
-    let form: Vec<_> = fields(&eve.page("/console/connectors/new").await)
+    // She is refused when she opens it, and would be when she sends it.
+    assert_eq!(eve.get("/console/connectors/new").await.status, 403);
+    let list = eve.page("/console/connectors").await;
+    let token = between(&list, "name=\"form_token\" value=\"", "\"").unwrap();
+    let form: Vec<_> = fields(&visitor.page("/console/connectors/new").await)
         .into_iter()
         .map(|(name, value)| match name.as_str() {
             "name" => (name, "Hers".to_owned()),
             "base_url" => (name, "https://a.example".to_owned()),
             "auth.type" => (name, "none".to_owned()),
+            "form_token" => (name, token.to_owned()),
             _ => (name, value),
         })
         .collect();

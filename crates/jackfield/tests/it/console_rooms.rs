@@ -28,6 +28,73 @@ fn shown_once(page: &Page) -> String {
 }
 
 #[tokio::test]
+async fn whoever_may_not_do_it_is_refused_when_he_opens_the_form() {
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let connector = connector(&server).await;
+    connection(&server, &connector, "mine", "user", json!(["*"])).await;
+    server.application("Portal").await;
+    let me = server.get("/v1/me").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let forms = [
+        ("/console/connections/new".to_owned(), "user"),
+        (format!("/console/connections/new/{connector}"), "user"),
+        ("/console/connections/mine/delete".to_owned(), "user"),
+        ("/console/connections/mine/settings".to_owned(), "user"),
+        ("/console/connectors/new".to_owned(), "user"),
+        (format!("/console/connectors/{connector}/edit"), "user"),
+        (format!("/console/connectors/{connector}/test"), "user"),
+        (format!("/console/connectors/{connector}/delete"), "user"),
+        ("/console/applications/new-application".to_owned(), "user"),
+        ("/console/applications/portal/delete".to_owned(), "user"),
+        ("/console/members/invite".to_owned(), "developer"),
+        (format!("/console/members/{me}/remove"), "admin"),
+        (format!("/console/members/{me}/super-admin"), "admin"),
+    ];
+    let ranks = ["user", "developer", "admin"];
+    let mut visitors = Vec::new();
+    for role in ranks {
+        visitors.push(Visitor::with_role(&server, role).await);
+    }
+    let founder = Visitor::founder(&server, &founder).await;
+    for (path, highest) in &forms {
+        for (visitor, role) in visitors.iter().zip(ranks) {
+            let page = visitor.open(path).await;
+            let refused = ranks.iter().position(|r| r == highest) >= ranks.iter().position(|r| *r == role);
+            assert_eq!(matches!(page.status, 403 | 404), refused, "{role} {path}: {}", page.status);
+        }
+        assert_eq!(founder.open(path).await.status, 200, "{path}");
+    }
+    // Nor is he led there.
+    let user = &visitors[0];
+    for path in [
+        "/console",
+        "/console/connections",
+        "/console/connectors",
+        "/console/applications",
+        "/console/members",
+    ] {
+        let body = user.open(path).await.body;
+        for (form, _) in &forms {
+            assert!(!body.contains(&format!("href=\"{form}\"")), "{path} leads to {form}");
+        }
+    }
+    assert!(!visitors[1].see("/console/members").await.body.contains("/console/members/invite"));
+    assert!(
+        visitors[1].see("/console/applications").await.body.contains("/console/applications/new-application")
+    );
+    // Help is for everybody.
+    for page in ["console", "connectors", "errors", "settings"] {
+        user.see(&format!("/console/help/{page}")).await;
+    }
+    let page = user.open("/console/members/invite").await.follow("What this means").await.unwrap();
+    assert_eq!((heading(&page).as_str(), page.url.fragment()), ("Error codes", Some("forbidden")));
+    assert_eq!(user.open("/console/help/passwords").await.status, 404);
+    let stranger = Visitor::new(&server).open("/console/help/console").await;
+    assert_eq!(heading(&stranger), "Sign in");
+}
+
+#[tokio::test]
 async fn an_application_is_made_equipped_and_deleted() {
     for home in Home::both() {
         let founder = home.init();

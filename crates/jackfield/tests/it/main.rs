@@ -15,6 +15,7 @@ mod canary;
 mod console_build;
 mod console_journey;
 mod console_rooms;
+mod console_trial;
 mod crashes;
 mod flows;
 mod idempotency;

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::{Code, Environment, Error, KeyScope, Level, Result, Timestamp};
+use jackfield_core::{Action, Code, Environment, Error, KeyScope, Level, Resource, Result, Timestamp};
 use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView};
 use jackfield_engine::connect::references::{
     ApplicationConnectionQuery, ApplicationConnectionView, ComponentView, Mode,
@@ -109,7 +109,8 @@ struct New<'a> {
 }
 
 async fn ask_new(desk: Desk) -> Response {
-    desk.show(Ok(New { frame: &desk.frame, form: Form::default() }))
+    let may = desk.may(Action::Manage, &Resource::Applications);
+    desk.show(may.map(|()| New { frame: &desk.frame, form: Form::default() }))
 }
 
 async fn create(State(engine): State<Engine>, sent: Sent) -> Response {

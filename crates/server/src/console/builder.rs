@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use jackfield_core::{Code, Error, Result};
+use jackfield_core::{Action, Code, Error, Result};
 use jackfield_engine::Engine;
 use serde_json::Value;
 
@@ -170,6 +170,7 @@ fn page<'a>(
 
 /// What a new one begins with: nothing, or a built-in one.
 async fn begin(engine: &Engine, desk: &Desk) -> Result<(Site, Value)> {
+    desk.may(Action::Manage, &desk.connectors())?;
     let mut site =
         Site { link: None, name: "New connector".to_owned(), version: String::new(), copied: false };
     let Some(from) = desk.query.given("from") else { return Ok((site, draft::blank())) };
@@ -193,6 +194,7 @@ async fn new(State(engine): State<Engine>, desk: Desk) -> Response {
 }
 
 async fn site_of(engine: &Engine, desk: &Desk, link: &str) -> Result<(Site, Value)> {
+    desk.may(Action::Manage, &desk.connectors())?;
     let view = engine.read_connector(&desk.op, link).await?;
     let Some(version) = view.version else {
         return Err(Error::new(

@@ -90,7 +90,6 @@ impl People {
     }
 }
 
-/// A page that shows something this one time: a key, a link with a token.
 /// Names by id of members and applications, for a page that shows who did what.
 pub(crate) struct Names {
     pub people: People,
@@ -110,6 +109,7 @@ impl Names {
     }
 }
 
+/// A page that shows something this one time: a key, a link with a token.
 #[derive(Template)]
 #[template(path = "console/once.html")]
 pub(crate) struct Once<'a> {

@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use jackfield_core::connector::{Access, Connector, CredentialField, Parameter, Place, Verified};
-use jackfield_core::{Error, Result};
+use jackfield_core::{Action, Error, Result};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView};
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
@@ -357,6 +357,7 @@ struct Delete<'a> {
 }
 
 async fn delete_page<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Result<Delete<'a>> {
+    desk.may(Action::Manage, &desk.connectors())?;
     let view = engine.read_connector(&desk.op, link).await?;
     let (users, more_users) = users(engine, desk, link).await?;
     Ok(Delete { frame: &desk.frame, form, card: view.card, users, more_users })

@@ -46,6 +46,10 @@ pub(crate) struct Frame {
     pub news: Option<String>,
     /// whether he makes connections and connectors; the engine decides again, this only spares him a refusal
     manages: bool,
+    /// whether he invites people
+    invites: bool,
+    /// whether he makes applications
+    makes_applications: bool,
 }
 
 impl Frame {
@@ -63,6 +67,14 @@ impl Frame {
 
     pub fn manages(&self) -> bool {
         self.manages
+    }
+
+    pub fn invites(&self) -> bool {
+        self.invites
+    }
+
+    pub fn makes_applications(&self) -> bool {
+        self.makes_applications
     }
 
     /// Super admin, admin or developer: those who see everything.
@@ -149,8 +161,11 @@ async fn known(engine: &Engine, parts: &Parts) -> Result<Desk> {
     let who = engine.signed_in(&op).await?;
     let path = parts.uri.path();
     let connectors = Resource::Connectors { managed_by_admins: who.managed_by_admins };
+    let manages = |resource| permit(&op.principal, Action::Manage, &resource).is_ok();
     let frame = Frame {
-        manages: permit(&op.principal, Action::Manage, &connectors).is_ok(),
+        manages: manages(connectors),
+        invites: manages(Resource::Members),
+        makes_applications: manages(Resource::Applications),
         who,
         token: form_token(&token),
         environment: environment(&parts.headers),
@@ -233,6 +248,16 @@ struct Trouble<'a> {
 }
 
 impl Desk {
+    /// Whether he may, by the rule that decides the act itself: who may not is told so before he has typed.
+    pub fn may(&self, action: Action, resource: &Resource<'_>) -> Result<()> {
+        permit(&self.op.principal, action, resource).map(drop)
+    }
+
+    /// The connectors of the organization, for [`Desk::may`].
+    pub fn connectors(&self) -> Resource<'static> {
+        Resource::Connectors { managed_by_admins: self.frame.who.managed_by_admins }
+    }
+
     /// A page, or what went wrong instead.
     pub fn show<T: Template>(&self, page: Result<T>) -> Response {
         match page {

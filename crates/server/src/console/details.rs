@@ -234,8 +234,20 @@ impl CallLine {
     }
 
     fn took(&self) -> String {
-        format!("{:.0} ms", self.call.duration_ms)
+        millis(self.call.duration_ms)
     }
+
+    /// What the service took of it, and what Jackfield added.
+    fn split(&self) -> Option<String> {
+        let service = self.call.service_ms?;
+        let ours = (self.call.duration_ms - service).max(0.0);
+        Some(format!("{} service, {} ours", millis(service), millis(ours)))
+    }
+}
+
+/// Small ones with a tenth: what is ours is often below one.
+fn millis(ms: f64) -> String {
+    if ms < 9.95 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
 }
 
 #[derive(Template)]

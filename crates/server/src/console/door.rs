@@ -65,8 +65,21 @@ fn forgotten_page(parts: &Parts, form: Form, over: bool) -> Door {
 
 /// A form of a page before the session: no other site may send it.
 async fn sent(engine: &Engine, request: Request) -> (Parts, Visit, Result<Fields>) {
-    let (parts, body) = request.into_parts();
+    form_of_a_stranger(engine, request, false).await
+}
+
+/// A form of whoever is not signed in. `hides` is whether the page that sent it tells nobody where it is: of those a browser says `null` for
+/// the origin.
+pub(crate) async fn form_of_a_stranger(
+    engine: &Engine,
+    request: Request,
+    hides: bool,
+) -> (Parts, Visit, Result<Fields>) {
+    let (mut parts, body) = request.into_parts();
     let visit = input::visit(&parts);
+    if hides && parts.headers.get(http::header::ORIGIN).is_some_and(|origin| origin == "null") {
+        parts.headers.remove(http::header::ORIGIN);
+    }
     if let Err(error) = session::same_origin(engine, &parts.headers) {
         return (parts, visit, Err(error));
     }

@@ -158,6 +158,11 @@ impl Form {
         Field { kind: "password", value: "", autocomplete: "off", ..self.text(name, label) }
     }
 
+    /// The same with lines, for a private key: one line would lose them.
+    pub fn secret_area<'a>(&'a self, name: &'a str, label: &'a str, rows: u8) -> Field<'a> {
+        Field { value: "", autocomplete: "off", rows, ..self.text(name, label) }
+    }
+
     pub fn area<'a>(&'a self, name: &'a str, label: &'a str, rows: u8) -> Field<'a> {
         Field { rows, ..self.text(name, label) }
     }

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use jackfield_core::connector::{Access, Scope};
-use jackfield_core::{Action, Environment, Error, Level, Resource, Result, permit};
+use jackfield_core::{Action, Environment, Error, Level, Resource, Result};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
@@ -68,7 +68,15 @@ async fn pick(State(engine): State<Engine>, desk: Desk) -> Response {
     desk.show(page)
 }
 
+/// Whoever may make no connection is told so before he has typed.
+fn may_make(desk: &Desk) -> Result<()> {
+    let managed_by_admins = desk.frame.who.managed_by_admins;
+    let made = Resource::Connection { level: Level::Admin, managed_by_admins, applications: &[] };
+    desk.may(Action::Manage, &made)
+}
+
 async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
+    may_make(desk)?;
     let (op, query) = (&desk.op, &desk.query);
     let custom = query.get("kind") == "custom";
     let kind = Some(if custom { "custom" } else { "built_in" }.to_owned());
@@ -223,6 +231,8 @@ impl Asked {
             let mut choices: Vec<(&str, &str)> = if self.required { Vec::new() } else { vec![("", "–")] };
             choices.extend(self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())));
             form.select(&self.name, &self.label, &choices)
+        } else if self.name == "parameters.private_key" {
+            form.secret_area(&self.name, &self.label, 6)
         } else if self.secret {
             form.secret(&self.name, &self.label)
         } else {
@@ -259,10 +269,7 @@ async fn configure_page<'a>(
     connector: &str,
     refused: Option<(Fields, &Error)>,
 ) -> Result<Configure<'a>> {
-    // Whoever may make none is told so before he has typed.
-    let managed_by_admins = desk.frame.who.managed_by_admins;
-    let made = Resource::Connection { level: Level::Admin, managed_by_admins, applications: &[] };
-    permit(&desk.op.principal, Action::Manage, &made)?;
+    may_make(desk)?;
     let connector = engine.read_connector(&desk.op, connector).await?;
     let groups = scope_groups(&connector);
     let levels = levels(&connector);

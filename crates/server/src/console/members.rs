@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::{ConnectionStatus, Level, MemberStatus, Result, Role, Timestamp};
+use jackfield_core::{Action, ConnectionStatus, Level, MemberStatus, Resource, Result, Role, Timestamp};
 use jackfield_engine::govern::members::{HandOver, MemberPatch, MemberView, NewMember, OwnedView};
 use jackfield_engine::govern::passwords::LinkView;
 use jackfield_engine::{Engine, Page};
@@ -114,7 +114,8 @@ fn mails(engine: &Engine) -> bool {
 
 async fn ask_invite(State(engine): State<Engine>, desk: Desk) -> Response {
     let form = Form::new(Fields::default().with("role", Role::User.as_str()));
-    desk.show(Ok(Invite { frame: &desk.frame, form, mails: mails(&engine) }))
+    let may = desk.may(Action::Manage, &Resource::Members);
+    desk.show(may.map(|()| Invite { frame: &desk.frame, form, mails: mails(&engine) }))
 }
 
 async fn invite(State(engine): State<Engine>, sent: Sent) -> Response {
@@ -424,6 +425,7 @@ async fn ask_remove(State(engine): State<Engine>, Path(id): Path<String>, desk: 
 
 async fn find_remove<'a>(engine: &Engine, desk: &'a Desk, id: &str, form: Form) -> Result<Remove<'a>> {
     let member = engine.read_member(&desk.op, id).await?;
+    desk.may(Action::Manage, &Resource::Member { id, role: member.role })?;
     let owned = engine.member_authorizations(&desk.op, id, &most()).await?;
     let personal = owned.items.iter().filter(|owned| owned.level == Level::User).count();
     let more = owned.next_cursor.is_some();
@@ -471,6 +473,7 @@ async fn ask_transfer(State(engine): State<Engine>, Path(id): Path<String>, desk
 
 async fn find_transfer<'a>(engine: &Engine, desk: &'a Desk, id: &str, form: Form) -> Result<Transfer<'a>> {
     let member = engine.read_member(&desk.op, id).await?;
+    desk.may(Action::Manage, &Resource::Member { id, role: Role::SuperAdmin })?;
     Ok(Transfer { frame: &desk.frame, member, form })
 }
 

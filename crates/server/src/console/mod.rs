@@ -16,9 +16,10 @@ pub(crate) mod connections;
 mod connectors;
 pub(crate) mod desk;
 mod details;
-mod door;
+pub(crate) mod door;
 mod draft;
 pub(crate) mod form;
+pub(crate) mod help;
 mod journey;
 mod members;
 mod overview;
@@ -28,6 +29,7 @@ mod playground;
 mod settings;
 mod styleguide;
 mod told;
+pub(crate) mod trial;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -54,5 +56,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(audit::routes())
         .merge(connectors::routes())
         .merge(builder::routes())
+        .merge(trial::routes())
+        .merge(help::routes())
         .merge(styleguide::routes())
 }

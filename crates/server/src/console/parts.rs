@@ -2,6 +2,7 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use jackfield_core::connector::AuthType;
 use jackfield_core::{ConnectionStatus, Environment, Level, MemberStatus, Role, Timestamp};
 
 /// A status: a socket of its own shape and a word.
@@ -197,16 +198,9 @@ pub(crate) fn member_status_word(status: &MemberStatus) -> &'static str {
 
 /// How a connector authenticates, in words.
 pub(crate) fn scheme_word(auth_type: &str) -> &str {
-    match auth_type {
-        "oauth2_code" => "OAuth 2",
-        "oauth2_client_credentials" => "OAuth 2, for programs",
-        "oauth2_device_code" => "OAuth 2, device code",
-        "jwt_bearer" => "Service account",
-        "oauth1" => "OAuth 1",
-        "api_key" => "API key",
-        "basic" => "User name and password",
-        "none" => "No credential",
-        other => other,
+    match AuthType::parse(auth_type) {
+        Some(kind) => kind.title(),
+        None => auth_type,
     }
 }
 

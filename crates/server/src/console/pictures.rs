@@ -163,9 +163,20 @@ impl CallsChart {
                 label: format!("failed, {bad} {}", if failed == 1 { "call" } else { "calls" }),
             });
         }
-        if let Some(median) = rates.median {
-            let (value, unit) = duration(median);
-            numbers.push(Number { value, unit, label: "median, service and Jackfield".to_owned() });
+        match (rates.split, rates.median) {
+            (Some((service, ours)), _) => {
+                for (micros, label) in
+                    [(service, "median, at the service"), (ours, "median, Jackfield's own")]
+                {
+                    let (value, unit) = duration(micros);
+                    numbers.push(Number { value, unit, label: label.to_owned() });
+                }
+            }
+            (None, Some(median)) => {
+                let (value, unit) = duration(median);
+                numbers.push(Number { value, unit, label: "median, service and Jackfield".to_owned() });
+            }
+            (None, None) => {}
         }
         let axis = (0..=4).map(|quarter| begin(quarter * HALF_HOURS / 4)).collect();
         let environment = environment_word(&environment);
@@ -423,7 +434,7 @@ mod tests {
         for (place, calls, failed) in calls {
             half_hours[*place] = HalfHour { calls: *calls, failed: *failed };
         }
-        CallRates { from: Timestamp::from_micros(0), half_hours, median: Some(208_000) }
+        CallRates { from: Timestamp::from_micros(0), half_hours, median: Some(208_000), split: None }
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn operations(document: &Map<String, Value>) -> Vec<(String, String)> {
         }
     }
     if let Some(test) = document.get("test") {
-        let path = text(test, "url");
+        let path = text(test, "path");
         if !path.is_empty() && !found.iter().any(|(known, _)| *known == path) {
             found.insert(0, (path, "the test of this connector".to_owned()));
         }
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn paths_are_offered_for_completion() {
         let document = json!({
-            "test": {"url": "/me"},
+            "test": {"path": "/me"},
             "modules": {"vendor": {"operations": {"list": {"method": "GET", "path": "/vendors"}}}}
         });
         let found = operations(document.as_object().unwrap());

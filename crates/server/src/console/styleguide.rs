@@ -74,7 +74,12 @@ fn day() -> CallRates {
             failed: [0, 0, 3, 0, 58].get(usize::try_from(n - 40).unwrap_or(9)).copied().unwrap_or(0),
         }
     });
-    CallRates { from: Timestamp::from_micros(0), half_hours: half_hours.collect(), median: Some(208_000) }
+    CallRates {
+        from: Timestamp::from_micros(0),
+        half_hours: half_hours.collect(),
+        median: Some(208_000),
+        split: Some((205_000, 2_900)),
+    }
 }
 
 async fn show(State(_engine): State<Engine>, desk: Desk) -> Response {
@@ -91,7 +96,7 @@ async fn show(State(_engine): State<Engine>, desk: Desk) -> Response {
         names: NAMES,
         chart: CallsChart::of(&day(), Environment::Production),
         nothing: CallsChart::of(
-            &CallRates { half_hours: Vec::new(), median: None, ..day() },
+            &CallRates { half_hours: Vec::new(), median: None, split: None, ..day() },
             Environment::Production,
         ),
         ticks: RefreshTicks::of(&history),

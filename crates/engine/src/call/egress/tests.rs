@@ -561,7 +561,7 @@ async fn no_more_connections_are_kept_than_the_limit_says() {
     .await;
     let single = inward().0.single.clone();
     let pool = Arc::new(Pool::new(single.pooled()).keeping(2));
-    let egress = Egress(Arc::new(Inner { pool, single }));
+    let egress = Egress(Arc::new(Inner { pool, single }), None);
     let url = server.url("/");
     let answers: Vec<_> =
         futures_util::future::join_all((0..AT_ONCE).map(|_| egress.send(get(&url), Some(later())))).await;

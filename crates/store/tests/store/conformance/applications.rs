@@ -1,7 +1,10 @@
 //! Applications, access, components, references.
 
-use jackfield_core::{Environment, KeyScopes, Level, Role};
-use jackfield_store::{ApiKey, Application, Connection, ConnectionFilter, KeyOwner, Member, Reference};
+use jackfield_core::{ConnectionStatus, Environment, KeyScopes, Level, Role};
+use jackfield_store::{
+    ApiKey, Application, Authorization, Connection, ConnectionFilter, KeyOwner, Lease, Member, Reference,
+    StatusFilter,
+};
 
 use super::{NOW, ORG, OTHER, at, authorization, change, failing, on_both};
 
@@ -360,34 +363,58 @@ async fn connections_by_their_status() {
             for id in ["aut_1", "aut_2", "aut_3"] {
                 tx.insert_authorization(&authorization(ORG, id, "mail", "mem_1")).await?;
             }
+            tx.insert_authorization(&authorization(ORG, "aut_4", "mail", "mem_1")).await?;
+            let lease = Lease {
+                organization_id: ORG.to_owned(),
+                authorization_id: "aut_4".to_owned(),
+                credential_version: 1,
+                holder: "x".to_owned(),
+            };
+            assert!(tx.take_lease(&lease, at(9), NOW, true).await?);
+            assert!(tx.break_credential(&lease, "revoked", at(5)).await?);
+            let waits = Authorization { setup_pending: true, ..authorization(ORG, "aut_5", "mail", "mem_1") };
+            tx.insert_authorization(&waits).await?;
             for (connection, environment, member, id) in [
                 ("b", Environment::Production, "", "aut_1"),
                 ("b", Environment::Stage, "", "aut_2"),
                 ("c", Environment::Production, "mem_1", "aut_2"),
                 ("c", Environment::Production, "mem_2", "aut_3"),
                 ("d", Environment::Production, "", "aut_1"),
+                ("e", Environment::Production, "", "aut_4"),
+                ("e", Environment::Stage, "", "aut_5"),
+                ("f", Environment::Production, "mem_1", "aut_4"),
+                ("g", Environment::Production, "", "aut_4"),
             ] {
                 tx.bind(ORG, connection, environment, member, id, NOW).await?;
             }
             Ok(())
         })
         .await;
-        for (name, enabled) in [("a", true), ("b", true), ("c", true), ("d", false)] {
+        for (name, enabled) in
+            [("a", true), ("b", true), ("c", true), ("d", false), ("e", true), ("f", true), ("g", false)]
+        {
             let connection = Connection { enabled, ..connection(ORG, name, Level::Admin, &["*"]) };
             change(&store, async |tx| tx.insert_connection(&connection).await).await;
         }
-        let at = async |environment, status, member| {
-            let status = Some((environment, status));
+        let at = async |environment, status: &str, member| {
+            let status = match ConnectionStatus::parse(status) {
+                Some(status) => Some(StatusFilter::Is(environment, status)),
+                None => Some(StatusFilter::Disabled),
+            };
             let filter = ConnectionFilter { status, member, ..ConnectionFilter::default() };
             names(store.connections(ORG, &filter, "", 9).await.unwrap())
         };
         let (production, stage) = (Environment::Production, Environment::Stage);
         assert_eq!(at(production, "connected", "mem_1").await, ["b", "c"]);
         assert_eq!(at(production, "connected", "").await, ["b"], "c serves two people, and nobody else");
-        assert_eq!(at(production, "not_connected", "").await, ["a", "c"]);
+        assert_eq!(at(production, "not_connected", "").await, ["a", "c", "f"]);
+        assert_eq!(at(production, "not_connected", "mem_1").await, ["a"]);
         assert_eq!(at(stage, "connected", "mem_1").await, ["b"]);
-        assert_eq!(at(production, "disabled", "mem_1").await, ["d"], "whatever serves it");
-        assert_eq!(at(production, "reauthorization_required", "mem_1").await, [""; 0]);
+        assert_eq!(at(stage, "not_connected", "mem_1").await, ["a", "c", "e", "f"], "one waits for a choice");
+        assert_eq!(at(production, "disabled", "mem_1").await, ["d", "g"], "whatever serves it");
+        assert_eq!(at(production, "reauthorization_required", "mem_1").await, ["e", "f"]);
+        assert_eq!(at(production, "reauthorization_required", "mem_2").await, ["e"]);
+        assert_eq!(at(stage, "reauthorization_required", "mem_1").await, [""; 0]);
     })
     .await;
 }

@@ -113,6 +113,7 @@ fn record(at: Timestamp) -> CallRecord<'static> {
         status: Some(200),
         error: None,
         duration: 12_345,
+        service: Some(12_000),
         request_id: "req_1",
         at,
     }
@@ -132,6 +133,7 @@ fn call(id: &str, record: &CallRecord<'_>) -> Call {
         status: record.status.map(i64::from),
         error: record.error.map(str::to_owned),
         duration: record.duration,
+        service: record.service,
         request_id: record.request_id.to_owned(),
         at: record.at,
     }

@@ -8,7 +8,15 @@ use super::{NOW, ORG, OTHER, at, authorization, change, on_both};
 #[tokio::test(flavor = "multi_thread")]
 async fn rates_of_calls_add_up() {
     on_both(async |store| {
-        let rate = |half_hour, speed, calls, failed| Rate { half_hour, speed, calls, failed };
+        let rate = |half_hour, speed, calls, failed| Rate {
+            half_hour,
+            speed,
+            calls,
+            failed,
+            timed: calls,
+            took: calls * 100,
+            service: calls * 90,
+        };
         let (live, stage) = (Environment::Production, Environment::Stage);
         change(&store, async |tx| {
             tx.add_rate(ORG, "", live, rate(10, 4, 2, 1)).await?;
@@ -30,6 +38,9 @@ async fn rates_of_calls_add_up() {
         assert_eq!(change(&store, async |tx| tx.prune_rates(10).await).await, 1);
         assert_eq!(change(&store, async |tx| tx.prune_rates(10).await).await, 0);
         assert_eq!(store.call_rates(ORG, "", live, 0).await.unwrap().len(), 2);
+        change(&store, async |tx| tx.delete_rates(ORG, "mail").await).await;
+        assert!(store.call_rates(ORG, "mail", live, 0).await.unwrap().is_empty());
+        assert_eq!(store.call_rates(ORG, "", live, 0).await.unwrap().len(), 2, "those of all stay");
     })
     .await;
 }
@@ -149,7 +160,7 @@ async fn what_needs_somebody_and_who_uses_what() {
         assert_eq!(lines.iter().map(|l| l.connection.as_str()).collect::<Vec<_>>(), ["crm", "mail"]);
         assert_eq!((lines[0].application.as_str(), lines[0].name.as_str()), ("portal", "portal"));
         assert_eq!(
-            (store.connection_total(ORG).await.unwrap(), store.connection_total("org_9").await.unwrap()),
+            (store.count_connections(ORG).await.unwrap(), store.count_connections("org_9").await.unwrap()),
             (4, 0)
         );
     })
