@@ -77,6 +77,7 @@ struct Inner {
     meters: govern::plan::Meters,
     live: moka::sync::Cache<automate::live::Place, Arc<automate::live::Live>>,
     runner: automate::runner::Runner,
+    submissions: automate::hosted::Submissions,
     sessions: moka::sync::Cache<[u8; 32], Arc<govern::sessions::Known>>,
     hashing: govern::passwords::Hashing,
     /// bounds how many requests for a new password are worked on at once
@@ -101,6 +102,7 @@ impl Engine {
                 meters: govern::plan::Meters::default(),
                 live: cache(),
                 runner: automate::runner::Runner::default(),
+                submissions: automate::hosted::Submissions::default(),
                 sessions: cache(),
                 hashing: govern::passwords::Hashing::default(),
                 resets: Arc::new(tokio::sync::Semaphore::new(32)),

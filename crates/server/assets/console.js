@@ -143,6 +143,32 @@ if (document.querySelector("[data-closes]")) {
   if (opener || name === POPUP) close();
 }
 
+// A form: fields appear and go as the answers before them say. The server decides again; without a script all are asked.
+const asked = all("[data-field]");
+if (asked.some((field) => field.dataset.when)) {
+  const form = asked[0].closest("form");
+  const hidden = new Set();
+  const values = (name) => (hidden.has(`data.${name}`) ? [] : new FormData(form).getAll(`data.${name}`).filter((value) => value !== ""));
+  const holds = (when) => {
+    if (when.all) return when.all.every(holds);
+    if (when.any) return when.any.some(holds);
+    const found = values(when.field);
+    const among = (list) => found.some((value) => list.some((wanted) => String(wanted) === value)) || (list.includes(false) && found.length === 0);
+    if (when.is) return among(when.is);
+    if (when.is_not) return !among(when.is_not);
+    return (found.length > 0) === when.filled;
+  };
+  const look = () => {
+    hidden.clear();
+    for (const field of asked) {
+      field.hidden = Boolean(field.dataset.when) && !holds(JSON.parse(field.dataset.when));
+      if (field.hidden) hidden.add(field.dataset.field);
+    }
+  };
+  form.addEventListener("input", look);
+  look();
+}
+
 // Keyboard: / searches, g and a letter goes, ? lists.
 const places = { o: "/console", c: "/console/connections", n: "/console/connections/new", a: "/console/applications", m: "/console/members", u: "/console/accounts", s: "/console/settings", k: "/console/connectors" };
 let going = 0;

@@ -130,10 +130,11 @@ statements! {
     pub(crate) RUN_PRUNE_UNTIL = "select ended_at, organization_id, id from (select ended_at, organization_id, id from runs
         where ended_at is not null and ended_at < $1 order by ended_at, organization_id, id limit $2) old
         order by ended_at desc, organization_id desc, id desc limit 1";
+    // `ended_at <= $1` says nothing more, but without statistics PostgreSQL takes a third of all runs for what the other finds.
     pub(crate) RUN_STEPS_PRUNE = "delete from run_steps where (organization_id, run) in (select organization_id, id from runs
-        where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3))";
+        where ended_at is not null and ended_at <= $1 and (ended_at, organization_id, id) <= ($1, $2, $3))";
     pub(crate) RUN_PRUNE = "delete from runs
-        where ended_at is not null and (ended_at, organization_id, id) <= ($1, $2, $3)";
+        where ended_at is not null and ended_at <= $1 and (ended_at, organization_id, id) <= ($1, $2, $3)";
     pub(crate) RUN_STEPS_END = "delete from run_steps where organization_id = $1 and run in
         (select id from runs where organization_id = $1 and application = $2)";
     pub(crate) RUNS_END = "delete from runs where organization_id = $1 and application = $2";

@@ -559,11 +559,13 @@ impl<'a> Check<'a> {
                 ("record" | "former", Some(field)) => {
                     self.fields.contains_key(field) || RECORD_FACTS.contains(&field)
                 }
-                ("record" | "former", None) => true,
                 ("results", Some(action)) => self.before.contains(&action),
-                ("results", None) => true,
                 ("submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
-                ("submitter" | "event" | "environment" | "application" | "form", None) => true,
+                (
+                    "record" | "former" | "results" | "submitter" | "event" | "environment" | "application"
+                    | "form",
+                    None,
+                ) => true,
                 _ => false,
             };
             if !known {

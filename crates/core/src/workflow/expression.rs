@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
@@ -151,10 +151,9 @@ fn multiplies(text: &str) -> bool {
                 letters.next();
             }
             Some(open) if c == open => quote = None,
-            Some(_) => {}
             None if c == '"' || c == '\'' => quote = Some(c),
             None if c == '*' => return true,
-            None => {}
+            _ => {}
         }
     }
     false
@@ -186,7 +185,7 @@ fn environment() -> &'static Environment<'static> {
 mod filters {
     use minijinja::{filters, tests};
 
-    use super::{Environment, ErrorKind, Kwargs, Made, RESULT_MAX, Rest, ValueKind};
+    use super::{Environment, ErrorKind, Made, RESULT_MAX, Rest, ValueKind};
 
     pub(super) fn add(environment: &mut Environment<'static>) {
         environment.add_filter("lower", filters::lower);
@@ -224,7 +223,7 @@ mod filters {
         minijinja::Error::new(ErrorKind::InvalidOperation, message)
     }
 
-    fn join(list: minijinja::Value, between: Option<String>) -> Made {
+    fn join(list: &minijinja::Value, between: Option<&str>) -> Made {
         let between = between.unwrap_or_default();
         if list.kind() == ValueKind::String {
             return Err(wrong("join takes a list"));
@@ -232,7 +231,7 @@ mod filters {
         let mut out = String::new();
         for (index, item) in list.try_iter()?.enumerate() {
             if index > 0 {
-                out.push_str(&between);
+                out.push_str(between);
             }
             out.push_str(&item.to_string());
             if out.len() > RESULT_MAX {
@@ -242,24 +241,25 @@ mod filters {
         Ok(out.into())
     }
 
-    fn replace(text: String, from: String, to: String, _named: Kwargs) -> Made {
+    fn replace(text: &str, from: &str, to: &str) -> Made {
         if from.is_empty() {
             return Err(wrong("replace looks for a text that is not empty"));
         }
-        let longer = text.matches(&*from).count().saturating_mul(to.len());
+        let longer = text.matches(from).count().saturating_mul(to.len());
         if text.len().saturating_add(longer) > RESULT_MAX {
             return Err(wrong("the text with what was replaced is too long"));
         }
-        Ok(text.replace(&*from, &to).into())
+        Ok(text.replace(from, to).into())
     }
 
-    fn truncate(text: String, length: usize) -> String {
+    fn truncate(text: &str, length: usize) -> String {
         text.chars().take(length).collect()
     }
 
     /// The product of numbers, or of texts that are numbers; whole where all are.
-    fn times(value: minijinja::Value, others: Rest<minijinja::Value>) -> Made {
-        let mut product = number(&value)?;
+    #[allow(clippy::needless_pass_by_value, reason = "the library hands the rest over so")]
+    fn times(value: &minijinja::Value, others: Rest<minijinja::Value>) -> Made {
+        let mut product = number(value)?;
         for other in others.iter() {
             product = match (product, number(other)?) {
                 (Number::Whole(a), Number::Whole(b)) => {

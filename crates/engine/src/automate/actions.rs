@@ -352,7 +352,7 @@ impl Engine {
     async fn request(&self, op: &Op, doing: &Doing<'_>, request: &Request) -> Tried {
         let text = |path: String, text: &str| {
             let rendered = Text::parse(text).and_then(|parsed| parsed.render(doing.context));
-            rendered.map_err(|why| mapping_failed(&path, &why))
+            rendered.map_err(|why| Box::new(mapping_failed(&path, &why)))
         };
         let composed = || -> Result<OperationCall, Box<Tried>> {
             let mut query = Vec::new();
@@ -401,7 +401,7 @@ impl Engine {
         };
         let text = |path: &str, text: &str| {
             let rendered = Text::parse(text).and_then(|parsed| parsed.render(doing.context));
-            rendered.map_err(|why| mapping_failed(path, &why))
+            rendered.map_err(|why| Box::new(mapping_failed(path, &why)))
         };
         let mut to = Vec::new();
         for (index, address) in mail.to.iter().enumerate() {
@@ -409,12 +409,12 @@ impl Engine {
                 Ok(address) => to.extend(
                     address.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned),
                 ),
-                Err(tried) => return tried,
+                Err(tried) => return *tried,
             }
         }
         let (subject, body) = match (text("subject", &mail.subject), text("text", &mail.text)) {
             (Ok(subject), Ok(body)) => (subject, body),
-            (Err(tried), _) | (_, Err(tried)) => return tried,
+            (Err(tried), _) | (_, Err(tried)) => return *tried,
         };
         let request = json!({"to": to, "subject": subject, "text": body});
         let mut tried = match server.deliver(&to, &subject, body, &doing.key(name)).await {

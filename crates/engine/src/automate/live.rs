@@ -20,6 +20,7 @@ pub(crate) const COMPONENTS_MAX: i64 = 1000;
 
 /// A form as it is served.
 pub(crate) struct LiveForm {
+    pub name: String,
     pub form: Form,
 }
 
@@ -83,7 +84,7 @@ impl Engine {
         for definition in definitions {
             match definition.component.split_once(':') {
                 Some(("form", link_name)) => {
-                    let form = LiveForm { form: document(&definition)? };
+                    let form = LiveForm { form: document(&definition)?, name: definition.name };
                     forms.insert(link_name.to_owned(), Arc::new(form));
                 }
                 Some(("workflow", link_name)) => workflows.push(Arc::new(LiveWorkflow {

@@ -6,6 +6,7 @@
 mod actions;
 pub mod components;
 pub(crate) mod gates;
+pub mod hosted;
 pub(crate) mod live;
 pub mod publish;
 pub mod records;

@@ -283,20 +283,19 @@ impl Engine {
         }
         let contents: BTreeMap<String, i64> =
             plan.definitions.iter().map(|one| (one.component.clone(), one.version)).collect();
-        let number = match plan.release {
-            Some(number) => number,
-            None => {
-                let number = work.latest_release(organization, application).await? + 1;
-                let release = Release {
-                    number,
-                    contents: contents.clone(),
-                    note: note.clone(),
-                    created_by: member.clone(),
-                    created_at: op.now,
-                };
-                work.insert_release(organization, application, &release).await?;
-                number
-            }
+        let number = if let Some(number) = plan.release {
+            number
+        } else {
+            let number = work.latest_release(organization, application).await? + 1;
+            let release = Release {
+                number,
+                contents,
+                note: note.clone(),
+                created_by: member.clone(),
+                created_at: op.now,
+            };
+            work.insert_release(organization, application, &release).await?;
+            number
         };
         let deployment =
             Deployment { environment: asked.to, release: number, deployed_by: member, deployed_at: op.now };

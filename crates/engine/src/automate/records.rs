@@ -22,6 +22,8 @@ use crate::{Engine, Op, digest};
 
 /// After every id.
 const LAST: &str = "~";
+/// Under which what a page sends once is kept among the unique values; no field has such a name.
+const ONCE: &str = "#once";
 
 /// Where records are meant.
 #[derive(Debug, Default, Clone, Deserialize, IntoParams)]
@@ -136,6 +138,16 @@ impl Place {
     }
 }
 
+/// What a new record is made of.
+pub(crate) struct NewRecord<'a> {
+    pub input: &'a Map<String, Value>,
+    /// id of the member who sent it in, or empty
+    pub created_by: &'a str,
+    /// what tells a page that is sent twice from two pages
+    pub once: Option<&'a str>,
+    pub now: Timestamp,
+}
+
 /// What happened to a record, for the runs that it sets off.
 pub(crate) struct Happened<'a> {
     pub event: RecordEvent,
@@ -178,36 +190,60 @@ impl Engine {
     ) -> Result<RecordView> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
         let permit = permit(&op.principal, Action::Use, &place.resource(Self::owner(op)))?;
-        let data = place.form.form.accept(&input.data, Mode::New).map_err(faults)?;
-        let record = Record {
-            organization_id: op.organization.to_string(),
-            application: application.to_owned(),
-            form: form.to_owned(),
-            environment: place.environment.as_str().to_owned(),
-            id: new_id(Prefix::Record, op.now),
-            data: serde_json::to_string(&data).map_err(Error::internal)?,
-            created_by: Self::owner(op).to_owned(),
-            created_at: op.now,
-            updated_at: op.now,
-            version: 1,
-            deleted_at: None,
-        };
         let mut work = self.begin(permit).await?;
-        work.insert_record(&record).await?;
-        keep_unique(&mut work, &place.form, &record, &data).await?;
-        let happened = Happened {
-            event: RecordEvent::Created,
-            record: &record,
-            now: seen(&place.form, &record, &data),
-            former: Value::Null,
-            actor: &record.created_by,
-        };
-        let runs = self.set_off(&mut work, &place.live, &happened, op.now).await?;
-        let view = RecordView { runs, ..RecordView::of(&record)? };
+        let drawer = place.drawer(op, form);
+        let new = NewRecord { input: &input.data, created_by: Self::owner(op), once: None, now: op.now };
+        let view = self.keep_new(&mut work, &place.live, drawer, new).await?;
         work.answer(op, 201, &view).await?;
         work.commit().await?;
         self.inner.runner.wake();
         Ok(view)
+    }
+
+    /// Writes a new record and the runs that it sets off.
+    pub(crate) async fn keep_new(
+        &self,
+        work: &mut Work<'_>,
+        live: &Live,
+        drawer: Drawer<'_>,
+        new: NewRecord<'_>,
+    ) -> Result<RecordView> {
+        let form = live.form(drawer.form)?;
+        let data = form.form.accept(new.input, Mode::New).map_err(faults)?;
+        let record = Record {
+            organization_id: drawer.organization.to_owned(),
+            application: drawer.application.to_owned(),
+            form: drawer.form.to_owned(),
+            environment: drawer.environment.to_owned(),
+            id: new_id(Prefix::Record, new.now),
+            data: serde_json::to_string(&data).map_err(Error::internal)?,
+            created_by: new.created_by.to_owned(),
+            created_at: new.now,
+            updated_at: new.now,
+            version: 1,
+            deleted_at: None,
+        };
+        work.insert_record(&record).await?;
+        if let Some(once) = new.once {
+            // Under a name that no field has.
+            work.put_record_value(drawer, ONCE, &unique_digest(once), &record.id).await.map_err(|error| {
+                if error.is_unique("record_values_pkey") {
+                    Error::new(Code::RequestInProgress, "This was sent already.")
+                } else {
+                    error.into()
+                }
+            })?;
+        }
+        keep_unique(work, &form, &record, &data).await?;
+        let happened = Happened {
+            event: RecordEvent::Created,
+            record: &record,
+            now: seen(&form, &record, &data),
+            former: Value::Null,
+            actor: &record.created_by,
+        };
+        let runs = self.set_off(work, live, &happened, new.now).await?;
+        Ok(RecordView { runs, ..RecordView::of(&record)? })
     }
 
     pub async fn list_records(

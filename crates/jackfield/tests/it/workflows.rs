@@ -664,3 +664,120 @@ async fn a_flood_delays_nobody_else() {
     // The circuit is open: of hundreds that wait only a few were tried.
     assert!(dead.upstream.seen().len() < 200);
 }
+
+/// The value of a hidden input of a page.
+fn hidden(page: &str, name: &str) -> String {
+    let from =
+        page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("{name}: {page}")).1;
+    from.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_fill_in_public_forms_and_nothing_else() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let application = server.application("Contact").await;
+    let base = format!("/v1/applications/{application}");
+    let fields = json!([
+        {"name": "title", "label": "<b>Your</b> wish", "help": "\"><script>alert(1)</script>", "required": true},
+        {"name": "mail", "type": "email"},
+        {"name": "kind", "type": "radio", "choices": [{"value": "a", "label": "A"}, {"value": "b"}]},
+        {"name": "why", "required": true, "visible_if": {"field": "kind", "is": ["b"]}},
+        {"name": "tags", "type": "multi_select", "choices": [{"value": "x"}, {"value": "y"}]},
+        {"name": "home", "type": "address"},
+        {"name": "agree", "type": "checkbox", "required": true},
+    ]);
+    let definition = |access: &str| {
+        json!({"access": access, "thanks": "We <i>thank</i> you.", "fields": fields,
+        "embed_origins": ["https://www.example"]})
+    };
+    for (name, access) in [("Wishes", "public"), ("Inside", "members")] {
+        server
+            .post(&format!("{base}/forms"), json!({"name": name, "definition": definition(access)}))
+            .await
+            .expect(201);
+    }
+    let organization = server.get("/v1/organization").await.expect(200)["id"].as_str().unwrap().to_owned();
+    let stranger = server.with_key("");
+    let path = format!("/f/{organization}/{application}/wishes");
+    assert_eq!(stranger.get(&path).await.status, 404, "it is not published yet");
+    for to in ["stage", "production"] {
+        server.post(&format!("{base}/publish"), json!({"to": to})).await.expect(200);
+    }
+    for hidden in
+        [format!("/f/{organization}/{application}/inside"), format!("/f/org_x/{application}/wishes")]
+    {
+        assert_eq!(stranger.get(&hidden).await.status, 404, "{hidden}");
+    }
+    let page = stranger.get(&path).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    assert!(!page.text.contains("<script>alert") && !page.text.contains("<b>Your</b>"), "{}", page.text);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("frame-ancestors https://www.example") && !policy.contains("unsafe"), "{policy}");
+    let once = hidden(&page.text, "once");
+    let send = async |body: String| {
+        let request =
+            server.request("POST", &path).header("content-type", "application/x-www-form-urlencoded");
+        crate::support::Answer::of(request.body(body).send().await.unwrap()).await
+    };
+    // What is wrong stands at its field, and what was typed is kept.
+    let wrong =
+        send(format!("once={once}&data.title=%22%3E%3Cscript%3E&data.mail=x&data.kind=b&data.tags=y")).await;
+    assert_eq!(wrong.status, 422);
+    for there in [
+        "&#34;&#62;&#60;script&#62;",
+        r#"id="f-data-mail-error""#,
+        r#"id="f-data-why-error""#,
+        r#"id="f-data-agree-error""#,
+        r#"value="y" checked"#,
+    ] {
+        assert!(wrong.text.contains(there), "{there}: {}", wrong.text);
+    }
+    assert_eq!(hidden(&wrong.text, "once"), once);
+    let good = format!(
+        "once={once}&data.title=A+lamp&data.mail=&data.kind=a&data.why=dropped&data.tags=x&data.tags=y&data.home.line_1=Road+1&data.home.city=Rome&data.agree=true"
+    );
+    for _ in 0..2 {
+        // The second is the same page sent twice: one record.
+        let sent = send(good.clone()).await;
+        assert_eq!(
+            (sent.status, sent.headers["location"].to_str().unwrap()),
+            (303, format!("{path}?sent").as_str()),
+            "{}",
+            sent.text
+        );
+    }
+    let thanks = stranger.get(&format!("{path}?sent")).await.text;
+    assert!(thanks.contains("We &#60;i&#62;thank&#60;/i&#62; you."), "{thanks}");
+    let records = server.get(&format!("{base}/forms/wishes/records")).await.expect(200);
+    let records = records["items"].as_array().unwrap();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0]["created_by"], Value::Null);
+    assert_eq!(
+        records[0]["data"],
+        json!({"title": "A lamp", "kind": "a", "tags": ["x", "y"], "agree": true, "home": {"line_1": "Road 1", "city": "Rome"}})
+    );
+    // A program that fills in everything is thanked, and nothing is kept.
+    let trapped = send(format!("{}&contact_by_fax=1", good.replace(&once, "other"))).await;
+    assert_eq!(trapped.status, 303);
+    // One address sends so much and no more.
+    let mut last = 0;
+    for n in 0..40 {
+        let answer = send(good.replace(&once, &format!("more{n}"))).await;
+        last = answer.status;
+        if last == 429 {
+            assert_eq!(answer.headers["retry-after"], "60");
+            break;
+        }
+    }
+    assert_eq!(last, 429);
+    let count = server.get(&format!("{base}/forms/wishes/records?limit=200")).await.expect(200);
+    assert!(count["items"].as_array().unwrap().len() < 31);
+    // Another site cannot send it.
+    let request = server
+        .request("POST", &path)
+        .header("origin", "https://evil.example")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let foreign = crate::support::Answer::of(request.body(good).send().await.unwrap()).await;
+    assert_eq!(foreign.status, 403, "{}", foreign.text);
+}

@@ -75,8 +75,11 @@ async fn dressed<'a>(engine: &Engine, desk: &'a Desk, application: &str) -> Resu
 
 /// A page that the organization's own sites may show in a frame.
 fn page(desk: &Desk, status: StatusCode, page: &impl Template) -> Response {
-    let mut response = html(status, page);
-    let origins = &desk.frame.who.brand.frame_origins;
+    framed(html(status, page), &desk.frame.who.brand.frame_origins)
+}
+
+/// Lets pages of these origins show it in a frame.
+pub(super) fn framed(mut response: Response, origins: &[String]) -> Response {
     if !origins.is_empty() {
         let headers = response.headers_mut();
         let policy =

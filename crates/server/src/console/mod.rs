@@ -20,6 +20,7 @@ pub(crate) mod door;
 mod draft;
 pub(crate) mod form;
 pub(crate) mod help;
+mod hosted;
 mod journey;
 mod members;
 mod overview;
@@ -47,6 +48,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(connections::routes())
         .merge(journey::routes())
         .merge(connect::routes())
+        .merge(hosted::routes())
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())
