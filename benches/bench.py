@@ -14,6 +14,7 @@ request, read from /proc, or a ratio to nginx in the same run, with runs that al
 
 import argparse
 import contextlib
+import datetime
 import gzip
 import http.client
 import json
@@ -588,7 +589,62 @@ def console(options):
                 *rows]
 
 
-BENCHMARKS = {f.__name__: f for f in (proxy, invoke, stream, start, invalid_key, console)}
+def runs(options):
+    """From a record to its effect at the service, and how fast a backlog of runs drains."""
+    with Stage(options.binary) as stage:
+        jackfield = stage.jackfield
+        base_url = f"http://127.0.0.1:{stage.up}"
+        jackfield.api("POST", "/v1/connectors", {
+            "name": "Books", "link_name": "books", "base_url": base_url, "hosts": [base_url.split("//")[1]],
+            "auth": {"type": "none"},
+            "modules": {"thing": {"fields": [{"name": "name"}], "operations": {"create": {
+                "method": "POST", "path": "/things", "idempotency": {"in": "header", "name": "Idempotency-Key"}}}}}})
+        jackfield.api("POST", "/v1/connectors/books/publish")
+        jackfield.api("POST", "/v1/connections", {"connector": "books", "name": "Books"})
+        jackfield.api("POST", "/v1/connections/books/authorizations", {"account_name": "bench"})
+        jackfield.api("POST", "/v1/applications", {"name": "Bench"})
+        base = "/v1/applications/bench"
+        jackfield.api("POST", f"{base}/forms", {"name": "Things", "definition": {"fields": [{"name": "name"}]}})
+        jackfield.api("POST", f"{base}/workflows", {"name": "Keep", "definition": {
+            "form": "things", "on": "created", "actions": [{"name": "keep", "integration": {
+                "connection": "books", "module": "thing", "operation": "create",
+                "mapping": {"name": {"field": "name"}}}}]}})
+        records = f"{base}/forms/things/records?environment=development"
+
+        def moment(text):
+            return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+        waits = []
+        for number in range(5 if options.quick else 50):
+            made = jackfield.api("POST", records, {"data": {"name": f"n{number}"}})["runs"][0]
+            while (run := jackfield.api("GET", f"{base}/runs/{made}"))["state"] != "succeeded":
+                time.sleep(0.005)
+            waits.append((moment(run["ended_at"]) - moment(run["created_at"])).total_seconds() * 1000)
+        backlog = 500 if options.quick else 20_000
+        jackfield.api("POST", "/v1/connections/books/disable")
+        made = jackfield.api("POST", records, {"data": {"name": "many"}})["runs"][0]
+        while jackfield.api("GET", f"{base}/runs/{made}")["state"] != "paused":
+            time.sleep(0.01)
+        jackfield.stop()
+        with contextlib.closing(sqlite3.connect(jackfield.folder / "jackfield.db")) as store, store:
+            columns = [row[1] for row in store.execute("pragma table_info(runs)")]
+            value = {"id": "substr(id, 1, 20) || printf('%016d', n)", "state": "'queued'", "paused_on": "null"}
+            values = ", ".join(value.get(column, column) for column in columns)
+            store.execute("with recursive number(n) as (select 1 union all select n + 1 from number where n < ?) "
+                          f"insert into runs select {values} from runs, number where id = ?", (backlog, made))
+            store.execute("update connections set enabled = 1 where link_name = 'books'")
+        jackfield.start()
+        began, before = time.monotonic(), fine_cpu(jackfield.pid)
+        while jackfield.api("GET", f"{base}/runs?state=queued&limit=1")["items"] or \
+                jackfield.api("GET", f"{base}/runs?state=running&limit=1")["items"]:
+            time.sleep(0.05)
+        took, work = time.monotonic() - began, fine_cpu(jackfield.pid) - before
+        return ["SQLite, one node, a service that answers at once.", "",
+                f"- From a record to the end of its run, idle: {spread(waits)} ms.",
+                f"- A backlog of {backlog} runs: {backlog / took:.0f} a second, {work / backlog * 1e6:.0f} µs of CPU each."]
+
+
+BENCHMARKS = {f.__name__: f for f in (proxy, invoke, stream, start, invalid_key, console, runs)}
 
 
 # --- the report ------------------------------------------------------------------------------------------------------

@@ -94,6 +94,10 @@ export const PAGES = [
   { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
+  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'portal', form: 'contact' }), who: 'nobody', name: 'form' },
+  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'portal', form: 'contact' }), query: '?sent', who: 'nobody', name: 'form-sent' },
+  { route: '/console/fill/{application}/{form}', with: { application: 'portal', form: 'contact' }, query: '?environment=development', name: 'form-member' },
+
   { route: '/console/help/{page}', with: { page: 'members' } },
   { route: '/console/help/{page}', with: { page: 'console' }, name: 'help-console' },
 
@@ -179,5 +183,18 @@ export async function furnish(jackfield, word = (name, most) => name) {
   await api.post('/v1/applications/portal/members', { member: world.developer.id });
   await api.send('PUT', '/v1/applications/portal/components/workflow:orders', { connections: ['vendors', 'split'] });
   await api.post('/v1/me/keys', { name: word('From a terminal') });
+
+  // A form with a field of every type, for everybody.
+  const choices = [{ value: 'a', label: word('First', 200) }, { value: 'b', label: word('Second', 200) }];
+  const types = ['single_line', 'multi_line', 'number', 'decimal', 'email', 'phone', 'url', 'date', 'date_time', 'time', 'checkbox', 'name', 'address'];
+  const fields = [
+    ...types.map((type) => ({ name: `of_${type}`, type, label: word(`A ${type.replace('_', ' ')}`, 200), help: word('What is meant', 200), required: type === 'single_line' })),
+    ...['dropdown', 'radio', 'multi_select'].map((type) => ({ name: `of_${type}`, type, label: word(`A ${type}`, 200), choices })),
+    { name: 'more', label: word('More', 200), visible_if: { field: 'of_radio', is: ['b'] } },
+  ];
+  const definition = { access: 'public', description: word('What we ask', 200), submit_label: word('Send it', 100), thanks: word('Thank you', 200), fields };
+  await api.post('/v1/applications/portal/forms', { name: word('Contact'), link_name: 'contact', definition });
+  for (const to of ['stage', 'production']) await api.post('/v1/applications/portal/publish', { to });
+  world.organization = (await api.get('/v1/organization')).id;
   return world;
 }

@@ -38,12 +38,12 @@ pub struct Publication {
 }
 
 /// Where something would be published.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PreflightQuery {
-    /// `stage` or `production`
-    pub to: String,
+    /// `stage` or `production`; `stage` unless told
+    pub to: Option<String>,
     /// number of a former release, to roll back
     pub release: Option<i64>,
 }
@@ -123,7 +123,10 @@ impl Engine {
     pub async fn preflight(&self, op: &Op, application: &str, query: &PreflightQuery) -> Result<Preflight> {
         let found = self.find_application(op, application).await?;
         permit(&op.principal, Action::Manage, &found.whole())?;
-        let to = Environment::parse(&query.to).ok_or_else(|| target_error("to"))?;
+        let to = match query.to.as_deref() {
+            None => Environment::Stage,
+            Some(word) => Environment::parse(word).ok_or_else(|| target_error("to"))?,
+        };
         let plan = self.plan(op, application, to, query.release).await?;
         self.weigh(op, application, &plan).await
     }

@@ -25,7 +25,16 @@ const LAST: &str = "~";
 /// Under which what a page sends once is kept among the unique values; no field has such a name.
 const ONCE: &str = "#once";
 
-/// Where records are meant.
+/// Where a record is meant.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPlace {
+    /// an application key's own, else production, unless told
+    pub environment: Option<String>,
+}
+
+/// Which records are wanted.
 #[derive(Debug, Default, Clone, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
@@ -185,7 +194,7 @@ impl Engine {
         op: &Op,
         application: &str,
         form: &str,
-        query: &RecordQuery,
+        query: &RecordPlace,
         input: RecordInput,
     ) -> Result<RecordView> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
@@ -295,7 +304,7 @@ impl Engine {
         application: &str,
         form: &str,
         id: &str,
-        query: &RecordQuery,
+        query: &RecordPlace,
     ) -> Result<RecordView> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
         let (record, _) = self.held_record(op, &place, form, id, Action::See).await?;
@@ -309,7 +318,7 @@ impl Engine {
         application: &str,
         form: &str,
         id: &str,
-        query: &RecordQuery,
+        query: &RecordPlace,
         input: RecordInput,
     ) -> Result<RecordView> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
@@ -351,7 +360,7 @@ impl Engine {
         application: &str,
         form: &str,
         id: &str,
-        query: &RecordQuery,
+        query: &RecordPlace,
     ) -> Result<()> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
         let (record, permit) = self.held_record(op, &place, form, id, Action::Use).await?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, Server, consenting, sandbox};
 use crate::upstream::{Message, Upstream};
-use crate::world::until;
+use crate::world::{until, until_at_last};
 
 /// A form with a vendor's name, and what else a vendor may have.
 fn vendor_form() -> Value {
@@ -599,7 +599,8 @@ async fn nothing_is_lost_and_nothing_doubled_whenever_the_process_dies() {
         if nodes > 1 {
             home.sql("update runs set lease_until = 0 where state = 'running'");
         }
-        until("every run over", async || {
+        // Some are tried four times and more, with pauses that grow.
+        until_at_last("every run over", std::time::Duration::from_mins(3), async || {
             let mut open = 0;
             for state in ["queued", "running", "paused", "failed"] {
                 let path = format!("/v1/applications/{application}/runs?state={state}&limit=1");

@@ -13,13 +13,18 @@ use crate::support::{Answer, Server, sandbox};
 pub const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Looks again and again until something is there.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    until_at_last(what, PATIENCE, look).await
+}
+
+/// The same with a patience of one's own.
+pub async fn until_at_last<T>(what: &str, patience: Duration, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(begun.elapsed() < patience, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
 }

@@ -6,7 +6,7 @@ use jackfield_core::form::Form;
 use jackfield_core::workflow::Workflow;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
 use jackfield_engine::automate::publish::{Preflight, PreflightQuery, Publication, ReleaseView};
-use jackfield_engine::automate::records::{RecordInput, RecordQuery, RecordView};
+use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{ReplayRequest, ReplayView, RunQuery, RunView};
 use jackfield_engine::{Engine, Page, PageQuery};
 
@@ -158,12 +158,12 @@ pub(crate) async fn list_records(
 ///
 /// The workflows that run on it are named under `runs`; they are as safe as the record when this answers.
 #[utoipa::path(post, path = "/v1/applications/{link_name}/forms/{form}/records", tag = "records",
-    params(("link_name" = String, Path), ("form" = String, Path), RecordQuery), request_body = RecordInput,
+    params(("link_name" = String, Path), ("form" = String, Path), RecordPlace), request_body = RecordInput,
     responses((status = 201, body = RecordView), (status = "default", body = Problem)))]
 pub(crate) async fn create_record(
     State(engine): State<Engine>,
     Path((link, form)): Path<(String, String)>,
-    Query(query): Query<RecordQuery>,
+    Query(query): Query<RecordPlace>,
     asked: AskedWith<RecordInput>,
 ) -> Response {
     let AskedWith { op, body } = asked;
@@ -173,12 +173,12 @@ pub(crate) async fn create_record(
 
 /// A record
 #[utoipa::path(get, path = "/v1/applications/{link_name}/forms/{form}/records/{id}", tag = "records",
-    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordQuery),
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordPlace),
     responses((status = 200, body = RecordView), (status = "default", body = Problem)))]
 pub(crate) async fn read_record(
     State(engine): State<Engine>,
     Path((link, form, id)): Path<(String, String, String)>,
-    Query(query): Query<RecordQuery>,
+    Query(query): Query<RecordPlace>,
     asked: Asked,
 ) -> Response {
     reply(&asked.op, 200, engine.read_record(&asked.op, &link, &form, &id, &query).await)
@@ -188,12 +188,12 @@ pub(crate) async fn read_record(
 ///
 /// A change that changes nothing sets nothing off.
 #[utoipa::path(patch, path = "/v1/applications/{link_name}/forms/{form}/records/{id}", tag = "records",
-    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordQuery), request_body = RecordInput,
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordPlace), request_body = RecordInput,
     responses((status = 200, body = RecordView), (status = "default", body = Problem)))]
 pub(crate) async fn update_record(
     State(engine): State<Engine>,
     Path((link, form, id)): Path<(String, String, String)>,
-    Query(query): Query<RecordQuery>,
+    Query(query): Query<RecordPlace>,
     asked: AskedWith<RecordInput>,
 ) -> Response {
     reply(&asked.op, 200, engine.update_record(&asked.op, &link, &form, &id, &query, asked.body).await)
@@ -201,12 +201,12 @@ pub(crate) async fn update_record(
 
 /// Delete a record
 #[utoipa::path(delete, path = "/v1/applications/{link_name}/forms/{form}/records/{id}", tag = "records",
-    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordQuery),
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordPlace),
     responses((status = 204), (status = "default", body = Problem)))]
 pub(crate) async fn delete_record(
     State(engine): State<Engine>,
     Path((link, form, id)): Path<(String, String, String)>,
-    Query(query): Query<RecordQuery>,
+    Query(query): Query<RecordPlace>,
     asked: Asked,
 ) -> Response {
     done(&asked.op, engine.delete_record(&asked.op, &link, &form, &id, &query).await)
