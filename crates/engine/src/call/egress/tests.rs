@@ -676,7 +676,7 @@ async fn a_request_goes_out_to_its_end_although_it_is_answered_before_and_then_i
             let mut rest = vec![0; SIZE - first.len()];
             stream.read_exact(&mut rest).await.unwrap();
             whole.send(()).unwrap();
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         }
     })
     .await;
