@@ -14,6 +14,7 @@ mod input;
 mod pages;
 mod routes;
 mod session;
+mod timer;
 mod workers;
 
 use std::future::Future;

@@ -20,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::front::{Front, answer};
+use crate::timer::Timer;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -98,7 +99,7 @@ fn work(
     finished: oneshot::Sender<()>,
 ) {
     let mut server = auto::Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    server.http1().timer(Timer).header_read_timeout(HEAD_TIME);
     server.http2().timer(TokioTimer::new());
     let graceful = GracefulShutdown::new();
     runtime.block_on(async move {

@@ -14,7 +14,6 @@ mod error;
 mod pool;
 mod watch;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
@@ -34,7 +33,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::time::{Instant, timeout_at};
 
-pub use body::{BodyBrokeOff, EgressBody};
+pub use body::{AnswerBody, BodyBrokeOff, EgressBody};
 use connect::{Door, Rules};
 pub use error::{EgressError, Refusal};
 use pool::Pool;
@@ -127,16 +126,10 @@ impl Egress {
         &self,
         mut request: Request<EgressBody>,
         deadline: Option<Instant>,
-    ) -> Result<Response<Incoming>, EgressError> {
+    ) -> Result<Response<AnswerBody>, EgressError> {
         admit(&request)?;
         frame(&mut request);
-        let answer = self.0.pool.send(request);
-        match deadline {
-            Some(deadline) => {
-                timeout_at(deadline, answer).await.unwrap_or(Err(EgressError::Timeout { sent: true }))
-            }
-            None => answer.await,
-        }
+        self.0.pool.send(request, deadline).await
     }
 
     /// [`Egress::send`] with the whole answer in memory.
@@ -217,7 +210,7 @@ impl Egress {
     }
 
     /// The whole body of an answer, at most `limit` bytes of it, before the deadline.
-    pub async fn collect(body: Incoming, limit: usize, deadline: Instant) -> Result<Bytes, EgressError> {
+    pub async fn collect(body: AnswerBody, limit: usize, deadline: Instant) -> Result<Bytes, EgressError> {
         timeout_at(deadline, gather(body, limit)).await.unwrap_or(Err(EgressError::Timeout { sent: true }))
     }
 
@@ -298,14 +291,18 @@ fn lost(error: hyper::Error) -> EgressError {
     EgressError::from_exchange(&error)
 }
 
-async fn gather(mut body: Incoming, limit: usize) -> Result<Bytes, EgressError> {
+async fn gather(
+    body: impl Body<Data = Bytes, Error = hyper::Error>,
+    limit: usize,
+) -> Result<Bytes, EgressError> {
+    let mut body = pin!(body);
     let too_large = EgressError::TooLarge { limit };
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large);
     }
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = next(&mut body).await {
+    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let Ok(data) = frame.map_err(lost)?.into_data() else { continue };
         if first.len() + rest.len() + data.len() > limit {
             return Err(too_large);
@@ -321,12 +318,6 @@ async fn gather(mut body: Incoming, limit: usize) -> Result<Bytes, EgressError> 
         }
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
-}
-
-fn next(
-    body: &mut Incoming,
-) -> impl Future<Output = Option<Result<http_body::Frame<Bytes>, hyper::Error>>> + '_ {
-    std::future::poll_fn(move |context| std::pin::Pin::new(&mut *body).poll_frame(context))
 }
 
 fn read_roots(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, EgressError> {

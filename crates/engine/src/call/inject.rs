@@ -34,7 +34,7 @@ const HOP_BY_HOP: [&str; 10] = [
 
 /// Everything that turns a caller's request into the service's: where it may go and what is put into it.
 pub(crate) struct Injection {
-    base_url: String,
+    base: target::Base,
     hosts: Vec<HostPattern>,
     /// the hosts that were allowed when the credential was given
     bounds: Vec<HostPattern>,
@@ -87,7 +87,7 @@ impl Injection {
         let patterns =
             |hosts: &[String]| hosts.iter().filter_map(|host| HostPattern::parse(host).ok()).collect();
         let mut injection = Self {
-            base_url,
+            base: target::Base::new(base_url),
             hosts: patterns(&hosts),
             bounds: patterns(&bounds.hosts),
             headers: Vec::new(),
@@ -172,7 +172,9 @@ impl Injection {
     /// Where the caller wants to go: joined to the base URL, checked against the hosts, the credential's own parameters taken out of the
     /// query. `query` is appended.
     pub fn target(&self, url: &str, query: &[(String, String)]) -> Result<Target> {
-        let target = target::join(&self.base_url, url)
+        let target = self
+            .base
+            .join(url)
             .map_err(|why| Error::field("url", "invalid", format!("The URL {}.", why.0)))?;
         if !self.hosts.iter().any(|host| host.matches(&target.host, target.port, target.scheme)) {
             return Err(Error::new(
@@ -362,6 +364,14 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     remove_where(headers, |name| HOP_BY_HOP.contains(&name));
 }
 
+/// The same of a service's answer, of which the length stays: to HEAD it is the only thing that tells the size.
+pub(crate) fn strip_answer(headers: &mut HeaderMap, unwanted: &[&str]) {
+    strip_named(headers);
+    remove_where(headers, |name| {
+        (name != "content-length" && HOP_BY_HOP.contains(&name)) || unwanted.contains(&name)
+    });
+}
+
 fn strip_named(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
@@ -369,7 +379,10 @@ fn strip_named(headers: &mut HeaderMap) {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
+            .map(str::trim)
+            // As good as every one, and gone anyway.
+            .filter(|name| !matches!(*name, "keep-alive" | "close" | "Keep-Alive" | "Close"))
+            .filter_map(|name| name.parse().ok())
             .collect();
         for name in named {
             headers.remove(name);
@@ -423,7 +436,7 @@ mod tests {
             value
         };
         Injection {
-            base_url: "https://api.example.com/v1".to_owned(),
+            base: target::Base::new("https://api.example.com/v1".to_owned()),
             hosts: vec![
                 HostPattern::parse("api.example.com").unwrap(),
                 HostPattern::parse("new.example.com").unwrap(),

@@ -12,10 +12,10 @@ use jackfield_core::{Code, Error, Result};
 use tokio::time::Instant;
 
 use crate::Engine;
-use crate::call::egress::{EgressBody, Upgrade};
+use crate::call::egress::{AnswerBody, EgressBody, Upgrade};
 use crate::call::inject::{KnownBody, is_type, strip_hop_by_hop};
 use crate::call::invoke::{Trace, check_method};
-use crate::call::ready::{Addressed, Callable, pass_back};
+use crate::call::ready::{Addressed, Callable, pass_back, pass_on_answer};
 use crate::govern::keys::Caller;
 
 /// How long a service may take to begin its answer. The answer itself may take as long as it takes.
@@ -35,7 +35,7 @@ pub struct Proxied {
 }
 
 /// What goes back: the service's own stream, or nothing after a switch of protocols.
-pub type ProxyBody = EgressBody;
+pub type ProxyBody = AnswerBody;
 
 /// The body as it can be sent: once, or again.
 enum Payload {
@@ -168,14 +168,8 @@ impl Engine {
         };
         headers.remove(CONTENT_LENGTH);
         let request = callable.injection.request(method.clone(), target, headers, &known, body)?;
-        let mut answer = self.egress().send(request, Some(deadline)).await?.map(EgressBody::Stream);
-        let length = answer.headers().get(CONTENT_LENGTH).cloned();
-        strip_hop_by_hop(answer.headers_mut());
-        if let Some(length) = length {
-            // To HEAD it is the only thing that tells the size.
-            answer.headers_mut().insert(CONTENT_LENGTH, length);
-        }
-        pass_back(answer.headers_mut());
+        let mut answer = self.egress().send(request, Some(deadline)).await?;
+        pass_on_answer(answer.headers_mut());
         Ok(answer)
     }
 
@@ -199,9 +193,9 @@ impl Engine {
             Upgrade::Answer(mut answer) => {
                 strip_hop_by_hop(answer.headers_mut());
                 pass_back(answer.headers_mut());
-                return Ok(answer.map(EgressBody::Stream));
+                return Ok(answer.map(AnswerBody::from));
             }
-            Upgrade::Switched { head, stream } => (head.map(|()| EgressBody::Empty), stream),
+            Upgrade::Switched { head, stream } => (head.map(|()| AnswerBody::default()), stream),
         };
         tokio::spawn(async move {
             let Ok(caller) = onward.await else { return };

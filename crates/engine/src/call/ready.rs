@@ -15,7 +15,7 @@ use jackfield_store::{Authorization, Connection};
 use tokio::time::Instant;
 
 use crate::Engine;
-use crate::call::inject::{Injection, remove_where};
+use crate::call::inject::{Injection, remove_where, strip_answer};
 use crate::clock;
 use crate::connect::Credential;
 use crate::connect::exchange::refresh_from;
@@ -362,6 +362,11 @@ const OWN_ORIGIN: [&str; 7] = [
     "service-worker-allowed",
     "jackfield-error",
 ];
+
+/// What of the headers of an answer that is passed on as it comes reaches the caller.
+pub(crate) fn pass_on_answer(headers: &mut HeaderMap) {
+    strip_answer(headers, &OWN_ORIGIN);
+}
 
 /// What of a service's headers reaches the caller.
 pub(crate) fn pass_back(headers: &mut HeaderMap) {

@@ -47,6 +47,26 @@ struct Calls {
     places: Vec<(Timestamp, Range<usize>)>,
     /// how each ended, in the same order as they came
     ends: Vec<End>,
+    /// the authorization and the key of the last call, and when each was used: mostly the same as of the one before
+    authorization: Used,
+    key: Used,
+}
+
+/// Who was used last, and when.
+#[derive(Default)]
+struct Used(String, Option<Timestamp>);
+
+impl Used {
+    /// Notes a use; what was noted of another goes where it is asked for.
+    fn note(&mut self, id: &str, at: Timestamp, before: impl FnOnce(&str, Timestamp)) {
+        if self.0 != id {
+            if let Some(at) = self.1 {
+                before(&self.0, at);
+            }
+            id.clone_into(&mut self.0);
+        }
+        self.1 = Some(at);
+    }
 }
 
 /// What is counted of a call.
@@ -134,6 +154,11 @@ fn under<T: Default>(named: &mut Named<T>, organization: &str, name: &str, act: 
     with(named, organization, |of_organization| with(of_organization, name, act));
 }
 
+/// Notes a use, unless a later one is known.
+fn used(all: &mut Named<Timestamp>, organization: &str, id: &str, at: Timestamp) {
+    under(all, organization, id, |last| *last = at.max(*last));
+}
+
 impl Recorder {
     /// Never waits: when the queue is full the record is dropped and counted. `key` is the API key that was used.
     pub fn record(&self, organization: &str, connection: &str, key: Option<&str>, call: &CallRecord<'_>) {
@@ -146,7 +171,16 @@ impl Recorder {
                 return None;
             }
             waiting.count += 1;
+            let (authorizations, keys) = (&mut waiting.authorizations, &mut waiting.keys);
             under(&mut waiting.calls, organization, connection, |calls| {
+                if let Some(id) = call.authorization_id {
+                    calls
+                        .authorization
+                        .note(id, call.at, |id, at| used(authorizations, organization, id, at));
+                }
+                if let Some(id) = key {
+                    calls.key.note(id, call.at, |id, at| used(keys, organization, id, at));
+                }
                 calls.push(call.at, words);
                 calls.ends.push(End {
                     at: call.at,
@@ -156,12 +190,6 @@ impl Recorder {
                     failed: call.error.is_some() || call.status.is_none_or(|status| status >= 400),
                 });
             });
-            if let Some(id) = call.authorization_id {
-                under(&mut waiting.authorizations, organization, id, |at| *at = call.at);
-            }
-            if let Some(id) = key {
-                under(&mut waiting.keys, organization, id, |at| *at = call.at);
-            }
             queue.put += 1;
             Some(queue.waiting.count)
         });
@@ -199,7 +227,19 @@ impl Recorder {
     }
 
     fn take(&self) -> Waiting {
-        std::mem::take(&mut self.queue().waiting)
+        let mut waiting = std::mem::take(&mut self.queue().waiting);
+        for (organization, of_organization) in &waiting.calls {
+            for calls in of_organization.values() {
+                for (Used(id, at), all) in
+                    [(&calls.authorization, &mut waiting.authorizations), (&calls.key, &mut waiting.keys)]
+                {
+                    if let Some(at) = at {
+                        used(all, organization, id, *at);
+                    }
+                }
+            }
+        }
+        waiting
     }
 
     /// Tells those who waited for what is written by now.
@@ -343,6 +383,41 @@ mod tests {
             let off = micros_of(last).abs_diff(micros);
             assert!(off <= micros.unsigned_abs() / 8 + 4, "{micros}: {}", micros_of(last));
         }
+    }
+
+    #[test]
+    fn the_last_use_of_each_key_and_authorization_is_known() {
+        let recorder = Recorder::default();
+        let at = Timestamp::from_micros;
+        let call = |authorization, at| CallRecord {
+            authorization_id: authorization,
+            environment: "stage",
+            principal: "app_1",
+            via: "proxy",
+            method: "GET",
+            host: "h",
+            path: "/",
+            status: Some(200),
+            error: None,
+            duration: 1,
+            request_id: "req_1",
+            at,
+        };
+        for (connection, key, authorization, time) in [
+            ("mail", Some("key_1"), Some("aut_1"), 1),
+            ("mail", Some("key_2"), Some("aut_1"), 5),
+            ("mail", Some("key_1"), Some("aut_2"), 3),
+            ("mail", None, None, 4),
+            ("books", Some("key_1"), Some("aut_3"), 2),
+        ] {
+            recorder.record("org_1", connection, key, &call(authorization, at(time)));
+        }
+        let waiting = recorder.take();
+        let named = |all: &[(&str, i64)]| {
+            all.iter().map(|(id, time)| ((*id).to_owned(), at(*time))).collect::<HashMap<_, _>>()
+        };
+        assert_eq!(waiting.keys["org_1"], named(&[("key_1", 3), ("key_2", 5)]));
+        assert_eq!(waiting.authorizations["org_1"], named(&[("aut_1", 5), ("aut_2", 3), ("aut_3", 2)]));
     }
 
     #[test]

@@ -5,12 +5,18 @@
 //!
 //! A connection is kept by scheme and authority, last in first out, so that those which are not needed grow old. Over
 //! HTTP/1.1 it carries one request at a time and is kept again when the answer is read to its end; over HTTP/2, where
-//! TLS chose that, all requests share one. It is driven by a task of the runtime that opened it.
+//! TLS chose that, all requests share one. One that is shared is driven by a task of its own. One for a single request
+//! is driven by whoever waits for the request and then by whoever reads the answer, so that a call is one task and not
+//! three that wake each other; nobody drives it while it is idle, and what came of it meanwhile is seen when it is taken.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
@@ -18,8 +24,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_rustls::MaybeHttpsStream;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
-use super::body::EgressBody;
+use super::body::{AnswerBody, EgressBody};
 use super::connect::{Door, Wire};
 use super::error::EgressError;
 use super::{host_header, lost};
@@ -56,16 +63,51 @@ struct Kept {
 #[derive(Default)]
 struct Host {
     /// with the tick since when each has waited; the one that was used last is at the end
-    idle: Vec<(u64, Single)>,
+    idle: Vec<(u64, Box<Single>)>,
     /// for all requests, where the host speaks HTTP/2
     shared: Option<Shared>,
 }
 
 /// A connection for one request at a time.
-struct Single {
+pub(super) struct Single {
     sender: http1::SendRequest<EgressBody>,
+    /// until it has ended
+    connection: Option<http1::Connection<Wire, EgressBody>>,
+    scheme: Scheme,
+    authority: Authority,
     /// the header that names the host
     host: HeaderValue,
+    bell: Arc<Bell>,
+    /// rings the bell
+    waker: Waker,
+    /// Set anew for each request: to put a timer off costs nothing, to make and end one is work.
+    late: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a connection wakes: whoever waits for it just now, or nobody.
+#[derive(Default)]
+struct Bell(AtomicWaker);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.wake();
+    }
+}
+
+/// Why there is no answer.
+enum Unanswered {
+    Late,
+    Failed(Box<TrySendError<Request<EgressBody>>>),
+}
+
+impl From<TrySendError<Request<EgressBody>>> for Unanswered {
+    fn from(error: TrySendError<Request<EgressBody>>) -> Self {
+        Self::Failed(Box::new(error))
+    }
 }
 
 struct Shared {
@@ -83,7 +125,7 @@ struct Destination {
 
 /// A connection in the hands of one request.
 enum Line {
-    Single(Single),
+    Single(Box<Single>),
     Shared(http2::SendRequest<EgressBody>),
 }
 
@@ -111,20 +153,25 @@ impl Pool {
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<EgressBody>,
-    ) -> Result<Response<Incoming>, EgressError> {
+        deadline: Option<Instant>,
+    ) -> Result<Response<AnswerBody>, EgressError> {
+        const LATE: EgressError = EgressError::Timeout { sent: true };
         let to = Destination::take(&mut request)?;
         loop {
             let (mut line, fresh) = match self.take(&to) {
                 Some(line) => (line, false),
                 // Boxed, since it is rare: the future of a request, which is moved as a whole, would be ten times as large.
-                None => (Box::pin(self.open(&to)).await?, true),
+                None => (Box::pin(in_time(deadline, self.open(&to))).await.unwrap_or(Err(LATE))?, true),
             };
-            match line.send(request, &to).await {
+            match line.send(request, &to, deadline).await {
                 Ok(answer) => {
-                    self.give_back(line, to);
-                    return Ok(answer);
+                    return Ok(answer.map(|body| match line {
+                        Line::Single(single) => AnswerBody::over(body, single, Arc::clone(self)),
+                        Line::Shared(_) => body.into(),
+                    }));
                 }
-                Err(mut error) => match error.take_message() {
+                Err(Unanswered::Late) => return Err(LATE),
+                Err(Unanswered::Failed(mut error)) => match error.take_message() {
                     Some(unsent) if !fresh => {
                         self.forget(&line, &to);
                         request = unsent;
@@ -147,12 +194,7 @@ impl Pool {
             }
             host.shared = None;
         }
-        while let Some((_, single)) = host.idle.pop() {
-            if single.sender.is_ready() {
-                return Some(Line::Single(single));
-            }
-        }
-        None
+        host.idle.pop().map(|(_, single)| Line::Single(single))
     }
 
     /// A new connection, through the door.
@@ -161,11 +203,13 @@ impl Pool {
         let host = host_header(&uri)?;
         let wire = self.door.open(uri).await?;
         if !speaks_http2(&wire) {
-            let (mut sender, connection) = http1::handshake(wire).await.map_err(lost)?;
-            // How a connection ends is told to whoever waits for an answer.
-            tokio::spawn(async { drop(connection.await) });
-            sender.ready().await.map_err(lost)?;
-            return Ok(Line::Single(Single { sender, host }));
+            let (sender, connection) = http1::handshake(wire).await.map_err(lost)?;
+            let (scheme, authority) = (to.scheme.clone(), to.authority.clone());
+            let bell = Arc::new(Bell::default());
+            let waker = Waker::from(Arc::clone(&bell));
+            let connection = Some(connection);
+            let single = Single { sender, connection, scheme, authority, host, bell, waker, late: None };
+            return Ok(Line::Single(Box::new(single)));
         }
         let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -195,26 +239,34 @@ impl Pool {
         sender
     }
 
-    /// Keeps a connection over which an answer is coming, as soon as that has been read to its end. One whose answer
-    /// is not read to its end is closed by hyper and never kept.
-    fn give_back(self: &Arc<Self>, line: Line, to: Destination) {
-        let Line::Single(mut single) = line else { return };
-        if single.sender.is_ready() {
-            self.keep(single, to);
-        } else if !single.sender.is_closed() {
+    /// Keeps a connection whose answer was read to its end. Where the request is still going out, that is waited for first.
+    pub(super) fn give_back(self: &Arc<Self>, mut single: Box<Single>) {
+        if single.sender.is_ready() || single.is_free() {
+            self.keep(single);
+        } else if single.connection.is_some() {
             let pool = Arc::clone(self);
             tokio::spawn(async move {
-                if single.sender.ready().await.is_ok() {
-                    pool.keep(single, to);
+                let free = poll_fn(|context| {
+                    if !single.drive(context) {
+                        return Poll::Ready(false);
+                    }
+                    single.sender.poll_ready(context).map(|ready| ready.is_ok())
+                });
+                if free.await {
+                    pool.keep(single);
                 }
             });
         }
     }
 
-    fn keep(self: &Arc<Self>, single: Single, to: Destination) {
+    fn keep(self: &Arc<Self>, single: Box<Single>) {
         let mut kept = self.kept();
         let since = kept.tick;
-        let host = kept.hosts(&to.scheme).entry(to.authority).or_default();
+        let hosts = kept.hosts(&single.scheme);
+        let host = match hosts.get_mut(&single.authority) {
+            Some(host) => host,
+            None => hosts.entry(single.authority.clone()).or_default(),
+        };
         if host.idle.len() < self.idle_per_host {
             host.idle.push((since, single));
             self.watch(&mut kept);
@@ -267,7 +319,7 @@ impl Kept {
         let young = |since: u64| self.tick - since < TICKS;
         for hosts in [&mut self.http, &mut self.https] {
             hosts.retain(|_, host| {
-                host.idle.retain(|(since, single)| young(*since) && single.sender.is_ready());
+                host.idle.retain_mut(|(since, single)| young(*since) && single.is_free());
                 host.shared.take_if(|shared| !young(shared.used) || !shared.sender.is_ready());
                 !host.idle.is_empty() || host.shared.is_some()
             });
@@ -299,18 +351,87 @@ impl Destination {
     }
 }
 
+impl Single {
+    /// Lets the connection do what it can now; whether it still stands. Whoever is in `context` is woken when it can do more.
+    pub(super) fn drive(&mut self, context: &mut Context<'_>) -> bool {
+        self.bell.0.register(context.waker());
+        self.work()
+    }
+
+    fn work(&mut self) -> bool {
+        if let Some(connection) = &mut self.connection {
+            // How it ended is told to whoever waits for an answer, as soon as it is dropped.
+            if Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready() {
+                self.connection = None;
+            }
+        }
+        self.connection.is_some()
+    }
+
+    /// The same, and nobody is woken.
+    pub(super) fn nudge(&mut self) -> bool {
+        self.bell.0.take();
+        self.work()
+    }
+
+    /// Whether it stands, as far as can be seen from here, and can take a request.
+    fn is_free(&mut self) -> bool {
+        self.nudge() && self.sender.is_ready()
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<EgressBody>,
+        deadline: Option<Instant>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        match (&mut self.late, deadline) {
+            (_, None) => self.late = None,
+            (Some(late), Some(deadline)) => late.as_mut().reset(deadline),
+            (late, Some(deadline)) => *late = Some(Box::pin(sleep_until(deadline))),
+        }
+        let mut answer = pin!(self.sender.try_send_request(request));
+        poll_fn(|context| {
+            self.bell.0.register(context.waker());
+            if let Some(connection) = &mut self.connection
+                && Pin::new(connection).poll(&mut Context::from_waker(&self.waker)).is_ready()
+            {
+                // Its end gives back what was not begun.
+                self.connection = None;
+            }
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                // Whoever has the answer is not to be woken by his own reading.
+                self.bell.0.take();
+                return Poll::Ready(answer.map_err(Unanswered::from));
+            }
+            match &mut self.late {
+                Some(late) => late.as_mut().poll(context).map(|()| Err(Unanswered::Late)),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+async fn in_time<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Option<T> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
 impl Line {
     /// Sends a request in the form that the protocol wants. Whoever drops this breaks the exchange off.
     async fn send(
         &mut self,
         mut request: Request<EgressBody>,
         to: &Destination,
-    ) -> Result<Response<Incoming>, TrySendError<Request<EgressBody>>> {
+        deadline: Option<Instant>,
+    ) -> Result<Response<Incoming>, Unanswered> {
         match self {
-            Self::Single(Single { sender, host }) => {
-                request.headers_mut().insert(HOST, host.clone());
+            Self::Single(single) => {
+                request.headers_mut().insert(HOST, single.host.clone());
                 *request.uri_mut() = Uri::from(to.path.clone());
-                sender.try_send_request(request).await
+                single.send(request, deadline).await
             }
             Self::Shared(sender) => {
                 // The address says it, and so does no header.
@@ -318,7 +439,8 @@ impl Line {
                 if let Ok(uri) = to.uri(to.path.clone()) {
                     *request.uri_mut() = uri;
                 }
-                sender.try_send_request(request).await
+                let answer = Box::pin(in_time(deadline, sender.try_send_request(request)));
+                Ok(answer.await.ok_or(Unanswered::Late)??)
             }
         }
     }

@@ -637,6 +637,61 @@ async fn a_connection_whose_answer_was_not_read_is_not_used_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_the_service_gives_up_is_not_used_again_even_if_it_stays_open() {
+    let server = Server::raw(|mut stream| async move {
+        loop {
+            let mut head = [0; 1024];
+            if matches!(stream.read(&mut head).await, Ok(0) | Err(_)) {
+                return;
+            }
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
+                .await
+                .unwrap();
+        }
+    })
+    .await;
+    let egress = inward();
+    for connections in 1..=3 {
+        assert_eq!(fetch(&egress, &server.url("/")).await.unwrap(), "ok");
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(egress.0.pool.idle(), 0);
+        assert_eq!(server.connections(), connections);
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_out_to_its_end_although_it_is_answered_before_and_then_its_connection_is_kept() {
+    const SIZE: usize = 16 * 1024 * 1024;
+    let (read_on, wait) = tokio::sync::watch::channel(false);
+    let (whole, mut arrived) = mpsc::unbounded_channel();
+    let server = Server::raw(move |mut stream| {
+        let (mut wait, whole) = (wait.clone(), whole.clone());
+        async move {
+            let (_, first) = read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            wait.wait_for(|go| *go).await.unwrap();
+            let mut rest = vec![0; SIZE - first.len()];
+            stream.read_exact(&mut rest).await.unwrap();
+            whole.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let egress = inward();
+    let body = EgressBody::Full(Bytes::from(vec![b'x'; SIZE]));
+    let request = Request::post(server.url("/")).body(body).unwrap();
+    let answer = egress.send(request, Some(later())).await.unwrap();
+    assert_eq!(Egress::collect(answer.into_body(), 10, later()).await.unwrap(), "ok");
+    assert_eq!(egress.0.pool.idle(), 0, "the request is still going out");
+    read_on.send(true).unwrap();
+    arrived.recv().await.unwrap();
+    keeps(&egress, 1).await;
+}
+
+#[tokio::test]
 async fn what_was_written_on_a_kept_connection_is_never_sent_again() {
     let requests = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&requests);
@@ -1017,7 +1072,10 @@ async fn who_does_not_switch_answers_as_usual() {
         panic!("switched");
     };
     assert_eq!(answer.status(), 426);
-    assert_eq!(Egress::collect(answer.into_body(), 100, later()).await.unwrap(), "another protocol, please");
+    assert_eq!(
+        Egress::collect(answer.into_body().into(), 100, later()).await.unwrap(),
+        "another protocol, please"
+    );
 }
 
 #[tokio::test]
