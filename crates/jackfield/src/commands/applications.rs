@@ -71,6 +71,35 @@ enum Command {
         #[command(flatten)]
         page: PageArgs,
     },
+    /// Say what publishing would do, and what is not ready for it
+    Preflight {
+        application: String,
+        /// stage or production
+        #[arg(long, default_value = "stage")]
+        to: String,
+    },
+    /// Publish: development to stage, or stage to production
+    Publish {
+        application: String,
+        /// stage or production
+        #[arg(long)]
+        to: String,
+        /// Number of a former release, to roll back
+        #[arg(long)]
+        release: Option<i64>,
+        /// What is new
+        #[arg(long)]
+        note: Option<String>,
+        /// Although something is not ready
+        #[arg(long)]
+        anyway: bool,
+    },
+    /// List the releases, the latest first
+    Releases {
+        application: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
     /// Allow an application to use a connection
     Allow { application: String, connection: String },
     /// Forbid an application to use a connection
@@ -199,6 +228,46 @@ pub async fn run(args: Applications) -> Result<()> {
                 ("You may authorize", |c| text(c, "/can_authorize")),
             ];
             list(&answer, as_json, "It has no connection that you see.", columns)
+        }
+        Command::Preflight { application, to } => {
+            let at = format!("{}?to={to}", path(&["applications", &application, "preflight"]));
+            let answer = client.get(&at).await?;
+            if as_json {
+                return say::json(&answer);
+            }
+            let open = answer.pointer("/open").and_then(Value::as_array).cloned().unwrap_or_default();
+            if open.is_empty() {
+                return say::line(format!("{application} is ready for {to}."));
+            }
+            for point in &open {
+                say::line(say::visible(&text(point, "/message")))?;
+            }
+            Ok(())
+        }
+        Command::Publish { application, to, release, note, anyway } => {
+            let mut body = some([("note", note)]);
+            body.insert("to".to_owned(), to.as_str().into());
+            body.insert("anyway".to_owned(), anyway.into());
+            if let Some(release) = release {
+                body.insert("release".to_owned(), release.into());
+            }
+            let at = path(&["applications", &application, "publish"]);
+            let made = client.ask(Method::POST, &at, Some(&body.into())).await?.json()?;
+            if as_json {
+                return say::json(&made);
+            }
+            say::line(format!("{to} serves release {}.", text(&made, "/number")))
+        }
+        Command::Releases { application, page } => {
+            let answer =
+                client.get(&page.path(&path(&["applications", &application, "releases"]), &[])).await?;
+            let columns: &[Column] = &[
+                ("Release", |r| text(r, "/number")),
+                ("Served in", |r| text(r, "/environments")),
+                ("Note", |r| text(r, "/note")),
+                ("Made", |r| time(r, "/created_at")),
+            ];
+            list(&answer, as_json, "Nothing was published yet.", columns)
         }
         Command::Allow { application, connection } => {
             let at = path(&["connections", &connection, "applications", &application]);

@@ -20,6 +20,7 @@ const PAGES: &[(&str, &str)] = &[
     ("console", include_str!("../../../../docs/console.md")),
     ("words", include_str!("../../../../docs/words.md")),
     ("connectors", include_str!("../../../../docs/connectors.md")),
+    ("workflows", include_str!("../../../../docs/workflows.md")),
     ("members", include_str!("../../../../docs/members.md")),
     ("permissions", include_str!("../../../../docs/permissions.md")),
     ("errors", include_str!("../../../../docs/errors.md")),
