@@ -682,16 +682,16 @@ mod tests {
         }
     }
 
-    fn workflow(actions: Value) -> Workflow {
+    fn workflow(actions: &Value) -> Workflow {
         serde_json::from_value(json!({"form": "vendors", "on": "created", "actions": actions})).unwrap()
     }
 
-    fn faults(actions: Value) -> Vec<(String, String)> {
+    fn faults(actions: &Value) -> Vec<(String, String)> {
         let wrong = workflow(actions).check(&grounds()).err().unwrap_or_default();
         wrong.into_iter().map(|e| (e.field, e.code)).collect()
     }
 
-    fn push(mapping: Value) -> Value {
+    fn push(mapping: &Value) -> Value {
         json!([{"name": "push", "integration":
             {"connection": "acme", "module": "vendor", "operation": "create", "mapping": mapping}}])
     }
@@ -706,7 +706,7 @@ mod tests {
                 "text": "It has the id {{ results.push.id }}."}},
             {"name": "keep", "update_record": {"set": {"vendor_name": {"text": "{{ results.push.id }}"}}}},
         ]);
-        assert_eq!(workflow(good).check(&grounds()), Ok(()));
+        assert_eq!(workflow(&good).check(&grounds()), Ok(()));
     }
 
     #[test]
@@ -730,18 +730,18 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                faults(push(mapping.clone())),
+                faults(&push(&mapping)),
                 at(&format!("integration.mapping.{field}"), code),
                 "{mapping}"
             );
         }
         let other = json!([{"name": "push", "integration": {"connection": "other", "module": "m", "operation": "o"}}]);
-        assert_eq!(faults(other), at("integration.connection", "unknown"));
+        assert_eq!(faults(&other), at("integration.connection", "unknown"));
         let twofold = json!([{"name": "a", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"},
             "update_record": {"set": {}}}]);
-        assert_eq!(faults(twofold), [("actions.0".to_owned(), "invalid".to_owned())]);
-        assert_eq!(faults(json!([])), [("actions".to_owned(), "required".to_owned())]);
-        let mut unknown = workflow(json!([]));
+        assert_eq!(faults(&twofold), [("actions.0".to_owned(), "invalid".to_owned())]);
+        assert_eq!(faults(&json!([])), [("actions".to_owned(), "required".to_owned())]);
+        let mut unknown = workflow(&json!([]));
         unknown.form = "none".to_owned();
         assert_eq!(unknown.check(&grounds()).unwrap_err()[0].field, "form");
     }

@@ -400,6 +400,7 @@ mod tests {
             status: Some(200),
             error: None,
             duration: 1,
+            service: None,
             request_id: "req_1",
             at,
         };
