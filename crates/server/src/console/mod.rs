@@ -25,7 +25,10 @@ mod overview;
 pub(crate) mod parts;
 pub(crate) mod pictures;
 mod playground;
+mod records;
+mod runs;
 mod settings;
+mod sheet;
 mod styleguide;
 mod told;
 
@@ -48,6 +51,8 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())
+        .merge(records::routes())
+        .merge(runs::routes())
         .merge(members::routes())
         .merge(settings::routes())
         .merge(accounts::routes())
