@@ -10,6 +10,7 @@ mod accounts;
 mod applications;
 mod audit;
 mod builder;
+mod built;
 pub(crate) mod common;
 mod connect;
 pub(crate) mod connections;
@@ -19,18 +20,21 @@ mod details;
 mod door;
 mod draft;
 pub(crate) mod form;
+mod forms;
 mod journey;
 mod members;
 mod overview;
 pub(crate) mod parts;
 pub(crate) mod pictures;
 mod playground;
+mod publish;
 mod records;
 mod runs;
 mod settings;
 mod sheet;
 mod styleguide;
 mod told;
+mod workflows;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -51,7 +55,10 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())
+        .merge(forms::routes())
         .merge(records::routes())
+        .merge(workflows::routes())
+        .merge(publish::routes())
         .merge(runs::routes())
         .merge(members::routes())
         .merge(settings::routes())

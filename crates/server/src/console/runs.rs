@@ -68,8 +68,8 @@ pub(super) fn brief(text: &str) -> String {
 
 pub(super) fn event_word(event: &RecordEvent) -> &'static str {
     match event {
-        RecordEvent::Created => "made",
-        RecordEvent::Edited => "changed",
+        RecordEvent::Created => "created",
+        RecordEvent::Edited => "edited",
         RecordEvent::Deleted => "deleted",
     }
 }
