@@ -70,6 +70,35 @@ export const PAGES = [
   { route: '/console/applications/{link}/settings', with: { link: 'portal' } },
   { route: '/console/applications/{link}/delete', with: { link: 'portal' } },
 
+  { route: '/console/applications/{link}/forms', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/forms', with: { link: 'vendor_portal' }, name: 'forms-none' },
+  { route: '/console/applications/{link}/forms', with: { link: 'portal' }, who: 'user', name: 'forms-user' },
+  { route: '/console/applications/{link}/forms/new-form', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/forms/{form}', with: { link: 'portal', form: 'vendors' }, name: 'form' },
+  { route: '/console/applications/{link}/forms/{form}', with: { link: 'portal', form: 'vendors' }, who: 'user', name: 'form-user' },
+  { route: '/console/applications/{link}/forms/{form}/edit', with: { link: 'portal', form: 'vendors' } },
+  { route: '/console/applications/{link}/forms/{form}/delete', with: { link: 'portal', form: 'vendors' } },
+  { route: '/console/applications/{link}/forms/{form}/records', with: { link: 'portal', form: 'vendors' } },
+  { route: '/console/applications/{link}/forms/{form}/records', with: { link: 'portal', form: 'later' }, name: 'records-unserved' },
+  { route: '/console/applications/{link}/forms/{form}/records/new-record', with: { link: 'portal', form: 'vendors' } },
+  { route: '/console/applications/{link}/forms/{form}/records/{id}', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record' },
+  { route: '/console/applications/{link}/forms/{form}/records/{id}/edit', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record-edit' },
+  { route: '/console/applications/{link}/forms/{form}/records/{id}/delete', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record-delete' },
+  { route: '/console/applications/{link}/workflows', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/workflows', with: { link: 'vendor_portal' }, name: 'workflows-none' },
+  { route: '/console/applications/{link}/workflows/new-workflow', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/workflows/{workflow}', with: { link: 'portal', workflow: 'push' }, name: 'workflow' },
+  { route: '/console/applications/{link}/workflows/{workflow}/edit', with: { link: 'portal', workflow: 'push' } },
+  { route: '/console/applications/{link}/workflows/{workflow}/delete', with: { link: 'portal', workflow: 'push' } },
+  { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
+  { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },
+  { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.done }), name: 'run-done' },
+  { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.held }), name: 'run-paused' },
+  { route: '/console/applications/{link}/publish', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/publish', with: { link: 'vendor_portal' }, name: 'publish-none' },
+  { route: '/console/applications/{link}/publish/{release}', with: { link: 'portal', release: '1' }, query: '?to=stage', name: 'roll-back' },
+
   { route: '/console/members' },
   { route: '/console/members', who: 'user', name: 'members-user' },
   { route: '/console/members/invite' },
@@ -121,6 +150,65 @@ export function address(page, world) {
 
 /** What to call a page in a test or a file. */
 export const nameOf = (page) => page.name ?? (page.route.replaceAll(/\{\w+\}/g, '').split('/').filter(Boolean).join('-').replace(/^console-/, ''));
+
+/** Waits until a run is in a state. */
+export async function reaches(api, application, id, state) {
+  const until = Date.now() + 20_000;
+  for (;;) {
+    const run = await api.get(`/v1/applications/${application}/runs/${id}`);
+    if (run.state === state) return run;
+    if (Date.now() > until) throw new Error(`${id} is ${run.state}, not ${state}: ${run.reason}`);
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
+
+/** Forms, workflows, records and runs of the application `portal`, published. */
+async function build(api, world, word) {
+  const portal = '/v1/applications/portal';
+  const choices = [{ value: 'a', label: word('First', 100) }, { value: 'b' }];
+  const fields = [
+    { name: 'vendor_name', label: word('Vendor name'), help: word('As on the invoice'), required: true, unique: true },
+    { name: 'note', type: 'multi_line', label: word('Note') },
+    { name: 'count', type: 'number', min: 1, max: 9 },
+    { name: 'price', type: 'currency', currency: 'EUR' },
+    { name: 'email', type: 'email' },
+    { name: 'day', type: 'date' },
+    { name: 'moment', type: 'date_time' },
+    { name: 'kind', type: 'dropdown', choices, default: 'a' },
+    { name: 'tags', type: 'multi_select', choices },
+    { name: 'agreed', type: 'checkbox', label: word('Agreed') },
+    { name: 'who', type: 'name' },
+    { name: 'home', type: 'address', visible_if: { field: 'kind', is: ['a'] } },
+  ];
+  await api.post(`${portal}/forms`, { name: word('Vendors'), link_name: 'vendors', definition: { description: word('Who is to be paid'), fields } });
+  const workflow = (link, on, condition, actions) => api.post(`${portal}/workflows`, { name: word(link), link_name: link, definition: { form: 'vendors', on, condition, actions } });
+  await workflow('push', 'created', undefined, [
+    { name: 'push', integration: { connection: 'vendors', module: 'vendor', operation: 'create', mapping: { DisplayName: { field: 'vendor_name' }, Notes: { text: 'From {{ record.id }}' } } } },
+    { name: 'note', condition: 'record.count', update_record: { set: { note: { expression: 'results.push.id|string' } } } },
+  ]);
+  await workflow('refused', 'edited', undefined, [
+    { name: 'call', invoke: { connection: 'vendors', method: 'GET', url: '/no/such/thing', query: { word: word('x', 60) } } },
+  ]);
+  await workflow('held', 'edited', 'record.count', [
+    { name: 'call', invoke: { connection: 'paused', method: 'GET', url: '/companies' } },
+  ]);
+  await api.post(`${portal}/publish`, { to: 'stage', note: word('The first one'), anyway: true });
+  await api.post(`${portal}/publish`, { to: 'production', anyway: true });
+  await api.post(`${portal}/forms`, { name: 'Later', definition: { fields: [{ name: 'title' }] } });
+  const records = `${portal}/forms/vendors/records`;
+  const data = { vendor_name: word('Acme', 90), note: word('Two\nlines'), count: 3, price: '12.50', tags: ['a', 'b'], who: { first: word('Ada', 60), last: 'Okafor' } };
+  const made = await api.post(records, { data });
+  world.record = made.id;
+  [world.done] = made.runs;
+  await reaches(api, 'portal', world.done, 'succeeded');
+  const edited = await api.send('PATCH', `${records}/${made.id}`, { data: { count: 4 } });
+  for (const id of edited.runs) {
+    const { workflow: link } = await api.get(`${portal}/runs/${id}`);
+    if (link === 'held') world.held = (await reaches(api, 'portal', id, 'paused')).id;
+    else world.failed = (await reaches(api, 'portal', id, 'failed')).id;
+  }
+  await api.post(`${portal}/members`, { member: world.user.id });
+}
 
 /**
  * Fills a Jackfield, as `demo` starts it, with something of every kind. `word` goes into every name that a person may choose; link names stay
@@ -183,6 +271,7 @@ export async function furnish(jackfield, word = (name, most) => name) {
   await api.post('/v1/applications/portal/members', { member: world.developer.id });
   await api.send('PUT', '/v1/applications/portal/components/workflow:orders', { connections: ['vendors', 'split'] });
   await api.post('/v1/me/keys', { name: word('From a terminal') });
+  await build(api, world, word);
 
   // A form with a field of every type, for everybody.
   const choices = [{ value: 'a', label: word('First', 200) }, { value: 'b', label: word('Second', 200) }];

@@ -141,7 +141,7 @@ impl FromRequest<Engine> for Asked {
 struct Nothing {}
 
 /// Whether a JSON text holds the escape `\u0000`, the only way in which JSON can hold that character (RFC 8259 §7).
-fn json_holds_nul(json: &[u8]) -> bool {
+pub(crate) fn json_holds_nul(json: &[u8]) -> bool {
     json.windows(6).enumerate().any(|(at, window)| {
         // An even number of backslashes before it: this one begins an escape and ends none.
         window == br"\u0000"
@@ -307,7 +307,11 @@ fn parse<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T> {
     }
     let text =
         std::str::from_utf8(bytes).map_err(|_| Error::new(Code::InvalidJson, "The body is not UTF-8."))?;
-    let text = if text.trim().is_empty() { "{}" } else { text };
+    from_json(if text.trim().is_empty() { "{}" } else { text })
+}
+
+/// What a JSON text says; where it says something else, each fault under its path.
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     // A list would be taken for the members of the object in their order, which nobody has promised.
     if text.trim_start().starts_with('[') && serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok() {
         return Err(wrong_field("", "The body must be a JSON object"));

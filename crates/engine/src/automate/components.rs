@@ -146,6 +146,13 @@ impl Engine {
         Ok(grounds)
     }
 
+    /// What a workflow of the application may name, for those who write one: forms, connections, and what their services can do.
+    pub async fn read_grounds(&self, op: &Op, application: &str) -> Result<Grounds> {
+        let found = self.find_application(op, application).await?;
+        permit(&op.principal, Action::Manage, &found.whole())?;
+        self.grounds(&op.organization, application).await
+    }
+
     /// The forms or workflows of an application.
     pub async fn list_built<D: Definable>(
         &self,

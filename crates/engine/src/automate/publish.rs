@@ -99,6 +99,17 @@ pub struct ReleaseView {
     pub environments: Vec<Environment>,
 }
 
+/// What an environment serves, since when and by whom.
+#[derive(Debug, Clone)]
+pub struct DeploymentView {
+    pub environment: Environment,
+    /// number of the release
+    pub release: i64,
+    /// id of the member who published it there
+    pub deployed_by: String,
+    pub deployed_at: Timestamp,
+}
+
 fn release_view(release: Release, deployments: &[Deployment]) -> ReleaseView {
     let here = |deployment: &&Deployment| deployment.release == release.number;
     ReleaseView {
@@ -372,6 +383,20 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What stage and production serve; an environment in which nothing was published is not among them.
+    pub async fn list_deployments(&self, op: &Op, application: &str) -> Result<Vec<DeploymentView>> {
+        let found = self.find_application(op, application).await?;
+        permit(&op.principal, Action::Read, &found.whole())?;
+        let deployments = self.store().deployments(&op.organization, application).await?;
+        let view = |one: Deployment| DeploymentView {
+            environment: one.environment,
+            release: one.release,
+            deployed_by: one.deployed_by,
+            deployed_at: one.deployed_at,
+        };
+        Ok(deployments.into_iter().map(view).collect())
     }
 
     /// The releases of an application, the latest first.

@@ -1,6 +1,6 @@
 //! Records: submissions of a form, each in one environment. A record and the runs that it sets off are written in one transaction.
 
-use jackfield_core::form::Mode;
+use jackfield_core::form::{Form, Mode};
 use jackfield_core::id::{self, Prefix};
 use jackfield_core::workflow::{Expression, RecordEvent, RunState};
 use jackfield_core::{
@@ -182,6 +182,18 @@ impl Engine {
         let environment = environment_of(&op.principal, environment)?;
         let live = self.live(&op.organization, application, environment).await?;
         Ok(Place { form: live.form(form)?, application: found, environment, live })
+    }
+
+    /// A form as an environment serves it, for those who fill it in; 404 where the environment serves none of that name.
+    pub async fn read_served_form(
+        &self,
+        op: &Op,
+        application: &str,
+        form: &str,
+        environment: Environment,
+    ) -> Result<Form> {
+        let place = self.place(op, application, form, Some(environment.as_str())).await?;
+        Ok(place.form.form.clone())
     }
 
     /// Who is asking, as the owner of what he makes: a member, or nobody for an application.

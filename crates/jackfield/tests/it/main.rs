@@ -12,6 +12,7 @@ mod audit;
 mod authorizations;
 mod calls;
 mod canary;
+mod console_automate;
 mod console_build;
 mod console_journey;
 mod console_rooms;

@@ -45,24 +45,33 @@ pub(super) fn routes() -> Router<Engine> {
 }
 
 /// What stands above each page of an application.
-struct Head {
-    application: ApplicationView,
-    tab: &'static str,
+pub(super) struct Head {
+    pub application: ApplicationView,
+    pub tab: &'static str,
 }
 
 impl Head {
-    async fn read(engine: &Engine, desk: &Desk, link: &str, tab: &'static str) -> Result<Self> {
+    pub async fn read(engine: &Engine, desk: &Desk, link: &str, tab: &'static str) -> Result<Self> {
         Ok(Self { application: engine.read_application(&desk.op, link).await?, tab })
     }
 
-    fn path(&self, part: &str) -> String {
+    pub fn path(&self, part: &str) -> String {
         path(&self.application.link_name, part)
     }
 
-    /// Those who see everything see all of its pages; users its connections.
-    fn tabs(&self) -> [(&'static str, &'static str, String); 6] {
+    /// What users find there: the connections that ask for their accounts, and the forms that they may fill in.
+    pub fn is_for_users(&self, part: &str) -> bool {
+        matches!(part, "" | "forms")
+    }
+
+    /// Those who see everything see all of its pages.
+    pub fn tabs(&self) -> [(&'static str, &'static str, String); 10] {
         [
             ("", "Connections"),
+            ("forms", "Forms"),
+            ("workflows", "Workflows"),
+            ("runs", "Runs"),
+            ("publish", "Publish"),
             ("allowed", "Allowed"),
             ("components", "Components"),
             ("keys", "Keys"),
@@ -73,12 +82,13 @@ impl Head {
     }
 }
 
-fn path(link: &str, part: &str) -> String {
+pub(super) fn path(link: &str, part: &str) -> String {
     let slash = if part.is_empty() { "" } else { "/" };
     format!("{LIST}/{link}{slash}{part}")
 }
 
-fn next<T>(desk: &Desk, path: &str, page: &Page<T>) -> Option<String> {
+/// The link to the page after this one.
+pub(super) fn next<T>(desk: &Desk, path: &str, page: &Page<T>) -> Option<String> {
     page.next_cursor.as_ref().map(|cursor| with_query(path, &desk.query, "cursor", cursor))
 }
 
@@ -130,7 +140,7 @@ async fn create(State(engine): State<Engine>, sent: Sent) -> Response {
 }
 
 /// Browsers end the lines of a text area by CR and LF.
-fn lines(text: &str) -> String {
+pub(super) fn lines(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
 

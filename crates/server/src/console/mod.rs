@@ -10,6 +10,7 @@ mod accounts;
 mod applications;
 mod audit;
 mod builder;
+mod built;
 pub(crate) mod common;
 mod connect;
 pub(crate) mod connections;
@@ -19,6 +20,7 @@ mod details;
 pub(crate) mod door;
 mod draft;
 pub(crate) mod form;
+mod forms;
 pub(crate) mod help;
 mod hosted;
 mod journey;
@@ -27,10 +29,15 @@ mod overview;
 pub(crate) mod parts;
 pub(crate) mod pictures;
 mod playground;
+mod publish;
+mod records;
+mod runs;
 mod settings;
+mod sheet;
 mod styleguide;
 mod told;
 pub(crate) mod trial;
+mod workflows;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -52,6 +59,11 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())
+        .merge(forms::routes())
+        .merge(records::routes())
+        .merge(workflows::routes())
+        .merge(publish::routes())
+        .merge(runs::routes())
         .merge(members::routes())
         .merge(settings::routes())
         .merge(accounts::routes())
