@@ -157,7 +157,7 @@ async fn the_story_of_a_record_from_form_to_production() {
     state(&server, &run, "failed").await;
     let page = admin.see(&format!("{ROOM}/runs/{run}")).await;
     assert_eq!(heading(&page), "Keep failed");
-    assert!(words(&page).contains("Failed for good"), "{}", words(&page));
+    assert!(words(&page).contains("Nothing is tried again by itself"), "{}", words(&page));
     escaped(&page, HOSTILE[0]);
     let list = admin.see(&format!("{ROOM}/runs?state=failed&record={record}")).await;
     assert!(words(&list).contains("One run failed"), "{}", words(&list));
