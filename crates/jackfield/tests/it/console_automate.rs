@@ -179,9 +179,8 @@ async fn the_story_of_a_record_from_form_to_production() {
         admin.see(&format!("{ROOM}/forms/vendors/records/{record}")).await.follow("Edit").await.unwrap();
     let page = press(&page, "Save", &[("data.vendor_name", "Acme"), ("data.tags", "y")]).await;
     assert_eq!((heading(&page), news(&page)), ("Acme".into(), "Saved.".into()));
-    let back = server
-        .get(&format!("/v1/applications/purchasing/forms/vendors/records/{record}?environment=development"));
-    assert_eq!(back.await.expect(200)["data"]["tags"], json!(["y"]));
+    let path = format!("/v1/applications/purchasing/forms/vendors/records/{record}?environment=development");
+    assert_eq!(server.get(&path).await.expect(200)["data"]["tags"], json!(["y"]));
     let page = page.follow("Delete…").await.unwrap();
     assert_eq!(heading(&page), "Delete Acme?");
     let page = press(&page, "Delete the record", &[]).await;
