@@ -56,8 +56,8 @@ for (const [how, javaScriptEnabled, name] of [['with', true, 'Acme'], ['without'
         await page.reload();
         await at(page, `Push ${how} is done`);
       }).toPass();
-      await page.getByText('What was sent').click();
-      await expect(page.getByText(`"DisplayName": "${name}"`)).toBeVisible();
+      await page.locator('summary').getByText('What was sent').click();
+      await expect(page.getByText(`"DisplayName": "${name}"`).first()).toBeVisible();
       const { total } = await jackfield.api.get(`/v1/proxy/books/vendors?display_name=${name}`);
       expect(total).toBe(1);
 

@@ -68,6 +68,11 @@ impl Step {
         parts::environment_word(&self.from)
     }
 
+    /// Nothing was built yet, which is said among what is not ready.
+    fn is_bare(&self) -> bool {
+        self.open.iter().any(|point| point.code == "empty")
+    }
+
     fn may_publish(&self) -> bool {
         self.barred.is_none() && !self.changes.is_empty()
     }

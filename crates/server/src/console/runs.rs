@@ -187,6 +187,8 @@ struct Try {
     status: Status,
     /// what became of it
     said: &'static str,
+    /// what that means; empty where it says enough
+    means: &'static str,
     request: Option<String>,
     reply: Option<String>,
 }
@@ -207,25 +209,26 @@ pub(super) fn pretty(value: Option<&Value>) -> Option<String> {
     serde_json::to_string_pretty(value).ok()
 }
 
-/// What became of a try: its socket, and a sentence.
-fn outcome(outcome: &str) -> (Status, &'static str) {
+/// What became of a try: its socket, its word, and what that means where the word does not say it.
+fn outcome(outcome: &str) -> (Status, &'static str, &'static str) {
     match outcome {
-        "done" => (Status::Connected, "Done"),
-        "found" => (Status::Connected, "Found: an earlier try had done it"),
-        "skipped" => (Status::Disabled, "Left out: its condition does not hold"),
-        "retried" => (Status::NotConnected, "Not yet: it is tried again"),
-        "paused" => (Status::Attention, "Paused: the connection cannot be called"),
-        "failed" => (Status::Failed, "Failed for good"),
-        _ => (Status::NotConnected, "Something else"),
+        "done" => (Status::Connected, "Done", ""),
+        "found" => (Status::Connected, "Found", "An earlier try had done it."),
+        "skipped" => (Status::Disabled, "Left out", "Its condition does not hold."),
+        "retried" => (Status::NotConnected, "Not yet", "It is tried again."),
+        "paused" => (Status::Attention, "Paused", "The connection cannot be called."),
+        "failed" => (Status::Failed, "Failed", "Nothing is tried again by itself."),
+        _ => (Status::NotConnected, "Something else", ""),
     }
 }
 
 impl From<StepView> for Try {
     fn from(step: StepView) -> Self {
-        let (status, said) = outcome(&step.outcome);
+        let (status, said, means) = outcome(&step.outcome);
         Self {
             status,
             said,
+            means,
             request: pretty(step.request.as_ref()),
             reply: pretty(step.reply.as_ref()),
             step,
