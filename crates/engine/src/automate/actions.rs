@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::automate::gates::Health;
 use crate::automate::live::Live;
 use crate::automate::records::{data_of, faults, keep_unique, seen, unique_digest};
+use crate::call::concealed::HIDDEN;
 use crate::call::invoke::{Failed, Invocation, Invoked};
 use crate::call::ready::{Addressed, Ready};
 use crate::govern::keys::Caller;
@@ -249,6 +250,7 @@ impl Engine {
                 judged(&answer, connection, service, Some(operation), harmless)
             }
         };
+        self.conceal(doing, op, connection, &mut tried).await;
         tried.request = Some(kept(request));
         tried.doubt = sent_again;
         tried
@@ -271,6 +273,21 @@ impl Engine {
             acting_for: Some(doing.actor).filter(|actor| !actor.is_empty()),
         };
         Ok(self.ready(&caller, &to).await?.0)
+    }
+
+    /// Takes the credential out of what is kept of an answer, should the service have sent it back.
+    async fn conceal(&self, doing: &Doing<'_>, op: &Op, connection: &str, tried: &mut Tried) {
+        let Ok(ready) = self.made_ready(doing, op, connection).await else { return };
+        let Ok(callable) = ready.callable() else { return };
+        let concealed = callable.injection.concealed();
+        tried.reply = tried.reply.take().map(|reply| concealed.value(reply));
+        match &mut tried.ended {
+            Ended::Done { result } => *result = concealed.value(result.take()),
+            Ended::Later { reason, .. } | Ended::Paused { reason, .. } | Ended::Failed { reason, .. } => {
+                *reason = concealed.text(reason);
+            }
+            Ended::Skipped => {}
+        }
     }
 
     /// Looks for what an earlier request made. `Err`: it could not be looked for now.
@@ -386,6 +403,7 @@ impl Engine {
             Err(failed) => failure(&failed, connection, !harmless),
             Ok(answer) => judged(&answer, connection, "The service", None, harmless),
         };
+        self.conceal(doing, op, connection, &mut tried).await;
         tried.request = Some(kept(shown(&call)));
         tried.doubt = doing.doubt && !harmless;
         tried
@@ -541,7 +559,7 @@ fn mask(value: &mut Value) {
                 let name = name.to_ascii_lowercase().replace('-', "_");
                 let secret = SECRET_WORDS.iter().any(|word| name.contains(word));
                 match value {
-                    Value::String(text) if secret && !text.is_empty() => "••••".clone_into(text),
+                    Value::String(text) if secret && !text.is_empty() => HIDDEN.clone_into(text),
                     inner => mask(inner),
                 }
             }

@@ -12,6 +12,7 @@ use jackfield_vault::token;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::call::concealed::Concealed;
 use crate::call::egress::EgressBody;
 use crate::clock;
 use crate::connect::exchange::Signer;
@@ -105,6 +106,39 @@ impl Injection {
             injection.place(ground, credential, &placement)?;
         }
         Ok(injection)
+    }
+
+    /// What is placed, so that it can be taken out of what is kept of an answer: a service may send it back.
+    pub fn concealed(&self) -> Concealed {
+        use base64::Engine as _;
+        let mut concealed = Concealed::default();
+        for (_, value) in &self.headers {
+            let text = Zeroizing::new(String::from_utf8_lossy(value.as_bytes()).into_owned());
+            concealed.add(&text);
+            // Without what stands before it, `Bearer` or the like; of RFC 7617 the password by itself.
+            let bare = text.rsplit(' ').next().unwrap_or_default();
+            concealed.add(bare);
+            if let Ok(pair) = base64::engine::general_purpose::STANDARD.decode(bare)
+                && let Ok(pair) = String::from_utf8(pair).map(Zeroizing::new)
+                && let Some((_, password)) = pair.split_once(':')
+            {
+                concealed.add(password);
+            }
+        }
+        for (_, pair) in self.query.iter().chain(&self.cookies) {
+            concealed.add(pair.split_once('=').map_or(pair.as_str(), |(_, value)| value));
+            for (_, value) in form_urlencoded::parse(pair.as_bytes()) {
+                concealed.add(&value);
+            }
+        }
+        for (_, value) in &self.body {
+            concealed.add(value.expose_secret());
+        }
+        if let Some(signed) = &self.oauth1 {
+            concealed.add(signed.token.expose_secret());
+            concealed.add(signed.secret.expose_secret());
+        }
+        concealed
     }
 
     fn place(&mut self, ground: &Ground, credential: &Credential, placement: &Placement) -> Result<()> {

@@ -28,7 +28,7 @@ use crate::connect::{Credential, connections};
 use crate::{Engine, Op};
 use mask::Mask;
 
-pub use mask::HIDDEN;
+pub use crate::call::concealed::HIDDEN;
 
 /// The made-up code with which a token endpoint is asked what it says to a code that it never gave.
 const NO_CODE: &str = "a-code-that-jackfield-made-up";

@@ -796,3 +796,47 @@ async fn strangers_fill_in_public_forms_and_nothing_else() {
     let foreign = crate::support::Answer::of(request.body(good).send().await.unwrap()).await;
     assert_eq!(foreign.status, 403, "{}", foreign.text);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_a_service_sends_back_is_not_kept() {
+    let home = Home::sqlite();
+    let service = Upstream::answering(|request| {
+        // What came, in one way and another.
+        let key = request.header("x-api-key").unwrap_or_default();
+        crate::upstream::json_reply(
+            &json!({"id": "1", "said": format!("key {key}"), "twice": [key], "token": "other"}),
+        )
+    })
+    .await;
+    let server = home.start();
+    let document = json!({
+        "name": "Echo", "base_url": service.url, "hosts": [service.host()],
+        "auth": {"type": "api_key", "fields": [{"name": "key", "in": "header", "as": "X-Api-Key"}]},
+        "modules": {"thing": {"fields": [{"name": "name"}], "operations": {
+            "create": {"method": "POST", "path": "/things", "result": "/id"}}}},
+    });
+    let link = server.connector(document).await;
+    let connection = server.connection(json!({"connector": link, "name": "Echo"})).await;
+    let path = format!("/v1/connections/{connection}/authorizations");
+    server.post(&path, json!({"credentials": {"key": "s3cret-of-the-echo"}})).await.expect(201);
+    let application = vendors(&server).await;
+    let push = json!({"name": "push", "integration": {"connection": connection, "module": "thing", "operation": "create",
+        "mapping": {"name": {"field": "vendor_name"}}}});
+    let call = json!({"name": "call", "invoke": {"connection": connection, "url": "/x"}});
+    workflow(
+        &server,
+        &application,
+        "Both",
+        json!({"form": "vendors", "on": "created", "actions": [push, call]}),
+    )
+    .await;
+    let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+    let done = reaches(&server, &application, &record["runs"][0], "succeeded").await;
+    let text = done.to_string();
+    assert!(!text.contains("s3cret-of-the-echo") && text.contains("key ••••"), "{done:#}");
+    assert_eq!(done["steps"][0]["reply"]["token"], "••••", "{done:#}");
+    for (path, bytes) in home.everything_stored() {
+        let found = bytes.windows(18).any(|window| window == b"s3cret-of-the-echo");
+        assert!(!found, "{}", path.display());
+    }
+}

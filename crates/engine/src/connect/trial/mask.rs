@@ -3,22 +3,17 @@
 //! Two nets. What stands in a secret's place is hidden by its place; and every secret that is known is taken out of whatever is left, in
 //! each form in which a service may send it back.
 
-use base64::Engine as _;
 use http::header::{CONTENT_TYPE, COOKIE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use jackfield_core::connector::{Connector, Place, Source, placements};
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{TrialAnswer, TrialRequest};
+use crate::call::concealed::{Concealed, HIDDEN};
 use crate::call::egress::Seen;
 
-/// What stands in the place of a secret.
-pub const HIDDEN: &str = "••••";
 /// Characters of a body that are shown.
 const SHOWN: usize = 4000;
-/// A shorter secret is no word to look for: it would take half of an answer with it.
-const SHORTEST: usize = 4;
 
 /// Parameters of a token request that are no secret.
 const OPEN_ASKED: &[&str] = &[
@@ -58,7 +53,7 @@ struct Spot {
 
 /// What is to be hidden.
 pub(super) struct Mask {
-    secrets: Vec<Zeroizing<String>>,
+    secrets: Concealed,
     spots: Vec<Spot>,
     /// headers that carry a parameter which is no secret
     open: Vec<String>,
@@ -74,30 +69,17 @@ impl Mask {
                 _ => spots.push(Spot { place: placed.place, name: placed.name, prefix: placed.prefix }),
             }
         }
-        Self { secrets: Vec::new(), spots, open }
+        Self { secrets: Concealed::default(), spots, open }
     }
 
-    /// A secret, in every form in which it may come back.
+    /// A secret that is known.
     pub fn add(&mut self, secret: &str) {
-        let standard = base64::engine::general_purpose::STANDARD.encode(secret);
-        let form: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        let percent = form.replace('+', "%20");
-        let json = Value::from(secret).to_string();
-        let json = json.trim_matches('"').to_owned();
-        let forms =
-            [secret.to_owned(), form.to_lowercase(), form, percent.to_lowercase(), percent, json, standard];
-        for form in forms {
-            if form.len() >= SHORTEST && !self.secrets.iter().any(|known| **known == form) {
-                self.secrets.push(form.into());
-            }
-        }
-        // The longer first: what holds another is taken out as a whole.
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.secrets.add(secret);
     }
 
     /// A text without any secret that is known.
     pub fn text(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), HIDDEN))
+        self.secrets.text(text)
     }
 
     fn spot(&self, place: Place, name: &str) -> Option<&Spot> {
@@ -257,6 +239,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use base64::Engine as _;
 
     const SECRET: &str = "s3cret/of \"me\"+ü";
 
