@@ -64,7 +64,7 @@ impl Step {
         parts::environment_word(&self.to).to_lowercase()
     }
 
-    fn from_word(&self) -> &'static str {
+    fn source_word(&self) -> &'static str {
         parts::environment_word(&self.from)
     }
 
