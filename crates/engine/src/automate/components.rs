@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use jackfield_core::form::Form;
 use jackfield_core::workflow::{Grounds, Workflow};
 use jackfield_core::{
-    Action, Code, Environment, Error, EventKind, FieldError, Result, Timestamp, allows, names, permit,
+    Action, Code, Environment, Error, EventKind, FieldError, Resource, Result, Timestamp, allows, names,
+    permit,
 };
 use jackfield_store::{ConnectionFilter, Definition};
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::automate::live::{COMPONENTS_MAX, document};
 use crate::connect::connectors::link_name_taken;
+use crate::govern::applications::Found;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::work::Work;
@@ -62,6 +64,9 @@ pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
     /// The first word of the component's name: `form:vendors`.
     const KIND: &'static str;
 
+    /// Whether its definition is for those alone who see the application's runs: it tells through which connections what is done.
+    const INNER: bool;
+
     /// Link names of the connections that it uses.
     fn connections(&self) -> Vec<String>;
 
@@ -71,6 +76,7 @@ pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
 
 impl Definable for Form {
     const KIND: &'static str = "form";
+    const INNER: bool = false;
 
     fn connections(&self) -> Vec<String> {
         Vec::new()
@@ -90,6 +96,7 @@ impl Definable for Form {
 
 impl Definable for Workflow {
     const KIND: &'static str = "workflow";
+    const INNER: bool = true;
 
     fn connections(&self) -> Vec<String> {
         Self::connections(self)
@@ -113,6 +120,11 @@ fn view<D: Definable>(definition: Definition) -> Result<BuiltView<D>> {
         created_by: definition.created_by,
         created_at: definition.created_at,
     })
+}
+
+/// What one has to see to see such a definition.
+fn seen<D: Definable>(found: &Found) -> Resource<'_> {
+    if D::INNER { found.runs() } else { found.whole() }
 }
 
 /// Faults of a definition stand under it.
@@ -161,7 +173,7 @@ impl Engine {
         query: &PageQuery,
     ) -> Result<Page<BuiltView<D>>> {
         let found = self.find_application(op, application).await?;
-        permit(&op.principal, Action::Read, &found.whole())?;
+        permit(&op.principal, Action::See, &seen::<D>(&found))?;
         let (limit, after) = (query.limit()?, query.after()?);
         let (first, last) = (component_of(D::KIND, &after), format!("{};", D::KIND));
         let rows =
@@ -182,7 +194,7 @@ impl Engine {
         link_name: &str,
     ) -> Result<BuiltView<D>> {
         let found = self.find_application(op, application).await?;
-        permit(&op.principal, Action::Read, &found.whole())?;
+        permit(&op.principal, Action::See, &seen::<D>(&found))?;
         view(self.current(op, application, D::KIND, link_name).await?)
     }
 

@@ -521,6 +521,8 @@ async fn people_keep_to_their_own_records() {
     server.as_person(&uma).api("DELETE", &path(&other), Value::Null).await.problem(404, "not_found");
     server.as_person(&uma).get(&records).await.problem(403, "forbidden");
     server.as_person(&uma).get(&format!("{base}/runs")).await.problem(403, "forbidden");
+    server.as_person(&uma).get(&format!("{base}/workflows")).await.problem(403, "forbidden");
+    server.as_person(&uma).get(&format!("{base}/forms/vendors")).await.expect(200);
     server
         .as_person(&uma)
         .api("POST", &format!("{base}/forms"), vendor_form())
