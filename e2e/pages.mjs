@@ -123,9 +123,9 @@ export const PAGES = [
   { route: '/connect/{link}/done', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
   { route: '/connect/flows/{id}', with: (w) => ({ id: w.own }), who: 'user', name: 'connect-flow' },
 
-  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'portal', form: 'contact' }), who: 'nobody', name: 'form' },
-  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'portal', form: 'contact' }), query: '?sent', who: 'nobody', name: 'form-sent' },
-  { route: '/console/fill/{application}/{form}', with: { application: 'portal', form: 'contact' }, query: '?environment=development', name: 'form-member' },
+  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'intake', form: 'contact' }), who: 'nobody', name: 'form' },
+  { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'intake', form: 'contact' }), query: '?sent', who: 'nobody', name: 'form-sent' },
+  { route: '/console/fill/{application}/{form}', with: { application: 'intake', form: 'contact' }, query: '?environment=development', name: 'form-member' },
 
   { route: '/console/help/{page}', with: { page: 'members' } },
   { route: '/console/help/{page}', with: { page: 'console' }, name: 'help-console' },
@@ -282,8 +282,9 @@ export async function furnish(jackfield, word = (name, most) => name) {
     { name: 'more', label: word('More', 200), visible_if: { field: 'of_radio', is: ['b'] } },
   ];
   const definition = { access: 'public', description: word('What we ask', 200), submit_label: word('Send it', 100), thanks: word('Thank you', 200), fields };
-  await api.post('/v1/applications/portal/forms', { name: word('Contact'), link_name: 'contact', definition });
-  for (const to of ['stage', 'production']) await api.post('/v1/applications/portal/publish', { to });
+  await api.post('/v1/applications', { name: word('Intake'), link_name: 'intake' });
+  await api.post('/v1/applications/intake/forms', { name: word('Contact'), link_name: 'contact', definition });
+  for (const to of ['stage', 'production']) await api.post('/v1/applications/intake/publish', { to });
   world.organization = (await api.get('/v1/organization')).id;
   return world;
 }
