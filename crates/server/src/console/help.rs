@@ -187,8 +187,10 @@ fn table(rows: &[&str], out: &mut String) {
         let head = number == 0;
         out.push_str(if head { "<thead><tr>" } else { "<tr>" });
         for cell in cells(row) {
-            let tag = if head { "th" } else { "td" };
-            let scope = if head { " scope=\"col\"" } else { "" };
+            // A corner with nothing in it heads no column.
+            let heads = head && !cell.is_empty();
+            let tag = if heads { "th" } else { "td" };
+            let scope = if heads { " scope=\"col\"" } else { "" };
             let _ = write!(out, "<{tag}{scope}>");
             inline(&cell, out);
             let _ = write!(out, "</{tag}>");
