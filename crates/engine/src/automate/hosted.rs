@@ -30,15 +30,6 @@ pub struct HostedForm {
     pub brand: Brand,
 }
 
-/// Path of the page on which people fill a form in.
-#[must_use]
-pub fn page_of(organization: &str, application: &str, form: &str, access: Access) -> String {
-    match access {
-        Access::Public => format!("/f/{organization}/{application}/{form}"),
-        Access::Members => format!("/console/fill/{application}/{form}"),
-    }
-}
-
 /// How many records each address has sent lately; on each node for itself.
 pub(crate) struct Submissions(moka::sync::Cache<String, Arc<AtomicU32>>);
 

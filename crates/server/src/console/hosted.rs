@@ -18,6 +18,7 @@ use super::connect::framed;
 use super::desk::{Desk, Sent, html, see_other, theme};
 use super::door::form_of_a_stranger;
 use super::form::{Field, Fields, Form, encoded, id_of};
+use super::sheet::part_word;
 use crate::input;
 use crate::pages::trouble;
 
@@ -127,20 +128,6 @@ fn defaults(hosted: &HostedForm) -> Fields {
     fields
 }
 
-fn words_of(part: &str) -> &'static str {
-    match part {
-        "prefix" => "Title",
-        "first" => "First name",
-        "last" => "Last name",
-        "line_1" => "Street and number",
-        "line_2" => "Further line",
-        "city" => "City",
-        "state" => "State or province",
-        "postal_code" => "Postal code",
-        _ => "Country",
-    }
-}
-
 fn autocomplete_of(part: &str) -> &'static str {
     match part {
         "prefix" => "honorific-prefix",
@@ -157,7 +144,9 @@ fn autocomplete_of(part: &str) -> &'static str {
 
 fn row<'a>(field: &'a FormField, name: &'a str, parts: &'a [String], form: &'a Form) -> Row<'a> {
     let label = field.title();
-    let help = field.help.as_deref().unwrap_or("");
+    // What a browser sends of a moment has no offset, and is taken so.
+    let moment = if field.kind == FieldType::DateTime { "In UTC." } else { "" };
+    let help = field.help.as_deref().unwrap_or(moment);
     let plain = |kind: &'static str| {
         let plain = form.text(name, label).kind(kind).help(help);
         Input::Plain(if field.required { plain } else { plain.optional() })
@@ -197,7 +186,7 @@ fn row<'a>(field: &'a FormField, name: &'a str, parts: &'a [String], form: &'a F
         FieldType::Name | FieldType::Address => {
             let needed = |part: &str| ["first", "last", "line_1", "city"].contains(&part);
             let fields = field.kind.parts().iter().zip(parts).map(|(part, name)| {
-                let text = form.text(name, words_of(part)).autocomplete(autocomplete_of(part));
+                let text = form.text(name, part_word(part)).autocomplete(autocomplete_of(part));
                 if field.required && needed(part) { text } else { text.optional() }
             });
             Input::Parts(fields.collect())

@@ -122,7 +122,7 @@ impl Line {
     }
 }
 
-fn part_word(part: &str) -> &str {
+pub(super) fn part_word(part: &str) -> &str {
     match part {
         "prefix" => "Title before it",
         "first" => "First name",
