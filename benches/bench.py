@@ -173,12 +173,14 @@ class Sink:
 
 
 class Jackfield:
-    def __init__(self, binary, folder):
+    def __init__(self, binary, folder, database=None):
         self.binary, self.folder, self.process = binary, folder, None
         self.port = free_port()
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("JACKFIELD_")} | {
             "HOME": str(folder), "JACKFIELD_DATA_DIR": str(folder), "JACKFIELD_EGRESS_ALLOW": "127.0.0.0/8",
             "JACKFIELD_LISTEN": f"127.0.0.1:{self.port}"}
+        if database:
+            self.environment["JACKFIELD_DATABASE_URL"] = database.url
         made = subprocess.run(
             [binary, "init", "--organization", "Bench", "--email", "bench@example.com", "--json"],
             env=self.environment, cwd=folder, check=True, stdout=subprocess.PIPE)
@@ -251,7 +253,7 @@ class Jackfield:
 class Stage:
     """Upstream, nginx and Jackfield, running."""
 
-    def __init__(self, binary, file_size=0):
+    def __init__(self, binary, file_size=0, database=None):
         self.open = contextlib.ExitStack()
         self.folder = Path(self.open.enter_context(tempfile.TemporaryDirectory(prefix="jackfield-bench-")))
         self.folder.chmod(0o755)  # nginx gives up root's rights and still has to read the file
@@ -283,7 +285,7 @@ class Stage:
         self.peer = peer.worker()
         home = self.folder / "jackfield"
         home.mkdir()
-        self.jackfield = Jackfield(binary, home)
+        self.jackfield = Jackfield(binary, home, database)
         self.open.callback(self.jackfield.stop)
         self.jackfield.start()
         self.jackfield.connect("service", f"http://127.0.0.1:{self.up}")
@@ -589,9 +591,53 @@ def console(options):
                 *rows]
 
 
-def runs(options):
-    """From a record to its effect at the service, and how fast a backlog of runs drains."""
-    with Stage(options.binary) as stage:
+def postgres_programs():
+    versions = sorted((int(found.name), found / "bin") for found in Path("/usr/lib/postgresql").glob("*")
+                      if found.name.isdigit() and (found / "bin" / "initdb").is_file())
+    return versions[-1][1] if versions else None
+
+
+class Postgres:
+    """A private PostgreSQL with Debian's settings, every commit on the disk."""
+
+    def __init__(self, folder):
+        self.programs, self.folder, self.port = postgres_programs(), folder / "postgres", free_port()
+        self.folder.mkdir()
+        self.prefix = []
+        if os.geteuid() == 0:  # PostgreSQL does not run as root
+            self.prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+            shutil.chown(self.folder, "postgres", "postgres")
+        self.run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "-D", self.folder / "data")
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+        self.run("pg_ctl", "-D", self.folder / "data", "-l", self.folder / "log", "-w", "-o", options, "start")
+        self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program, *arguments):
+        subprocess.run([*self.prefix, self.programs / program, *arguments], check=True, cwd="/",
+                       stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+
+    def execute(self, sql):
+        done = subprocess.run([self.programs / "psql", "-qtA", "-v", "ON_ERROR_STOP=1", "-d", self.url, "-c", sql],
+                              check=True, stdout=subprocess.PIPE, text=True)
+        return done.stdout
+
+    def cpu(self):
+        """CPU seconds of its processes that live."""
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        ours = [first]
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == first:
+                    ours.append(int(stat.parent.name))
+        return sum(cpu(pid) for pid in ours)
+
+    def stop(self):
+        self.run("pg_ctl", "-D", self.folder / "data", "-m", "fast", "-w", "stop")
+
+
+def drain(options, database):
+    """Lines about the runs of one node: of one record to its end, and of a backlog."""
+    with Stage(options.binary, database=database) as stage:
         jackfield = stage.jackfield
         base_url = f"http://127.0.0.1:{stage.up}"
         jackfield.api("POST", "/v1/connectors", {
@@ -620,28 +666,58 @@ def runs(options):
             while (run := jackfield.api("GET", f"{base}/runs/{made}"))["state"] != "succeeded":
                 time.sleep(0.005)
             waits.append((moment(run["ended_at"]) - moment(run["created_at"])).total_seconds() * 1000)
-        backlog = 500 if options.quick else 20_000
+        backlog = 500 if options.quick else options.backlog
         jackfield.api("POST", "/v1/connections/books/disable")
         made = jackfield.api("POST", records, {"data": {"name": "many"}})["runs"][0]
         while jackfield.api("GET", f"{base}/runs/{made}")["state"] != "paused":
             time.sleep(0.01)
         jackfield.stop()
-        with contextlib.closing(sqlite3.connect(jackfield.folder / "jackfield.db")) as store, store:
-            columns = [row[1] for row in store.execute("pragma table_info(runs)")]
-            value = {"id": "substr(id, 1, 20) || printf('%016d', n)", "state": "'queued'", "paused_on": "null"}
+        # The one that waits, as often as the backlog is long. Identifiers are as long as they were.
+        value = {"state": "'queued'", "paused_on": "null"}
+        enable = "update connections set enabled = 1 where link_name = 'books'"
+        if database:
+            columns = database.execute("select column_name from information_schema.columns where table_name = 'runs'").split()
+            value["id"] = "substr(id, 1, 20) || lpad(n::text, 16, '0')"
             values = ", ".join(value.get(column, column) for column in columns)
-            store.execute("with recursive number(n) as (select 1 union all select n + 1 from number where n < ?) "
-                          f"insert into runs select {values} from runs, number where id = ?", (backlog, made))
-            store.execute("update connections set enabled = 1 where link_name = 'books'")
+            database.execute(f"insert into runs ({', '.join(columns)}) select {values} from runs, generate_series(1, {backlog}) n "
+                             f"where id = '{made}'; {enable}")
+            database.execute("vacuum analyze runs")
+            others = database.cpu
+        else:
+            with contextlib.closing(sqlite3.connect(jackfield.folder / "jackfield.db")) as store, store:
+                columns = [row[1] for row in store.execute("pragma table_info(runs)")]
+                value["id"] = "substr(id, 1, 20) || printf('%016d', n)"
+                values = ", ".join(value.get(column, column) for column in columns)
+                store.execute("with recursive number(n) as (select 1 union all select n + 1 from number where n < ?) "
+                              f"insert into runs select {values} from runs, number where id = ?", (backlog, made))
+                store.execute(enable)
+            others = lambda: 0.0
         jackfield.start()
-        began, before = time.monotonic(), fine_cpu(jackfield.pid)
+        began, before, other = time.monotonic(), fine_cpu(jackfield.pid), others()
         while jackfield.api("GET", f"{base}/runs?state=queued&limit=1")["items"] or \
                 jackfield.api("GET", f"{base}/runs?state=running&limit=1")["items"]:
             time.sleep(0.05)
-        took, work = time.monotonic() - began, fine_cpu(jackfield.pid) - before
-        return ["SQLite, one node, a service that answers at once.", "",
-                f"- From a record to the end of its run, idle: {spread(waits)} ms.",
-                f"- A backlog of {backlog} runs: {backlog / took:.0f} a second, {work / backlog * 1e6:.0f} µs of CPU each."]
+        took, work, other = time.monotonic() - began, fine_cpu(jackfield.pid) - before, others() - other
+        failed = jackfield.api("GET", f"{base}/runs?state=failed&limit=1")["items"]
+        if failed:
+            sys.exit(f"a run has failed: {failed[0]['reason']}")
+        beside = f", and {other / backlog * 1e6:.0f} µs of the database's" if database else ""
+        return [f"- From a record to the end of its run, idle: {spread(waits)} ms.",
+                f"- A backlog of {backlog} runs: {backlog / took:.0f} a second; {work / backlog * 1e6:.0f} µs of CPU each{beside}."]
+
+
+def runs(options):
+    """From a record to its effect at the service, and how fast a backlog of runs drains."""
+    lines = ["One node, a service that answers at once.", "", "SQLite:", "", *drain(options, None)]
+    if not postgres_programs():
+        return [*lines, "", "PostgreSQL is not installed and was left out."]
+    with tempfile.TemporaryDirectory(prefix="jackfield-bench-") as folder:
+        Path(folder).chmod(0o755)
+        database = Postgres(Path(folder))
+        try:
+            return [*lines, "", "PostgreSQL on the same machine:", "", *drain(options, database)]
+        finally:
+            database.stop()
 
 
 BENCHMARKS = {f.__name__: f for f in (proxy, invoke, stream, start, invalid_key, console, runs)}
@@ -690,13 +766,14 @@ def main():
     parser.add_argument("--binary", default=f"{target}/release/jackfield", help="default: %(default)s")
     parser.add_argument("--seconds", type=int, default=5, help="of each run (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=7, help="runs of each (default: %(default)s)")
+    parser.add_argument("--backlog", type=int, default=100_000, help="runs that wait (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="one run of a second each")
     parser.add_argument("--write", action="store_true", help="put the result into docs/benchmarks.md")
     options = parser.parse_args()
     options.binary = str(Path(options.binary).resolve())
     if not os.access(options.binary, os.X_OK):
         sys.exit(f"{options.binary} is not there: cargo build --release -p jackfield")
-    command = ["benches/bench.py", "", *(f"--{n} {getattr(options, n)}" for n in ("seconds", "pairs")
+    command = ["benches/bench.py", "", *(f"--{n} {getattr(options, n)}" for n in ("seconds", "pairs", "backlog")
                                          if getattr(options, n) != parser.get_default(n))]
     if options.quick:
         options.seconds = options.pairs = 1

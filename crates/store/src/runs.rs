@@ -85,7 +85,9 @@ statements! {
         lease_until = $5, updated_at = $6 where organization_id = $1 and id = $2 and state = 'running' and lease_by = $7";
     pub(crate) RUN_DATA = "update runs set data = $3 where organization_id = $1 and id = $2";
     pub(crate) RUN_END = "update runs set state = $3, results = $4, code = $5, reason = $6, lease_by = null, lease_until = null, updated_at = $7,
-        ended_at = $7, paused_on = null where organization_id = $1 and id = $2 and state = 'running' and lease_by = $8";
+        ended_at = $7, paused_on = null where organization_id = $1 and id = $2 and state = 'running' and lease_by = $8
+        returning coalesce((select 1 from runs w where w.organization_id = runs.organization_id and w.behind = runs.id limit 1), 0) as waits_behind,
+        coalesce((select 1 from runs w where w.organization_id = runs.organization_id and w.after = runs.id limit 1), 0) as waits_after";
     pub(crate) RUN_LATER = "update runs set state = 'queued', results = $3, attempts = $4, doubt = $5, tried_since = $6, due_at = $7, code = $8,
         reason = $9, lease_by = null, lease_until = null, updated_at = $10
         where organization_id = $1 and id = $2 and state = 'running' and lease_by = $11";
@@ -451,12 +453,15 @@ impl Tx {
             now.into(),
             done.node.into(),
         ];
-        let ended = self.execute(&RUN_END, &values).await? == 1;
-        // Only then is it over: whoever has the lease now frees them in his turn.
-        if ended {
-            self.free_runs(&run.organization_id, &run.id, true).await?;
+        // Only when it is ours is it over: whoever has the lease now frees them in his turn.
+        let Some(ended) = self.query_opt(&RUN_END, &values).await? else { return Ok(false) };
+        if ended.flag("waits_behind")? {
+            self.free_behind(&run.organization_id, &run.id).await?;
         }
-        Ok(ended)
+        if ended.flag("waits_after")? {
+            self.free_after(&run.organization_id, &run.id).await?;
+        }
+        Ok(true)
     }
 
     /// Lets a run be tried again later; what waited `after` it goes on. False when the lease is no longer this node's.
@@ -484,7 +489,7 @@ impl Tx {
         ];
         let kept = self.execute(&RUN_LATER, &values).await? == 1;
         if kept {
-            self.free_runs(&run.organization_id, &run.id, false).await?;
+            self.free_after(&run.organization_id, &run.id).await?;
         }
         Ok(kept)
     }
@@ -512,17 +517,19 @@ impl Tx {
         ];
         let kept = self.execute(&RUN_PAUSE, &values).await? == 1;
         if kept {
-            self.free_runs(&run.organization_id, &run.id, false).await?;
+            self.free_after(&run.organization_id, &run.id).await?;
         }
         Ok(kept)
     }
 
-    async fn free_runs(&mut self, organization: &str, run: &str, over: bool) -> Result<()> {
-        let values: [Value<'_>; 2] = [organization.into(), run.into()];
-        if over {
-            self.execute(&RUN_FREE_BEHIND, &values).await?;
-        }
-        self.execute(&RUN_FREE_AFTER, &values).await.map(drop)
+    /// What waited for it to be over goes on.
+    async fn free_behind(&mut self, organization: &str, run: &str) -> Result<()> {
+        self.execute(&RUN_FREE_BEHIND, &[organization.into(), run.into()]).await.map(drop)
+    }
+
+    /// What waited for it to be over, or to wait itself, goes on.
+    async fn free_after(&mut self, organization: &str, run: &str) -> Result<()> {
+        self.execute(&RUN_FREE_AFTER, &[organization.into(), run.into()]).await.map(drop)
     }
 
     /// Sets free what waits for runs that are over; how many there were.
@@ -566,7 +573,8 @@ impl Tx {
         let values: [Value<'_>; 3] = [organization.into(), id.into(), now.into()];
         let cancelled = self.execute(&RUN_CANCEL, &values).await? == 1;
         if cancelled {
-            self.free_runs(organization, id, true).await?;
+            self.free_behind(organization, id).await?;
+            self.free_after(organization, id).await?;
         }
         Ok(cancelled)
     }

@@ -1,13 +1,14 @@
 //! What an environment of an application serves: its forms and workflows, read once and kept in memory.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jackfield_core::form::Form;
 use jackfield_core::workflow::Workflow;
 use jackfield_core::{Environment, Error, Result};
 use jackfield_store::Definition;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use crate::Engine;
 use crate::hot::Epochs;
@@ -17,6 +18,9 @@ pub(crate) type Place = String;
 
 /// Components that one application may have of what is built here.
 pub(crate) const COMPONENTS_MAX: i64 = 1000;
+
+/// Members who are remembered at most.
+const SUBMITTERS_MAX: usize = 10_000;
 
 /// A form as it is served.
 pub(crate) struct LiveForm {
@@ -34,12 +38,26 @@ pub(crate) struct LiveWorkflow {
 /// What an environment serves.
 pub(crate) struct Live {
     epochs: Epochs,
+    /// id of the application, where there is one
+    application: Option<String>,
+    /// by id: members who set runs off, as expressions see them
+    submitters: Mutex<HashMap<String, Arc<Value>>>,
     forms: BTreeMap<String, Arc<LiveForm>>,
     /// in the order in which they were made
     workflows: Vec<Arc<LiveWorkflow>>,
 }
 
 impl Live {
+    /// Id of the application; 404 where it is gone.
+    pub fn application(&self, link_name: &str) -> Result<&str> {
+        let gone = || Error::not_found(format_args!("application {link_name:?}"));
+        self.application.as_deref().ok_or_else(gone)
+    }
+
+    fn submitters(&self) -> MutexGuard<'_, HashMap<String, Arc<Value>>> {
+        self.submitters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The form; 404 where this environment serves none of that name.
     pub fn form(&self, link_name: &str) -> Result<Arc<LiveForm>> {
         self.forms
@@ -78,6 +96,7 @@ impl Engine {
             return Ok(known);
         }
         let epochs = self.inner.hot.depend(&[organization]);
+        let application_id = self.store().application(organization, application).await?.map(|found| found.id);
         let mut definitions = self.served_definitions(organization, application, environment).await?;
         definitions.sort_by_key(|definition| definition.first_at);
         let (mut forms, mut workflows) = (BTreeMap::new(), Vec::new());
@@ -95,9 +114,29 @@ impl Engine {
                 _ => {}
             }
         }
-        let live = Arc::new(Live { epochs, forms, workflows });
+        let submitters = Mutex::default();
+        let live = Arc::new(Live { epochs, application: application_id, submitters, forms, workflows });
         self.inner.live.insert(place, Arc::clone(&live));
         Ok(live)
+    }
+
+    /// Who set something off, as expressions see him. Changes of members end what is served, and what is known of them here with it.
+    pub(crate) async fn submitter(&self, live: &Live, organization: &str, id: &str) -> Result<Arc<Value>> {
+        if let Some(known) = live.submitters().get(id) {
+            return Ok(Arc::clone(known));
+        }
+        let member = if id.is_empty() { None } else { self.store().member(organization, id).await? };
+        let seen = Arc::new(match member {
+            Some(member) => json!({"id": member.id, "name": member.name, "email": member.email}),
+            None => json!({"id": Some(id).filter(|id| !id.is_empty()), "name": null, "email": null}),
+        });
+        let mut all = live.submitters();
+        if all.len() >= SUBMITTERS_MAX {
+            all.clear();
+        }
+        all.insert(id.to_owned(), Arc::clone(&seen));
+        drop(all);
+        Ok(seen)
     }
 
     /// Development serves the latest versions, the other environments those of a release.

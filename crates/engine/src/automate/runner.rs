@@ -90,7 +90,7 @@ impl Runner {
     }
 
     fn end(&self, queue: &str) {
-        {
+        let is_low = {
             let mut busy = self.busy();
             busy.all = busy.all.saturating_sub(1);
             let left = busy.by_queue.get_mut(queue).map(|count| {
@@ -104,8 +104,12 @@ impl Runner {
             if busy.calls.len() > 10_000 {
                 busy.calls.clear();
             }
+            left.is_none_or(|left| left <= PER_QUEUE / 2)
+        };
+        // Several at a time cost the database one transaction: a queue is refilled when half of it is done.
+        if is_low {
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
         self.idle.notify_waiters();
     }
 }
@@ -322,14 +326,12 @@ impl Engine {
         let run = &way.run;
         let environment = Environment::parse(&run.environment)
             .ok_or_else(|| Error::internal("the run's environment is not known"))?;
-        let application = self.store().application(&run.organization_id, &run.application).await?;
-        let application =
-            application.ok_or_else(|| Error::not_found(format_args!("application {:?}", run.application)))?;
         let live = self.live(&run.organization_id, &run.application, environment).await?;
+        let principal = acting(live.application(&run.application)?, &run.application, environment);
         let workflow = live.workflow(&run.workflow).cloned().ok_or_else(|| {
             Error::not_found(format_args!("workflow {:?} in this environment any more", run.workflow))
         })?;
-        Ok((workflow, acting(&application.id, &application.link_name, environment), live))
+        Ok((workflow, principal, live))
     }
 
     /// Does one action after the other.
@@ -341,7 +343,7 @@ impl Engine {
         live: &crate::automate::live::Live,
         notes: &mpsc::Sender<Note>,
     ) {
-        let submitter = match self.submitter(&way.run).await {
+        let submitter = match self.submitter(live, &way.run.organization_id, &way.run.actor).await {
             Ok(submitter) => submitter,
             Err(error) => {
                 return way.waits(notes, error.code.as_str(), "Jackfield could not begin it.").await;
@@ -411,18 +413,6 @@ impl Engine {
             runner.gates.leave(gate, tried.health, clock::now(), random());
         }
         tried
-    }
-
-    /// Who set it off, as expressions see him.
-    async fn submitter(&self, run: &Run) -> Result<Value> {
-        if run.actor.is_empty() {
-            return Ok(json!({"id": null, "name": null, "email": null}));
-        }
-        let member = self.store().member(&run.organization_id, &run.actor).await?;
-        Ok(match member {
-            Some(member) => json!({"id": member.id, "name": member.name, "email": member.email}),
-            None => json!({"id": run.actor, "name": null, "email": null}),
-        })
     }
 
     /// Writes what becomes of runs, many in one transaction.
