@@ -81,6 +81,8 @@ export const PAGES = [
   { route: '/console/applications/{link}/forms/{form}/records', with: { link: 'portal', form: 'vendors' } },
   { route: '/console/applications/{link}/forms/{form}/records', with: { link: 'portal', form: 'later' }, name: 'records-unserved' },
   { route: '/console/applications/{link}/forms/{form}/records/new-record', with: { link: 'portal', form: 'vendors' } },
+  { route: '/console/applications/{link}/forms/{form}/import', with: { link: 'portal', form: 'vendors' }, name: 'import' },
+  { route: '/console/applications/{link}/forms/{form}/imports/{id}', with: (w) => ({ link: 'portal', form: 'vendors', id: w.import }), name: 'import-done' },
   { route: '/console/applications/{link}/forms/{form}/records/{id}', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record' },
   { route: '/console/applications/{link}/forms/{form}/records/{id}/edit', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record-edit' },
   { route: '/console/applications/{link}/forms/{form}/records/{id}/delete', with: (w) => ({ link: 'portal', form: 'vendors', id: w.record }), name: 'record-delete' },
@@ -201,6 +203,11 @@ async function build(api, world, word) {
   world.record = made.id;
   [world.done] = made.runs;
   await reaches(api, 'portal', world.done, 'succeeded');
+  const file = { csv: `vendor_name,count\n${word('Bolt', 60)},many\n${word('Core', 60)},1\n`, workflows: false };
+  world.import = (await api.post(`${portal}/forms/vendors/imports`, file)).id;
+  while ((await api.get(`${portal}/forms/vendors/imports/${world.import}`)).state === 'running') {
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
   const edited = await api.send('PATCH', `${records}/${made.id}`, { data: { count: 4 } });
   for (const id of edited.runs) {
     const { workflow: link } = await api.get(`${portal}/runs/${id}`);

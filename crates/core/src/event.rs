@@ -76,6 +76,10 @@ events! {
     ComponentSaved = "application.component_saved";
     /// An environment serves another release of an application.
     ApplicationPublished = "application.published";
+    /// A file of records is read in.
+    RecordsImported = "application.records_imported";
+    /// All records of a form were read out as a file.
+    RecordsExported = "application.records_exported";
     /// Runs that had failed or were cancelled were queued again.
     RunsReplayed = "application.runs_replayed";
     /// A run was cancelled.

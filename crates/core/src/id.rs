@@ -40,6 +40,8 @@ prefixes! {
     Record = "rec";
     /// run of a workflow
     Run = "run";
+    /// file of records that is read in
+    Import = "imp";
     /// one try of an action of a run
     Step = "stp";
 }

@@ -66,6 +66,14 @@ impl Limit {
     }
 }
 
+impl Limit {
+    /// A page of what was found so far; it goes on after `last`, whether more will be found or not.
+    pub fn unfinished<T>(self, mut items: Vec<T>, last: &str) -> Page<T> {
+        items.truncate(self.0 as usize);
+        Page { items, next_cursor: Some(hex(last)) }
+    }
+}
+
 fn hex(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::with_capacity(text.len() * 2), |mut out, byte| {

@@ -29,6 +29,7 @@ impl Engine {
             let mut work = self.begin(Permit::housekeeping("the holders of all leases are dead")).await?;
             work.abandon_leases().await?;
             work.recover_runs(Timestamp::from_micros(i64::MAX)).await?;
+            work.recover_imports().await?;
             work.commit().await?;
         }
         tokio::spawn(self.clone().write_records());
@@ -37,6 +38,7 @@ impl Engine {
         tokio::spawn(self.clone().keep_fresh());
         tokio::spawn(self.clone().forget());
         tokio::spawn(self.clone().run_workflows());
+        tokio::spawn(self.clone().read_imports());
         Ok(())
     }
 
@@ -136,6 +138,7 @@ impl Engine {
                 .max(work.prune_calls(now.minus(KEPT)).await?)
                 .max(work.prune_rates(half_hour(now.minus(KEPT))).await?)
                 .max(work.prune_runs(now.minus(KEPT)).await?)
+                .max(work.prune_imports(now.minus(KEPT)).await?)
                 // After the runs that it set off, which tell of it.
                 .max(work.prune_records(now.minus(KEPT)).await?);
             work.commit().await?;

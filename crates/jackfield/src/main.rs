@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
-    members, pages, runs, serve,
+    members, pages, records, runs, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -27,7 +27,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, applications, runs, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, applications, records, runs, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -58,6 +58,8 @@ enum Command {
     Connections(connections::Connections),
     /// Applications: what uses connections, with which keys
     Applications(applications::Applications),
+    /// Records: what was sent in by forms, as files too
+    Records(records::Records),
     /// Runs: what workflows did, and replaying what failed
     Runs(runs::Runs),
     /// Authorizations: the accounts that a connection holds
@@ -128,6 +130,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Connectors(args) => connectors::run(args).await,
         Command::Connections(args) => connections::run(args).await,
         Command::Applications(args) => applications::run(args).await,
+        Command::Records(args) => records::run(args).await,
         Command::Runs(args) => runs::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,

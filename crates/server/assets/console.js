@@ -33,6 +33,17 @@ if (logo) {
   logo.before(file);
 }
 
+// A file of rows becomes the text of its field.
+const rows = document.getElementById("f-csv");
+if (rows) {
+  const file = Object.assign(document.createElement("input"), { type: "file", accept: ".csv,.tsv,text/csv,text/tab-separated-values" });
+  file.setAttribute("aria-label", "Choose a file");
+  file.addEventListener("change", async () => {
+    if (file.files[0]) rows.value = await file.files[0].text();
+  });
+  rows.before(file);
+}
+
 // Times in the reader's own zone; the page has them in UTC.
 for (const time of all("time[datetime]")) {
   const at = new Date(time.dateTime);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_core::{Code, Error, FieldError, Result};
+use jackfield_engine::automate::imports::Export;
 use jackfield_engine::idempotency::{KEY_MAX, Replay};
 use jackfield_engine::{Caller, Engine, Idempotency, Op, Visit, clock, digest};
 use secrecy::SecretString;
@@ -392,6 +393,21 @@ pub(crate) fn json(status: u16, view: &impl Serialize) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let body = serde_json::to_vec(view).unwrap_or_default();
     bytes(status, "application/json", body.into())
+}
+
+/// Answers with a file of comma-separated values, as it is read. Where it cannot be read to its end, neither can the answer.
+pub(crate) fn sheet(export: Export, name: &str) -> Response {
+    let pieces = futures_util::stream::try_unfold(export, |mut export| async move {
+        Ok::<_, Error>(export.next().await?.map(|piece| (Bytes::from(piece), export)))
+    });
+    let mut response = axum::body::Body::from_stream(pieces).into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert("cache-control", HeaderValue::from_static("no-store"));
+    if let Ok(file) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
+        headers.insert(CONTENT_DISPOSITION, file);
+    }
+    response
 }
 
 fn bytes(status: StatusCode, kind: &str, body: Bytes) -> Response {

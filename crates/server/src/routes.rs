@@ -122,6 +122,10 @@ fn described() -> OpenApiRouter<Engine> {
             api::automate::update_record,
             api::automate::delete_record
         ))
+        .routes(routes!(api::automate::export_records))
+        .routes(routes!(api::automate::list_imports, api::automate::import_records))
+        .routes(routes!(api::automate::read_import))
+        .routes(routes!(api::automate::cancel_import))
         .routes(routes!(api::automate::list_workflows, api::automate::create_workflow))
         .routes(routes!(
             api::automate::read_workflow,

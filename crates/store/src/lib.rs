@@ -17,6 +17,7 @@ mod db;
 mod definitions;
 mod flows;
 mod idempotency;
+mod imports;
 mod members;
 mod migrate;
 mod organizations;
@@ -37,6 +38,7 @@ pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};
 pub use flows::{Flow, FlowOutcome};
 pub use idempotency::Answer;
+pub use imports::{Import, ImportProgress};
 pub use members::{LinkKind, Member, MemberLink};
 pub use organizations::{ApiKey, KeyOwner, Organization};
 pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
@@ -150,6 +152,7 @@ impl Store {
             calls::ALL,
             overview::ALL,
             idempotency::ALL,
+            imports::ALL,
             definitions::ALL,
             records::ALL,
             runs::ALL,

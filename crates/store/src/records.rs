@@ -26,6 +26,9 @@ statements! {
     pub(crate) RECORD_LIST = concat!("select ", columns!(), " from records
         where organization_id = $1 and application = $2 and form = $3 and environment = $4 and id < $5 and deleted_at is null
         order by id desc limit $6");
+    pub(crate) RECORD_LIST_UPWARDS = concat!("select ", columns!(), " from records
+        where organization_id = $1 and application = $2 and form = $3 and environment = $4 and id > $5 and deleted_at is null
+        order by id limit $6");
     pub(crate) RECORD_UPDATE = "update records set data = $6, updated_at = $7, version = version + 1
         where organization_id = $1 and application = $2 and form = $3 and environment = $4 and id = $5 and version = $8 and deleted_at is null";
     pub(crate) RECORD_DELETE = "update records set deleted_at = $6, updated_at = $6, version = version + 1
@@ -38,6 +41,8 @@ statements! {
     pub(crate) RECORD_VALUE_GET = "select record from record_values
         where organization_id = $1 and application = $2 and form = $3 and environment = $4 and field = $5 and digest = $6";
     pub(crate) RECORD_VALUES_DELETE = "delete from record_values where organization_id = $1 and record = $2";
+    pub(crate) RECORD_VALUES_OF_FIELD_DELETE = "delete from record_values
+        where organization_id = $1 and application = $2 and form = $3 and environment = $4 and field = $5";
     pub(crate) RECORD_VALUES_END = "delete from record_values where organization_id = $1 and application = $2";
 }
 
@@ -51,7 +56,7 @@ pub struct Drawer<'a> {
 }
 
 impl<'a> Drawer<'a> {
-    fn values<const N: usize>(&self, rest: [Value<'a>; N]) -> Vec<Value<'a>> {
+    pub(crate) fn values<const N: usize>(&self, rest: [Value<'a>; N]) -> Vec<Value<'a>> {
         let place: [Value<'a>; 4] =
             [self.organization.into(), self.application.into(), self.form.into(), self.environment.into()];
         place.into_iter().chain(rest).collect()
@@ -117,6 +122,12 @@ impl Store {
         self.db.query(&RECORD_LIST, &values).await?.iter().map(Record::read).collect()
     }
 
+    /// The records after `after`, the first first.
+    pub async fn records_upwards(&self, drawer: Drawer<'_>, after: &str, limit: i64) -> Result<Vec<Record>> {
+        let values = drawer.values([after.into(), limit.into()]);
+        self.db.query(&RECORD_LIST_UPWARDS, &values).await?.iter().map(Record::read).collect()
+    }
+
     /// The id of the record that has this value in a unique field.
     pub async fn record_with(&self, drawer: Drawer<'_>, field: &str, digest: &str) -> Result<Option<String>> {
         let values = drawer.values([field.into(), digest.into()]);
@@ -140,6 +151,17 @@ impl Tx {
     pub async fn present_record(&mut self, drawer: Drawer<'_>, id: &str) -> Result<Option<Record>> {
         let values = drawer.values([id.into()]);
         self.query_opt(&RECORD_GET, &values).await?.as_ref().map(Record::read).transpose()
+    }
+
+    /// The id of the record that has this value in a unique field, as this transaction sees it.
+    pub async fn present_record_with(
+        &mut self,
+        drawer: Drawer<'_>,
+        field: &str,
+        digest: &str,
+    ) -> Result<Option<String>> {
+        let values = drawer.values([field.into(), digest.into()]);
+        self.query_opt(&RECORD_VALUE_GET, &values).await?.map(|row| row.text("record")).transpose()
     }
 
     /// `r.version` is the version that was read; false when somebody else was quicker, or it is deleted.
@@ -174,6 +196,22 @@ impl Tx {
     /// What was unique in a record is free again.
     pub async fn free_record_values(&mut self, organization: &str, record: &str) -> Result<()> {
         self.execute(&RECORD_VALUES_DELETE, &[organization.into(), record.into()]).await.map(drop)
+    }
+
+    /// No value of a field is taken any more, in any record of a form.
+    pub async fn free_field_values(&mut self, drawer: Drawer<'_>, field: &str) -> Result<()> {
+        self.execute(&RECORD_VALUES_OF_FIELD_DELETE, &drawer.values([field.into()])).await.map(drop)
+    }
+
+    /// The records after `after` as this transaction sees them, the first first.
+    pub async fn present_records_upwards(
+        &mut self,
+        drawer: Drawer<'_>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Record>> {
+        let values = drawer.values([after.into(), limit.into()]);
+        self.query(&RECORD_LIST_UPWARDS, &values).await?.iter().map(Record::read).collect()
     }
 
     /// Forgets records that were deleted before a time, [`PRUNE_AT_ONCE`] at most.

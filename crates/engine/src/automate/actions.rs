@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::automate::gates::Health;
 use crate::automate::live::Live;
-use crate::automate::records::{data_of, faults, keep_unique, seen, unique_digest};
+use crate::automate::records::{Changed, data_of, faults, seen, unique_digest};
 use crate::call::concealed::HIDDEN;
 use crate::call::invoke::{Failed, Invocation, Invoked};
 use crate::call::ready::{Addressed, Ready};
@@ -489,14 +489,11 @@ impl Engine {
         let former = data_of(&record)?;
         let data = form.form.accept(set, Mode::Edit { former: &former }).map_err(faults)?;
         if data != former {
-            record.data = serde_json::to_string(&data).map_err(Error::internal)?;
-            record.updated_at = clock::now();
-            if !work.update_record(&record).await? {
+            let changed =
+                Changed { former: &former, data: &data, actor: "", sets_off: false, now: clock::now() };
+            if self.write_change(&mut work, doing.live, &mut record, changed).await?.is_none() {
                 return Err(Error::new(Code::Unavailable, "The record was changed at the same time."));
             }
-            record.version += 1;
-            work.free_record_values(&record.organization_id, &record.id).await?;
-            keep_unique(&mut work, &form, &record, &data).await?;
             work.commit().await?;
         }
         Ok(seen(&form, &record, &data))

@@ -8,12 +8,13 @@ use jackfield_core::{
     Action, Code, Environment, Error, EventKind, FieldError, Resource, Result, Timestamp, allows, names,
     permit,
 };
-use jackfield_store::{ConnectionFilter, Definition};
+use jackfield_store::{ConnectionFilter, Definition, Drawer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::automate::live::{COMPONENTS_MAX, document};
+use crate::automate::records::hold_unique;
 use crate::connect::connectors::link_name_taken;
 use crate::govern::applications::Found;
 use crate::govern::organizations::version_conflict;
@@ -70,6 +71,11 @@ pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
     /// Link names of the connections that it uses.
     fn connections(&self) -> Vec<String>;
 
+    /// The form that it is, where it is one.
+    fn as_form(&self) -> Option<&Form> {
+        None
+    }
+
     /// Everything that is wrong with it.
     fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>>;
 }
@@ -77,6 +83,10 @@ pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
 impl Definable for Form {
     const KIND: &'static str = "form";
     const INNER: bool = false;
+
+    fn as_form(&self) -> Option<&Form> {
+        Some(self)
+    }
 
     fn connections(&self) -> Vec<String> {
         Vec::new()
@@ -299,6 +309,19 @@ impl Engine {
             return Err(conflict());
         }
         let name = patch.name.unwrap_or_else(|| present.name.clone());
+        if let Some(form) = definition.as_form() {
+            let former: D = document(&present)?;
+            let drawer = Drawer {
+                organization: &op.organization,
+                application,
+                form: link_name,
+                environment: Environment::Development.as_str(),
+            };
+            if let Some(shared) = hold_unique(&mut work, drawer, former.as_form(), form).await? {
+                let path = format!("definition.fields.{}.unique", shared.index);
+                return Err(Error::field(path, "taken", shared.message(Environment::Development)));
+            }
+        }
         let saved = self.save(&mut work, op, application, link_name, name, &definition).await?;
         work.commit().await?;
         view(saved)

@@ -147,7 +147,15 @@ impl Engine {
     ) -> Result<()> {
         let once = Some(once).filter(|once| !once.is_empty());
         let mut work = self.begin(permit).await?;
-        match self.keep_new(&mut work, live, drawer, NewRecord { input, created_by, once, now }).await {
+        match self
+            .keep_new(
+                &mut work,
+                live,
+                drawer,
+                NewRecord { id: None, input, created_by, once, sets_off: true, now },
+            )
+            .await
+        {
             // It is kept already: whoever sent it twice is told that it is.
             Err(error) if error.code == Code::RequestInProgress => return Ok(()),
             Err(error) => return Err(error),

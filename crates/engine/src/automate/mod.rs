@@ -7,6 +7,7 @@ mod actions;
 pub mod components;
 pub(crate) mod gates;
 pub mod hosted;
+pub mod imports;
 pub(crate) mod live;
 pub mod publish;
 pub mod records;

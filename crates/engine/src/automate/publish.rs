@@ -9,13 +9,14 @@ use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp,
     allows, permit,
 };
-use jackfield_store::{Definition, Deployment, Release};
+use jackfield_store::{Definition, Deployment, Drawer, Release};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::components::Definable;
 use crate::automate::live::document;
+use crate::automate::records::hold_unique;
 use crate::page::{Page, PageQuery, no_cursor};
 use crate::{Engine, Op};
 
@@ -291,6 +292,7 @@ impl Engine {
         }
         let organization = &*op.organization;
         let member = op.principal.member().unwrap_or_default().to_owned();
+        let served = self.served_definitions(organization, application, asked.to).await?;
         let mut work = self.begin(permit).await?;
         if !work.hold_application(organization, application).await? {
             return Err(Error::not_found(format_args!("application {application:?}")));
@@ -314,6 +316,7 @@ impl Engine {
         let deployment =
             Deployment { environment: asked.to, release: number, deployed_by: member, deployed_at: op.now };
         work.deploy(organization, application, &deployment).await?;
+        hold_all_unique(&mut work, op, application, asked.to, &served, &plan.definitions).await?;
         self.refer(&mut work, op, application, asked.to, &plan.definitions).await?;
         work.touch(organization);
         work.record(
@@ -415,6 +418,30 @@ impl Engine {
         let rows = self.store().releases(&op.organization, application, before, limit.rows()).await?;
         Ok(limit.page(rows, |row| row.number.to_string(), |row| release_view(row, &deployments)))
     }
+}
+
+/// What becomes unique with a release becomes so for the records that are there.
+async fn hold_all_unique(
+    work: &mut crate::work::Work<'_>,
+    op: &Op,
+    application: &str,
+    to: Environment,
+    served: &[Definition],
+    published: &[Definition],
+) -> Result<()> {
+    for definition in published {
+        let Some(("form", link_name)) = definition.component.split_once(':') else { continue };
+        let former = served.iter().find(|one| one.component == definition.component);
+        let former: Option<Form> = former.map(document).transpose()?;
+        let form: Form = document(definition)?;
+        let drawer =
+            Drawer { organization: &op.organization, application, form: link_name, environment: to.as_str() };
+        if let Some(shared) = hold_unique(work, drawer, former.as_ref(), &form).await? {
+            let message = format!("{}: {}", definition.component, shared.message(to));
+            return Err(Error::new(Code::StateConflict, message));
+        }
+    }
+    Ok(())
 }
 
 fn target_error(field: &str) -> Error {

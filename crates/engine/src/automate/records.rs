@@ -22,6 +22,9 @@ use crate::{Engine, Op, digest};
 
 /// After every id.
 const LAST: &str = "~";
+/// Records that a search reads at once, and how often it does so for one page.
+const SEARCHED_AT_ONCE: i64 = 500;
+const SEARCHED: usize = 20;
 /// Under which what a page sends once is kept among the unique values; no field has such a name.
 const ONCE: &str = "#once";
 
@@ -45,6 +48,8 @@ pub struct RecordQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before
     pub cursor: Option<String>,
+    /// text that one of its values holds, in capitals or not. A page may then have fewer items than asked for, and be followed by more
+    pub q: Option<String>,
 }
 
 /// What a record is to hold.
@@ -125,19 +130,19 @@ pub(crate) fn unique_digest(text: &str) -> String {
 }
 
 /// A form, found and served.
-struct Place {
-    application: Found,
-    environment: Environment,
-    live: std::sync::Arc<Live>,
-    form: std::sync::Arc<LiveForm>,
+pub(crate) struct Place {
+    pub application: Found,
+    pub environment: Environment,
+    pub live: std::sync::Arc<Live>,
+    pub form: std::sync::Arc<LiveForm>,
 }
 
 impl Place {
-    fn resource<'a>(&'a self, owner: &'a str) -> Resource<'a> {
+    pub fn resource<'a>(&'a self, owner: &'a str) -> Resource<'a> {
         self.application.record(owner)
     }
 
-    fn drawer<'a>(&'a self, op: &'a Op, form: &'a str) -> Drawer<'a> {
+    pub fn drawer<'a>(&'a self, op: &'a Op, form: &'a str) -> Drawer<'a> {
         Drawer {
             organization: &op.organization,
             application: &self.application.application.link_name,
@@ -149,11 +154,27 @@ impl Place {
 
 /// What a new record is made of.
 pub(crate) struct NewRecord<'a> {
+    /// the id that it is to have, where somebody else has numbered it
+    pub id: Option<String>,
     pub input: &'a Map<String, Value>,
     /// id of the member who sent it in, or empty
     pub created_by: &'a str,
     /// what tells a page that is sent twice from two pages
     pub once: Option<&'a str>,
+    /// whether it sets off workflows
+    pub sets_off: bool,
+    pub now: Timestamp,
+}
+
+/// What a record is changed to.
+pub(crate) struct Changed<'a> {
+    /// what it holds, before and after
+    pub former: &'a Map<String, Value>,
+    pub data: &'a Map<String, Value>,
+    /// id of the member who changes it, or empty
+    pub actor: &'a str,
+    /// whether the change sets off workflows
+    pub sets_off: bool,
     pub now: Timestamp,
 }
 
@@ -169,7 +190,7 @@ pub(crate) struct Happened<'a> {
 }
 
 impl Engine {
-    async fn place(
+    pub(crate) async fn place(
         &self,
         op: &Op,
         application: &str,
@@ -197,7 +218,7 @@ impl Engine {
     }
 
     /// Who is asking, as the owner of what he makes: a member, or nobody for an application.
-    fn owner(op: &Op) -> &str {
+    pub(crate) fn owner(op: &Op) -> &str {
         op.principal.member().unwrap_or_default()
     }
 
@@ -213,7 +234,14 @@ impl Engine {
         let permit = permit(&op.principal, Action::Use, &place.resource(Self::owner(op)))?;
         let mut work = self.begin(permit).await?;
         let drawer = place.drawer(op, form);
-        let new = NewRecord { input: &input.data, created_by: Self::owner(op), once: None, now: op.now };
+        let new = NewRecord {
+            id: None,
+            input: &input.data,
+            created_by: Self::owner(op),
+            once: None,
+            sets_off: true,
+            now: op.now,
+        };
         let view = self.keep_new(&mut work, &place.live, drawer, new).await?;
         work.answer(op, 201, &view).await?;
         work.commit().await?;
@@ -231,13 +259,26 @@ impl Engine {
     ) -> Result<RecordView> {
         let form = live.form(drawer.form)?;
         let data = form.form.accept(new.input, Mode::New).map_err(faults)?;
+        self.write_new(work, live, drawer, new, &data).await
+    }
+
+    /// The same, of what the form has accepted.
+    pub(crate) async fn write_new(
+        &self,
+        work: &mut Work<'_>,
+        live: &Live,
+        drawer: Drawer<'_>,
+        new: NewRecord<'_>,
+        data: &Map<String, Value>,
+    ) -> Result<RecordView> {
+        let form = live.form(drawer.form)?;
         let record = Record {
             organization_id: drawer.organization.to_owned(),
             application: drawer.application.to_owned(),
             form: drawer.form.to_owned(),
             environment: drawer.environment.to_owned(),
-            id: new_id(Prefix::Record, new.now),
-            data: serde_json::to_string(&data).map_err(Error::internal)?,
+            id: new.id.unwrap_or_else(|| new_id(Prefix::Record, new.now)),
+            data: serde_json::to_string(data).map_err(Error::internal)?,
             created_by: new.created_by.to_owned(),
             created_at: new.now,
             updated_at: new.now,
@@ -255,16 +296,50 @@ impl Engine {
                 }
             })?;
         }
-        keep_unique(work, &form, &record, &data).await?;
+        keep_unique(work, &form, &record, data).await?;
+        let mut view = RecordView::of(&record)?;
+        if new.sets_off {
+            let happened = Happened {
+                event: RecordEvent::Created,
+                record: &record,
+                now: seen(&form, &record, data),
+                former: Value::Null,
+                actor: &record.created_by,
+            };
+            view.runs = self.set_off(work, live, &happened, new.now).await?;
+        }
+        Ok(view)
+    }
+
+    /// Writes a change of a record and the runs that it sets off: their ids, or `None` where somebody else was quicker.
+    pub(crate) async fn write_change(
+        &self,
+        work: &mut Work<'_>,
+        live: &Live,
+        record: &mut Record,
+        changed: Changed<'_>,
+    ) -> Result<Option<Vec<String>>> {
+        let form = live.form(&record.form)?;
+        let former = seen(&form, record, changed.former);
+        record.data = serde_json::to_string(changed.data).map_err(Error::internal)?;
+        record.updated_at = changed.now;
+        if !work.update_record(record).await? {
+            return Ok(None);
+        }
+        record.version += 1;
+        work.free_record_values(&record.organization_id, &record.id).await?;
+        keep_unique(work, &form, record, changed.data).await?;
+        if !changed.sets_off {
+            return Ok(Some(Vec::new()));
+        }
         let happened = Happened {
-            event: RecordEvent::Created,
-            record: &record,
-            now: seen(&form, &record, &data),
-            former: Value::Null,
-            actor: &record.created_by,
+            event: RecordEvent::Edited,
+            record,
+            now: seen(&form, record, changed.data),
+            former,
+            actor: changed.actor,
         };
-        let runs = self.set_off(work, live, &happened, new.now).await?;
-        Ok(RecordView { runs, ..RecordView::of(&record)? })
+        self.set_off(work, live, &happened, changed.now).await.map(Some)
     }
 
     pub async fn list_records(
@@ -275,20 +350,40 @@ impl Engine {
         query: &RecordQuery,
     ) -> Result<Page<RecordView>> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
-        // All of them: whoever may see his own only is told so.
-        permit(&op.principal, Action::See, &place.resource("")).map_err(|error| match error.code {
-            Code::NotFound => Error::new(
-                Code::Forbidden,
-                "Only the super admin, admins and developers list records. You can read your own by their ids.",
-            ),
-            _ => error,
-        })?;
+        see_all(op, &place)?;
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, after) = (page.limit()?, page.after()?);
-        let before = if after.is_empty() { LAST } else { after.as_str() };
-        let rows = self.store().records(place.drawer(op, form), before, limit.rows()).await?;
-        let page = limit.page(rows, |row| row.id.clone(), |row| RecordView::of(&row));
-        Ok(Page { items: page.items.into_iter().collect::<Result<_>>()?, next_cursor: page.next_cursor })
+        let mut before = if after.is_empty() { LAST.to_owned() } else { after };
+        let Some(wanted) = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+            let rows = self.store().records(place.drawer(op, form), &before, limit.rows()).await?;
+            let page = limit.page(rows, |row| row.id.clone(), |row| RecordView::of(&row));
+            return Ok(Page {
+                items: page.items.into_iter().collect::<Result<_>>()?,
+                next_cursor: page.next_cursor,
+            });
+        };
+        let wanted = wanted.to_lowercase();
+        let mut found = Vec::new();
+        for _ in 0..SEARCHED {
+            let rows = self.store().records(place.drawer(op, form), &before, SEARCHED_AT_ONCE).await?;
+            let Some(last) = rows.last() else {
+                return Ok(limit.page(found, |row: &RecordView| row.id.clone(), |row| row));
+            };
+            before.clone_from(&last.id);
+            for row in &rows {
+                let view = RecordView::of(row)?;
+                if view.data.values().any(|value| holds(value, &wanted)) {
+                    found.push(view);
+                }
+            }
+            if i64::try_from(found.len()).unwrap_or(i64::MAX) >= limit.rows() {
+                return Ok(limit.page(found, |row| row.id.clone(), |row| row));
+            }
+            if i64::try_from(rows.len()).unwrap_or(0) < SEARCHED_AT_ONCE {
+                return Ok(limit.page(found, |row| row.id.clone(), |row| row));
+            }
+        }
+        Ok(limit.unfinished(found, &before))
     }
 
     /// A record that is there, and that the caller may do this with.
@@ -343,24 +438,11 @@ impl Engine {
         if data == former {
             return RecordView::of(&record);
         }
-        let seen_before = seen(&place.form, &record, &former);
-        record.data = serde_json::to_string(&data).map_err(Error::internal)?;
-        record.updated_at = op.now;
+        let changed =
+            Changed { former: &former, data: &data, actor: Self::owner(op), sets_off: true, now: op.now };
         let mut work = self.begin(permit).await?;
-        if !work.update_record(&record).await? {
-            return Err(version_conflict());
-        }
-        record.version += 1;
-        work.free_record_values(&record.organization_id, &record.id).await?;
-        keep_unique(&mut work, &place.form, &record, &data).await?;
-        let happened = Happened {
-            event: RecordEvent::Edited,
-            record: &record,
-            now: seen(&place.form, &record, &data),
-            former: seen_before,
-            actor: Self::owner(op),
-        };
-        let runs = self.set_off(&mut work, &place.live, &happened, op.now).await?;
+        let runs = self.write_change(&mut work, &place.live, &mut record, changed).await?;
+        let runs = runs.ok_or_else(version_conflict)?;
         work.commit().await?;
         self.inner.runner.wake();
         Ok(RecordView { runs, ..RecordView::of(&record)? })
@@ -461,6 +543,28 @@ impl Engine {
     }
 }
 
+/// Who sees all records of a form; whoever may see his own only is told so.
+pub(crate) fn see_all(op: &Op, place: &Place) -> Result<jackfield_core::Permit> {
+    permit(&op.principal, Action::See, &place.resource("")).map_err(|error| match error.code {
+        Code::NotFound => Error::new(
+            Code::Forbidden,
+            "Only the super admin, admins and developers list records. You can read your own by their ids.",
+        ),
+        _ => error,
+    })
+}
+
+/// Whether a value, or one within it, holds a text, which is in small letters.
+fn holds(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text.to_lowercase().contains(wanted),
+        Value::Number(number) => number.to_string().contains(wanted),
+        Value::Array(items) => items.iter().any(|item| holds(item, wanted)),
+        Value::Object(members) => members.values().any(|member| holds(member, wanted)),
+        Value::Null | Value::Bool(_) => false,
+    }
+}
+
 /// Says what is unique in a record; 422 where another has it.
 pub(crate) async fn keep_unique(
     work: &mut Work<'_>,
@@ -479,6 +583,61 @@ pub(crate) async fn keep_unique(
         })?;
     }
     Ok(())
+}
+
+/// A value of a field that is to be unique, which two records have.
+pub(crate) struct Shared {
+    /// place of the field in the form
+    pub index: usize,
+    field: String,
+    value: String,
+}
+
+impl Shared {
+    pub fn message(&self, environment: Environment) -> String {
+        let value: String = self.value.chars().take(100).collect();
+        format!(
+            "Two records in {environment} have the same value in {:?}: {value:?}. Change one of them first.",
+            self.field
+        )
+    }
+}
+
+/// Makes unique in the records that are there what is so in a form from now on; a value that two of them have stands against it.
+pub(crate) async fn hold_unique(
+    work: &mut Work<'_>,
+    drawer: Drawer<'_>,
+    former: Option<&Form>,
+    form: &Form,
+) -> Result<Option<Shared>> {
+    for (index, field) in form.fields.iter().enumerate().filter(|(_, field)| field.unique) {
+        let was = former.and_then(|former| former.fields.iter().find(|one| one.name == field.name));
+        // Of another type other values are the same.
+        if was.is_some_and(|was| was.unique && was.kind == field.kind) {
+            continue;
+        }
+        work.free_field_values(drawer, &field.name).await?;
+        let mut after = String::new();
+        loop {
+            let records = work.present_records_upwards(drawer, &after, SEARCHED_AT_ONCE).await?;
+            let Some(last) = records.last() else { break };
+            after.clone_from(&last.id);
+            for record in &records {
+                let data = data_of(record)?;
+                let Some((_, text)) =
+                    form.unique_values(&data).into_iter().find(|(name, _)| *name == field.name)
+                else {
+                    continue;
+                };
+                let digest = unique_digest(&text);
+                if work.present_record_with(drawer, &field.name, &digest).await?.is_some() {
+                    return Ok(Some(Shared { index, field: field.name.clone(), value: text }));
+                }
+                work.put_record_value(drawer, &field.name, &digest, &record.id).await?;
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Faults of a record stand under `data`.

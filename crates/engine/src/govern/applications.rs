@@ -324,6 +324,7 @@ impl Engine {
         }
         work.end_runs(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
+        work.end_imports(&op.organization, link_name).await?;
         work.end_definitions(&op.organization, link_name).await?;
         work.touch(&op.organization);
         work.record(

@@ -13,5 +13,6 @@ pub mod init;
 pub mod invoke;
 pub mod members;
 pub mod pages;
+pub mod records;
 pub mod runs;
 pub mod serve;

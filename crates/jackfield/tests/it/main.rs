@@ -20,6 +20,7 @@ mod console_trial;
 mod crashes;
 mod flows;
 mod idempotency;
+mod imports;
 mod interop;
 mod journey;
 mod life;

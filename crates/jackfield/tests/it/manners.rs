@@ -23,6 +23,7 @@ pub(crate) struct Stage {
     pub(crate) application: String,
     application_key: String,
     record: String,
+    import: String,
     run: String,
     _upstream: Upstream,
 }
@@ -122,9 +123,12 @@ impl Stage {
         }
         let records = format!("{base}/forms/mannered/records");
         let record = server.post(&records, json!({"data": {"title": "Mannered"}})).await.expect(201);
+        let imports = format!("{base}/forms/mannered/imports");
+        let import = server.post(&imports, json!({"csv": "title\nMannered too\n"})).await.expect(201);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         Self {
             record: text(&record["id"]),
+            import: text(&import["id"]),
             run: text(&record["runs"][0]),
             server,
             connection,
@@ -153,6 +157,7 @@ impl Stage {
             "/v1/applications/{link_name}/keys/{id}" => &self.application_key,
             "/v1/applications/{link_name}/members/{id}" => &self.member,
             _ if path.contains("/records/{id}") => &self.record,
+            _ if path.contains("/imports/{id}") => &self.import,
             _ if path.contains("/runs/{id}") => &self.run,
             _ if path.starts_with("/v1/members/") => &self.member,
             _ if path.starts_with("/v1/sessions/") => &self.session,
@@ -244,6 +249,9 @@ impl Stage {
             ("POST", "/v1/applications/{link_name}/forms/{form}/records") => {
                 json!({"data": {"title": "One more"}})
             }
+            ("POST", "/v1/applications/{link_name}/forms/{form}/imports") => {
+                json!({"csv": "title\nOne more\n", "match_by": null, "workflows": false})
+            }
             ("PATCH", "/v1/applications/{link_name}/forms/{form}/records/{id}") => {
                 json!({"data": {"title": "Other"}})
             }
@@ -256,7 +264,8 @@ impl Stage {
             (
                 "POST",
                 "/v1/applications/{link_name}/runs/{id}/replay"
-                | "/v1/applications/{link_name}/runs/{id}/cancel",
+                | "/v1/applications/{link_name}/runs/{id}/cancel"
+                | "/v1/applications/{link_name}/forms/{form}/imports/{id}/cancel",
             ) => {
                 json!({})
             }
@@ -396,7 +405,11 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
                 assert!(response["description"].as_str().is_some_and(|t| !t.is_empty()), "{name} {status}");
                 let kinds: Vec<&String> =
                     response["content"].as_object().into_iter().flat_map(Map::keys).collect();
-                let kind = if status == "default" { "application/problem+json" } else { "application/json" };
+                let kind = match status.as_str() {
+                    "default" => "application/problem+json",
+                    _ if path.ends_with("/records.csv") => "text/csv",
+                    _ => "application/json",
+                };
                 assert!(
                     kinds == [kind] || (status == "204" && kinds.is_empty()),
                     "{name} {status}: {kinds:?}"

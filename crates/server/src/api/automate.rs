@@ -5,13 +5,14 @@ use axum::response::Response;
 use jackfield_core::form::Form;
 use jackfield_core::workflow::Workflow;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
+use jackfield_engine::automate::imports::{ImportQuery, ImportView, NewImport};
 use jackfield_engine::automate::publish::{Preflight, PreflightQuery, Publication, ReleaseView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{ReplayRequest, ReplayView, RunQuery, RunView};
 use jackfield_engine::{Engine, Page, PageQuery};
 
 use crate::error::Problem;
-use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
+use crate::input::{Asked, AskedLarge, AskedWith, Path, Query, done, json, once, reply, sheet};
 
 /// The forms of an application, as development has them
 #[utoipa::path(get, path = "/v1/applications/{link_name}/forms", tag = "forms",
@@ -210,6 +211,81 @@ pub(crate) async fn delete_record(
     asked: Asked,
 ) -> Response {
     done(&asked.op, engine.delete_record(&asked.op, &link, &form, &id, &query).await)
+}
+
+/// All records of a form as comma-separated values (RFC 4180)
+///
+/// The columns are `id`, `created_at`, `updated_at`, `created_by` and those of the form. What a spreadsheet would take for a formula has `'`
+/// in front; reading the file in takes it away again.
+#[utoipa::path(get, path = "/v1/applications/{link_name}/forms/{form}/records.csv", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), RecordPlace),
+    responses((status = 200, content_type = "text/csv", body = String), (status = "default", body = Problem)))]
+pub(crate) async fn export_records(
+    State(engine): State<Engine>,
+    Path((link, form)): Path<(String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: Asked,
+) -> Response {
+    match engine.export_records(&asked.op, &link, &form, &query).await {
+        Ok(export) => sheet(export, &format!("{link}-{form}.csv")),
+        Err(error) => reply::<()>(&asked.op, 200, Err(error)),
+    }
+}
+
+/// The imports of a form, the latest first
+#[utoipa::path(get, path = "/v1/applications/{link_name}/forms/{form}/imports", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), ImportQuery),
+    responses((status = 200, body = Page<ImportView>), (status = "default", body = Problem)))]
+pub(crate) async fn list_imports(
+    State(engine): State<Engine>,
+    Path((link, form)): Path<(String, String)>,
+    Query(query): Query<ImportQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_imports(&asked.op, &link, &form, &query).await)
+}
+
+/// Read a file of records in
+///
+/// It goes on by itself; `GET …/imports/{id}` says how far it is, and what was wrong with the rows that were refused. The others are kept.
+#[utoipa::path(post, path = "/v1/applications/{link_name}/forms/{form}/imports", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), RecordPlace), request_body = NewImport,
+    responses((status = 201, body = ImportView), (status = "default", body = Problem)))]
+pub(crate) async fn import_records(
+    State(engine): State<Engine>,
+    Path((link, form)): Path<(String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: AskedLarge<NewImport>,
+) -> Response {
+    let AskedLarge { op, body } = asked;
+    let make = || async { Ok(json(201, &engine.import_records(&op, &link, &form, &query, body).await?)) };
+    once(&engine, &op, make).await
+}
+
+/// An import, and how far it is
+#[utoipa::path(get, path = "/v1/applications/{link_name}/forms/{form}/imports/{id}", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordPlace),
+    responses((status = 200, body = ImportView), (status = "default", body = Problem)))]
+pub(crate) async fn read_import(
+    State(engine): State<Engine>,
+    Path((link, form, id)): Path<(String, String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_import(&asked.op, &link, &form, &id, &query).await)
+}
+
+/// Stop an import: what it has read in stays
+#[utoipa::path(post, path = "/v1/applications/{link_name}/forms/{form}/imports/{id}/cancel", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), RecordPlace),
+    responses((status = 200, body = ImportView), (status = "default", body = Problem)))]
+pub(crate) async fn cancel_import(
+    State(engine): State<Engine>,
+    Path((link, form, id)): Path<(String, String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.cancel_import(&asked.op, &link, &form, &id, &query).await)
 }
 
 /// The runs of an application's workflows, the latest first

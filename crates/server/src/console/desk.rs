@@ -19,6 +19,8 @@ use crate::{input, session};
 
 /// Largest form, in bytes: a connector document fits.
 const FORM_LIMIT: usize = 1024 * 1024;
+/// The same with a file in it: ten MiB of text, of which each character may take three on the way.
+const FILE_FORM_LIMIT: usize = 31 * 1024 * 1024;
 
 /// Nothing foreign runs, nothing is framed, forms go nowhere else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -196,10 +198,27 @@ impl FromRequestParts<Engine> for Desk {
     }
 }
 
+/// A form with a file in it, whose text may be larger.
+pub(super) struct SentFile(pub Sent);
+
 impl FromRequest<Engine> for Sent {
     type Rejection = Response;
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Response> {
+        Self::read(request, engine, FORM_LIMIT).await
+    }
+}
+
+impl FromRequest<Engine> for SentFile {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Response> {
+        Sent::read(request, engine, FILE_FORM_LIMIT).await.map(Self)
+    }
+}
+
+impl Sent {
+    async fn read(request: Request, engine: &Engine, limit: usize) -> Result<Self, Response> {
         let (parts, body) = request.into_parts();
         let request_id = input::request_id(&parts);
         let desk = match known(engine, &parts).await {
@@ -212,17 +231,18 @@ impl FromRequest<Engine> for Sent {
             }
             Err(error) => return Err(crate::pages::trouble(&error, request_id)),
         };
-        match form_of(engine, &parts, body).await {
+        match form_of(engine, &parts, body, limit).await {
             Ok(form) => Ok(Self { desk, form }),
             Err(error) => Err(desk.trouble(&error)),
         }
     }
 }
 
-async fn form_of(engine: &Engine, parts: &Parts, body: axum::body::Body) -> Result<Fields> {
+async fn form_of(engine: &Engine, parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Fields> {
     session::same_origin(engine, &parts.headers)?;
-    let Ok(bytes) = Limited::new(body, FORM_LIMIT).collect().await else {
-        return Err(Error::new(Code::RequestTooLarge, "The form is larger than 1 MiB."));
+    let Ok(bytes) = Limited::new(body, limit).collect().await else {
+        let most = limit >> 20;
+        return Err(Error::new(Code::RequestTooLarge, format!("The form is larger than {most} MiB.")));
     };
     let form = Fields::parse(&bytes.to_bytes());
     let token = session::token(engine, &parts.headers);

@@ -23,6 +23,7 @@ pub(crate) mod form;
 mod forms;
 pub(crate) mod help;
 mod hosted;
+mod imports;
 mod journey;
 mod members;
 mod overview;
@@ -61,6 +62,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(applications::routes())
         .merge(forms::routes())
         .merge(records::routes())
+        .merge(imports::routes())
         .merge(workflows::routes())
         .merge(publish::routes())
         .merge(runs::routes())

@@ -40,19 +40,19 @@ fn environment(desk: &Desk, sent: &Fields) -> Environment {
 }
 
 /// What stands above each page of records.
-struct Place {
-    head: Head,
+pub(super) struct Place {
+    pub head: Head,
     /// link name of the form
     link: String,
     /// its name
-    name: String,
-    environment: Environment,
+    pub name: String,
+    pub environment: Environment,
     /// as this environment serves it; nothing where it does not
     form: Option<Document>,
 }
 
 impl Place {
-    async fn read(engine: &Engine, desk: &Desk, link: &str, form: &str, sent: &Fields) -> Result<Self> {
+    pub async fn read(engine: &Engine, desk: &Desk, link: &str, form: &str, sent: &Fields) -> Result<Self> {
         let head = Head::read(engine, desk, link, "forms").await?;
         let environment = environment(desk, sent);
         let built = engine.read_built::<Document>(&desk.op, link, form).await;
@@ -66,7 +66,7 @@ impl Place {
         Ok(Self { head, link: form.to_owned(), name, environment, form: served })
     }
 
-    fn served(&self) -> Result<&Document> {
+    pub fn served(&self) -> Result<&Document> {
         self.form.as_ref().ok_or_else(|| {
             jackfield_core::Error::not_found(format_args!("form {:?} in {}", self.link, self.environment))
         })
@@ -77,19 +77,23 @@ impl Place {
     }
 
     /// The same place at another time: with the environment, which the bar may be turned away from.
-    fn records_here(&self) -> String {
+    pub fn records_here(&self) -> String {
         format!("{}?environment={}", self.records(), self.environment)
+    }
+
+    pub fn import(&self, id: &str) -> String {
+        self.head.path(&format!("forms/{}/imports/{id}", self.link))
     }
 
     fn record(&self, id: &str) -> String {
         format!("{}/{id}", self.records())
     }
 
-    fn where_word(&self) -> String {
+    pub fn where_word(&self) -> String {
         parts::environment_word(&self.environment).to_lowercase()
     }
 
-    fn query(&self) -> RecordPlace {
+    pub fn query(&self) -> RecordPlace {
         RecordPlace { environment: Some(self.environment.as_str().to_owned()) }
     }
 }
@@ -121,6 +125,8 @@ struct List<'a> {
     first: String,
     rows: Vec<Row>,
     next: Option<String>,
+    /// what is searched for
+    form: Form,
 }
 
 async fn list(
@@ -141,11 +147,17 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str) -> Re
         first: "Record".to_owned(),
         rows: Vec::new(),
         next: None,
+        form: Form::new(desk.query.clone()),
         place,
     };
     let Some(document) = &list.place.form else { return Ok(list) };
     let environment = list.place.query().environment;
-    let query = RecordQuery { environment, cursor: desk.query.given("cursor"), limit: None };
+    let query = RecordQuery {
+        environment,
+        cursor: desk.query.given("cursor"),
+        limit: None,
+        q: Some(list.form.value("q").to_owned()),
+    };
     let page: Page<RecordView> = engine.list_records(&desk.op, link, form, &query).await?;
     let people = People::of(engine, desk).await?;
     list.next = next(desk, &list.place.records(), &page);

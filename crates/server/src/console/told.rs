@@ -101,6 +101,9 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         return Sentence::new(row.action).thing(row.subject);
     };
     let text = |name: &str| row.detail.get(name).and_then(Value::as_str).unwrap_or("");
+    let number = |name: &str| {
+        row.detail.get(name).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+    };
     let listed = |name: &str| -> Vec<&str> {
         let list = row.detail.get(name).and_then(Value::as_array);
         list.map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
@@ -200,6 +203,17 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         Kind::ComponentSaved => Sentence::new(format!("saved {} in", text("component"))).application(subject),
         Kind::ApplicationPublished => {
             Sentence::new("published").application(subject).rest(format!("to {}", text("environment")))
+        }
+        Kind::RecordsImported => {
+            let rows = parts::count(number("rows"), "row", "rows");
+            Sentence::new(format!("began to read {rows} into the form {} of", text("form")))
+                .application(subject)
+                .rest(format!("in {}", text("environment")))
+        }
+        Kind::RecordsExported => {
+            Sentence::new(format!("read out all records of the form {} of", text("form")))
+                .application(subject)
+                .rest(format!("in {}", text("environment")))
         }
         Kind::RunsReplayed => Sentence::new("replayed runs of").application(subject),
         Kind::RunCancelled => Sentence::new("cancelled a run of").application(subject),

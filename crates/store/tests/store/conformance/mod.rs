@@ -12,6 +12,7 @@ mod connections;
 mod definitions;
 mod flows;
 mod idempotency;
+mod imports;
 mod leases;
 mod members;
 mod organizations;

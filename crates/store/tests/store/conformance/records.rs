@@ -66,6 +66,17 @@ async fn records() {
         assert_eq!(list(HERE, "rec_3", 9).await, ["rec_2", "rec_1"]);
         assert_eq!(list(ELSEWHERE[3], "~", 9).await, ["rec_2"]);
 
+        let upwards = async |drawer, after: &str, limit| {
+            let found = store.records_upwards(drawer, after, limit).await.unwrap();
+            let same =
+                change(&store, async |tx| tx.present_records_upwards(drawer, after, limit).await).await;
+            assert_eq!(found, same);
+            found.into_iter().map(|record| record.id).collect::<Vec<_>>()
+        };
+        assert_eq!(upwards(HERE, "", 9).await, ["rec_1", "rec_2", "rec_3"]);
+        assert_eq!(upwards(HERE, "rec_1", 1).await, ["rec_2"]);
+        assert_eq!(upwards(ELSEWHERE[0], "", 9).await, ["rec_2"]);
+
         // Of two who edit the same version the later one is told.
         let edit = |version| Record {
             data: format!("[{version}]"),
@@ -179,6 +190,20 @@ async fn unique_values() {
         assert_eq!(with(HERE, "mail", "d2").await.as_deref(), Some("rec_3"));
         for drawer in ELSEWHERE {
             assert_eq!(with(drawer, "mail", "d1").await.as_deref(), Some("rec_7"));
+        }
+
+        // One field at a time, in one place.
+        change(&store, async |tx| {
+            tx.put_record_value(HERE, "tax", "d5", "rec_3").await?;
+            assert_eq!(tx.present_record_with(HERE, "tax", "d5").await?.as_deref(), Some("rec_3"));
+            tx.free_field_values(HERE, "mail").await?;
+            assert_eq!(tx.present_record_with(HERE, "mail", "d2").await?, None);
+            Ok(())
+        })
+        .await;
+        assert_eq!(with(HERE, "tax", "d5").await.as_deref(), Some("rec_3"));
+        for drawer in ELSEWHERE {
+            assert_eq!(with(drawer, "mail", "d1").await.as_deref(), Some("rec_7"), "of another place");
         }
 
         // Of those who send the same value at once one has it.
