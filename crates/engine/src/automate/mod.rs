@@ -8,6 +8,7 @@ pub mod components;
 pub(crate) mod gates;
 pub mod hosted;
 pub(crate) mod live;
+pub mod misfits;
 pub mod publish;
 pub mod records;
 pub(crate) mod runner;

@@ -125,19 +125,19 @@ pub(crate) fn unique_digest(text: &str) -> String {
 }
 
 /// A form, found and served.
-struct Place {
+pub(crate) struct Place {
     application: Found,
     environment: Environment,
-    live: std::sync::Arc<Live>,
-    form: std::sync::Arc<LiveForm>,
+    pub live: std::sync::Arc<Live>,
+    pub form: std::sync::Arc<LiveForm>,
 }
 
 impl Place {
-    fn resource<'a>(&'a self, owner: &'a str) -> Resource<'a> {
+    pub fn resource<'a>(&'a self, owner: &'a str) -> Resource<'a> {
         self.application.record(owner)
     }
 
-    fn drawer<'a>(&'a self, op: &'a Op, form: &'a str) -> Drawer<'a> {
+    pub fn drawer<'a>(&'a self, op: &'a Op, form: &'a str) -> Drawer<'a> {
         Drawer {
             organization: &op.organization,
             application: &self.application.application.link_name,
@@ -169,7 +169,8 @@ pub(crate) struct Happened<'a> {
 }
 
 impl Engine {
-    async fn place(
+    /// Where records of a form are, for whoever may see the application.
+    pub(crate) async fn place(
         &self,
         op: &Op,
         application: &str,
