@@ -97,6 +97,7 @@ export const PAGES = [
   { route: '/console/applications/{link}/workflows/new-document', with: { link: 'portal' } },
   { route: '/console/applications/{link}/workflows/new-action', with: { link: 'portal' }, query: '?name=W&form=vendors&on=created&kind=integration', name: 'action-first' },
   { route: '/console/applications/{link}/workflows/{workflow}', with: { link: 'portal', workflow: 'push' }, name: 'workflow' },
+  { route: '/console/applications/{link}/workflows/{workflow}/try', with: { link: 'portal', workflow: 'push' } },
   { route: '/console/applications/{link}/workflows/{workflow}/when', with: { link: 'portal', workflow: 'held' }, name: 'workflow-when' },
   { route: '/console/applications/{link}/workflows/{workflow}/actions/new-action', with: { link: 'portal', workflow: 'push' }, name: 'action-kinds' },
   { route: '/console/applications/{link}/workflows/{workflow}/actions/new-action', with: { link: 'portal', workflow: 'push' }, query: '?kind=integration&connection=vendors', name: 'action-operations' },

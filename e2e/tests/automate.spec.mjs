@@ -63,7 +63,7 @@ test.describe('at the Sandbox', () => {
         await page.getByLabel('Value', { exact: false }).fill('Company');
         await page.getByRole('button', { name: 'Add the field' }).click();
         await expect(page.getByRole('list').filter({ hasText: 'Register number' }).first()).toContainText('Only if Kind is Company');
-        await page.getByRole('button', { name: 'Up: move Kind' }).click();
+        await page.getByRole('button', { name: 'Up with Kind' }).click();
         await expect(page.getByRole('heading', { level: 3 }).first()).toContainText('Kind');
 
         // A workflow, part by part.

@@ -11,5 +11,6 @@ pub(crate) mod live;
 pub mod misfits;
 pub mod publish;
 pub mod records;
+pub mod rehearse;
 pub(crate) mod runner;
 pub mod runs;

@@ -278,6 +278,29 @@ async fn a_workflow_is_built_part_by_part() {
     assert_eq!(value_of(&stale, "map.0.what"), "Mine");
     assert!(words(&stale).contains("Somebody else changed it meanwhile"), "{}", words(&stale));
 
+    // What it would do, for values that are typed: nothing goes out.
+    let before = upstream.seen().len();
+    let trial = admin.see(&format!("{ROOM}/workflows/push/try")).await;
+    let wrong = press(&trial, "Try these values", &[]).await;
+    assert!(!error_at(&wrong, "data.vendor_name").is_empty(), "{}", wrong.body);
+    let tried = press(&wrong, "Try these values", &[("data.vendor_name", HOSTILE[0])]).await;
+    let said = words(&tried);
+    assert!(
+        said.contains("This would be done") && said.contains("\"DisplayName\": \"No. \\\"><script>"),
+        "{said}"
+    );
+    assert!(said.contains("a@b.example"), "{said}");
+    assert!(!tried.body.contains("s3cret-key") && !tried.body.contains("<script>alert"), "{}", tried.body);
+    let tried = press(&tried, "Try these values", &[("data.vendor_name", "x")]).await;
+    assert!(words(&tried).contains("Nothing would be done"), "{}", words(&tried));
+    let record = json!({"data": {"vendor_name": "x", "mail": "m@x.example"}});
+    let path = "/v1/applications/purchasing/forms/vendors/records?environment=development";
+    let record = server.post(path, record).await.expect(201);
+    let id = record["id"].as_str().unwrap();
+    let tried = admin.see(&format!("{ROOM}/workflows/push/try?record={id}")).await;
+    assert!(words(&tried).contains("Nothing would be done"), "{}", words(&tried));
+    assert_eq!(upstream.seen().len(), before);
+
     // What sets it off; what does not fit is said.
     let page = follow(&page, "Change when it runs").await;
     let wrong = press(&page, "Save", &[("condition", "record.")]).await;
@@ -292,6 +315,23 @@ async fn a_workflow_is_built_part_by_part() {
     assert_eq!(refused.status, 409);
     let page = follow(&page, "Edit as a document").await;
     assert!(value_of(&page, "definition").contains("DisplayName"), "{}", page.body);
+
+    // Where components are listed it is called by its name, and what is offered works.
+    let components = admin.see(&format!("{ROOM}/components")).await;
+    assert!(words(&components).contains("Workflow Push"), "{}", words(&components));
+    assert!(
+        components.forms().iter().all(|form| !form.action.ends_with("/components")),
+        "{}",
+        components.body
+    );
+    let delete = follow(&components, "Delete… Push").await;
+    assert_eq!(heading(&delete), "Delete Push?");
+    let edit = admin.see(&format!("{ROOM}?component=workflow:push")).await;
+    assert!(words(&edit).contains("What the workflow Push uses"), "{}", words(&edit));
+    let usage = admin.see(&format!("/console/connections/{connection}/usage")).await;
+    assert!(words(&usage).contains("workflow Push"), "{}", words(&usage));
+    let history = admin.see(&format!("/console/connections/{connection}/history")).await;
+    assert!(!words(&history).contains("mem_"), "{}", words(&history));
 
     // A record that changes itself, and a call.
     let page = admin.see(&format!("{at}/new-action?kind=update_record")).await;
@@ -328,7 +368,7 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
         {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}}]}});
     server.post("/v1/applications/purchasing/workflows", workflow).await.expect(201);
     let admin = Visitor::founder(&server, &founder).await;
-    let writes: [(&str, Vec<(&str, &str)>); 11] = [
+    let writes: [(&str, Vec<(&str, &str)>); 12] = [
         ("forms/new-form", vec![("name", "F"), ("first", "A")]),
         ("forms/vendors/settings", vec![("name", "F")]),
         ("forms/vendors/fields/new-field", vec![("label", "C")]),
@@ -339,6 +379,7 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
             "workflows/new-action?name=W&form=vendors&on=created&kind=mail",
             vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
         ),
+        ("workflows/tell/try", vec![("data.a", "x")]),
         ("workflows/tell/when", vec![("name", "W"), ("form", "vendors"), ("on", "deleted")]),
         (
             "workflows/tell/actions/new-action?kind=mail",

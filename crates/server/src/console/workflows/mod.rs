@@ -4,6 +4,7 @@
 mod editor;
 mod kinds;
 mod mapping;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,10 @@ pub(super) fn routes() -> Router<Engine> {
         .route("/console/applications/{link}/workflows/new-action", get(editor::ask_first).post(editor::make))
         .route("/console/applications/{link}/workflows/new-document", get(ask_new).post(create))
         .route("/console/applications/{link}/workflows/{workflow}", get(show))
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/try",
+            get(rehearsal::ask).post(rehearsal::sample),
+        )
         .route(
             "/console/applications/{link}/workflows/{workflow}/when",
             get(editor::ask_when).post(editor::set_when),
