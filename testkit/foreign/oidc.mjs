@@ -118,6 +118,8 @@ function options() {
         requirePushedAuthorizationRequests: Boolean(config.require_par),
       },
       revocation: { enabled: true },
+      // RFC 7591: whoever has the token makes clients.
+      ...(config.registration ? { registration: { enabled: true, initialAccessToken: config.registration } } : {}),
     },
     interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },

@@ -154,17 +154,24 @@ if (document.querySelector("[data-closes]")) {
   if (opener || name === POPUP) close();
 }
 
-// A form: fields appear and go as the answers before them say. The server decides again; without a script all are asked.
-const asked = all("[data-field]");
-if (asked.some((field) => field.dataset.when)) {
-  const form = asked[0].closest("form");
+// A form: fields appear and go as the answers before them say. The server decides again; without a script all are asked, and each says when.
+for (const form of new Set(all("[data-when]").map((field) => field.closest("form")).filter(Boolean))) {
+  const asked = all("[data-field]", form);
   const hidden = new Set();
-  const values = (name) => (hidden.has(`data.${name}`) ? [] : new FormData(form).getAll(`data.${name}`).filter((value) => value !== ""));
+  // A name or an address is asked in parts.
+  const values = (name) => {
+    const key = `data.${name}`;
+    if (hidden.has(key)) return [];
+    const given = [...new FormData(form)].filter(([found, value]) => (found === key || found.startsWith(`${key}.`)) && value !== "");
+    return given.map(([, value]) => value);
+  };
+  // A box that is ticked says "on"; a document says true.
+  const ticked = (value) => (value === "on" ? "true" : value);
   const holds = (when) => {
     if (when.all) return when.all.every(holds);
     if (when.any) return when.any.some(holds);
     const found = values(when.field);
-    const among = (list) => found.some((value) => list.some((wanted) => String(wanted) === value)) || (list.includes(false) && found.length === 0);
+    const among = (list) => found.some((value) => list.some((wanted) => String(wanted) === value || String(wanted) === ticked(value))) || (list.includes(false) && found.length === 0);
     if (when.is) return among(when.is);
     if (when.is_not) return !among(when.is_not);
     return (found.length > 0) === when.filled;
@@ -176,6 +183,7 @@ if (asked.some((field) => field.dataset.when)) {
       if (field.hidden) hidden.add(field.dataset.field);
     }
   };
+  for (const words of all(".only", form)) words.hidden = true;
   form.addEventListener("input", look);
   look();
 }

@@ -257,7 +257,7 @@ pub enum Shape {
 
 impl Shape {
     /// Whether a value of this shape is what an operation's field takes.
-    const fn suits(self, wanted: FieldType) -> bool {
+    pub const fn suits(self, wanted: FieldType) -> bool {
         match wanted {
             FieldType::Integer => matches!(self, Self::Whole),
             FieldType::Number => matches!(self, Self::Whole | Self::Decimal),

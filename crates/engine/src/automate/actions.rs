@@ -527,7 +527,7 @@ fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
 }
 
 /// The request as the history shows it; the credential is placed later and is not in it.
-fn shown(call: &OperationCall) -> Value {
+pub(crate) fn shown(call: &OperationCall) -> Value {
     let object = |pairs: &[(String, String)]| {
         pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>()
     };

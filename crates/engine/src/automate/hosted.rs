@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use jackfield_core::form::{Access, Form};
-use jackfield_core::{Action, Brand, Code, Environment, Error, Permit, Resource, Result, permit};
-use jackfield_store::Drawer;
+use jackfield_core::{Action, Brand, Code, Environment, Error, Permit, Result, permit};
+use jackfield_store::{Drawer, Organization};
 use serde_json::{Map, Value};
 
+use crate::automate::live::{Live, LiveForm};
 use crate::automate::records::NewRecord;
 use crate::{Engine, Op, Visit};
 
@@ -19,8 +20,8 @@ const A_MINUTE: u32 = 30;
 /// The minute.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// A form, for a page.
-#[derive(Debug, Clone)]
+/// A form, for a page; what is sent by the page is taken in with it.
+#[derive(Clone)]
 pub struct HostedForm {
     /// what people read
     pub name: String,
@@ -28,6 +29,41 @@ pub struct HostedForm {
     /// name of the organization that asks
     pub organization: String,
     pub brand: Brand,
+    at: At,
+    live: Arc<Live>,
+}
+
+/// Where what is sent by a page goes.
+#[derive(Clone)]
+struct At {
+    organization: String,
+    application: String,
+    form: String,
+    environment: Environment,
+}
+
+impl At {
+    fn drawer(&self) -> Drawer<'_> {
+        Drawer {
+            organization: &self.organization,
+            application: &self.application,
+            form: &self.form,
+            environment: self.environment.as_str(),
+        }
+    }
+}
+
+impl HostedForm {
+    fn of(at: At, served: &LiveForm, live: Arc<Live>, organization: Organization) -> Self {
+        Self {
+            name: served.name.clone(),
+            form: served.form.clone(),
+            brand: organization.brand,
+            organization: organization.name,
+            at,
+            live,
+        }
+    }
 }
 
 /// How many records each address has sent lately; on each node for itself.
@@ -58,18 +94,20 @@ impl Engine {
     /// A public form, for whoever has the link.
     pub async fn public_form(&self, organization: &str, application: &str, form: &str) -> Result<HostedForm> {
         let missing = || Error::not_found("form");
-        let live = self.live(organization, application, Environment::Production).await?;
+        let environment = Environment::Production;
+        let live = self.live(organization, application, environment).await?;
         let found = live.form(form).map_err(|_| missing())?;
         if found.form.access != Access::Public {
             return Err(missing());
         }
+        let at = At {
+            organization: organization.to_owned(),
+            application: application.to_owned(),
+            form: form.to_owned(),
+            environment,
+        };
         let organization = self.store().organization(organization).await?.ok_or_else(missing)?;
-        Ok(HostedForm {
-            name: found.name.clone(),
-            form: found.form.clone(),
-            brand: organization.brand.clone(),
-            organization: organization.name,
-        })
+        Ok(HostedForm::of(at, &found, live, organization))
     }
 
     /// A form for a member who may send it in, in one environment.
@@ -80,65 +118,54 @@ impl Engine {
         form: &str,
         environment: Environment,
     ) -> Result<HostedForm> {
-        let found = self.find_application(op, application).await?;
-        permit(&op.principal, Action::Read, &found.whole())?;
-        permit(&op.principal, Action::Use, &found.record(op.member()?))?;
-        let live = self.live(&op.organization, application, environment).await?;
-        let served = live.form(form)?;
+        let place = self.place(op, application, form, Some(environment.as_str())).await?;
+        permit(&op.principal, Action::Use, &place.resource(op.member()?))?;
         let organization = self.own_organization(&op.organization).await?;
-        Ok(HostedForm {
-            name: served.name.clone(),
-            form: served.form.clone(),
-            brand: organization.brand.clone(),
-            organization: organization.name,
-        })
+        let at = At {
+            organization: op.organization.to_string(),
+            application: application.to_owned(),
+            form: form.to_owned(),
+            environment,
+        };
+        Ok(HostedForm::of(at, &place.form, Arc::clone(&place.live), organization))
     }
 
     /// Takes in what somebody sent by a public form. `once` is of the page: the same page sent twice is one record.
     pub async fn submit_publicly(
         &self,
         visit: &Visit,
-        organization: &str,
-        application: &str,
-        form: &str,
+        to: &HostedForm,
         once: &str,
         input: &Map<String, Value>,
     ) -> Result<()> {
-        self.public_form(organization, application, form).await?;
-        self.inner.submissions.count(&format!("{organization} {application}"), &visit.address)?;
-        let live = self.live(organization, application, Environment::Production).await?;
-        let drawer =
-            Drawer { organization, application, form, environment: Environment::Production.as_str() };
-        self.submit(Permit::housekeeping("the form is public"), &live, drawer, once, "", input, visit.now)
-            .await
+        if to.form.access != Access::Public || to.at.environment != Environment::Production {
+            return Err(Error::not_found("form"));
+        }
+        let application = format!("{} {}", to.at.organization, to.at.application);
+        self.inner.submissions.count(&application, &visit.address)?;
+        let permit = Permit::housekeeping("the form is public");
+        self.submit(permit, &to.live, to.at.drawer(), once, "", input, visit.now).await
     }
 
     /// Takes in what a member sent by a form's page.
     pub async fn submit_as_member(
         &self,
         op: &Op,
-        application: &str,
-        form: &str,
-        environment: Environment,
+        to: &HostedForm,
         once: &str,
         input: &Map<String, Value>,
     ) -> Result<()> {
-        let found = self.find_application(op, application).await?;
-        permit(&op.principal, Action::Read, &found.whole())?;
+        let place = self.place(op, &to.at.application, &to.at.form, Some(to.at.environment.as_str())).await?;
         let member = op.member()?;
-        let resource: Resource<'_> = found.record(member);
-        let permit = permit(&op.principal, Action::Use, &resource)?;
-        let live = self.live(&op.organization, application, environment).await?;
-        let drawer =
-            Drawer { organization: &op.organization, application, form, environment: environment.as_str() };
-        self.submit(permit, &live, drawer, once, member, input, op.now).await
+        let permit = permit(&op.principal, Action::Use, &place.resource(member))?;
+        self.submit(permit, &place.live, place.drawer(op, &to.at.form), once, member, input, op.now).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one submission, all borrowed from its caller")]
     async fn submit(
         &self,
         permit: Permit,
-        live: &crate::automate::live::Live,
+        live: &Live,
         drawer: Drawer<'_>,
         once: &str,
         created_by: &str,

@@ -190,6 +190,7 @@ pub(crate) struct Happened<'a> {
 }
 
 impl Engine {
+    /// Where records of a form are, for whoever may see the application.
     pub(crate) async fn place(
         &self,
         op: &Op,

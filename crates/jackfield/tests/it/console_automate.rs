@@ -80,7 +80,7 @@ async fn the_story_of_a_record_from_form_to_production() {
     }
 
     // A form: what is wrong stands above what was typed, which stays.
-    let page = admin.see(&format!("{ROOM}/forms/new-form")).await;
+    let page = admin.see(&format!("{ROOM}/forms/new-document")).await;
     assert!(value_of(&page, "definition").contains("vendor_name"), "{}", page.body);
     let typed = "{\"fields\": [{\"name\": \"a\", \"label\": \"</textarea><script>alert(1)</script>\"}, {\"name\": \"a\"}]}";
     let wrong = press(&page, "Make the form", &[("name", "Vendors"), ("definition", typed)]).await;
@@ -102,14 +102,14 @@ async fn the_story_of_a_record_from_form_to_production() {
     escaped(&page, HOSTILE[1]);
     escaped(&page, HOSTILE[3]);
     assert!(
-        words(&page).contains("Required, unique") && words(&page).contains("At least 1"),
+        words(&page).contains("Required Unique") && words(&page).contains("At least 1"),
         "{}",
         words(&page)
     );
     admin.see(&format!("{ROOM}/forms")).await;
 
     // A workflow, with an example made of that form.
-    let page = admin.see(&format!("{ROOM}/workflows/new-workflow")).await;
+    let page = admin.see(&format!("{ROOM}/workflows/new-document")).await;
     assert!(value_of(&page, "definition").contains("\"form\": \"vendors\""), "{}", page.body);
     let mut unknown = keep(&connection);
     unknown["actions"][0]["invoke"]["connection"] = json!("no_such");
@@ -122,7 +122,7 @@ async fn the_story_of_a_record_from_form_to_production() {
     assert_eq!(heading(&page), "Keep");
     let list = admin.see(&format!("{ROOM}/workflows")).await;
     assert!(words(&list).contains("When a record of Vendors is created"), "{}", words(&list));
-    assert!(words(&list).contains("POST /things at books"), "{}", words(&list));
+    assert!(words(&list).contains("call books with POST /things"), "{}", words(&list));
     let off = press(&page, "Switch off", &[]).await;
     assert!(news(&off).contains("It is off"), "{}", off.body);
     let on = press(&off, "Switch on", &[]).await;
@@ -231,11 +231,11 @@ async fn the_story_of_a_record_from_form_to_production() {
     assert!(words(&kept).contains("The workflow \"Keep\" runs on this form"), "{}", words(&kept));
 
     for (path, fields) in [
-        ("forms/new-form", vec![("name", "F"), ("definition", "{}")]),
+        ("forms/new-document", vec![("name", "F"), ("definition", "{}")]),
         ("forms/vendors/edit", vec![("name", "F")]),
         ("forms/vendors/delete", vec![("confirm", "vendors")]),
         ("forms/vendors/records/new-record", vec![("data.vendor_name", "F")]),
-        ("workflows/new-workflow", vec![("name", "F")]),
+        ("workflows/new-document", vec![("name", "F")]),
         ("workflows/keep/enabled", vec![("enabled", "false")]),
         ("workflows/keep/delete", vec![("confirm", "keep")]),
         ("runs", vec![]),
@@ -269,15 +269,15 @@ async fn users_fill_in_forms_and_see_no_more() {
         ("forms/vendors", 200),
         ("runs", 403),
         ("publish", 403),
-        ("workflows/new-workflow", 403),
-        ("forms/new-form", 403),
+        ("workflows/new-document", 403),
+        ("forms/new-document", 403),
         ("forms/vendors/edit", 403),
         ("forms/vendors/delete", 403),
     ] {
         assert_eq!(user.open(&format!("{ROOM}/{part}")).await.status, status, "{part}");
     }
     for (path, fields) in [
-        ("forms/new-form", vec![("name", "F"), ("definition", "{\"fields\": [{\"name\": \"a\"}]}")]),
+        ("forms/new-document", vec![("name", "F"), ("definition", "{\"fields\": [{\"name\": \"a\"}]}")]),
         ("forms/vendors/edit", vec![("name", "F"), ("definition", "{\"fields\": [{\"name\": \"a\"}]}")]),
         ("forms/vendors/delete", vec![("confirm", "vendors")]),
         ("runs", vec![]),

@@ -14,6 +14,7 @@ mod calls;
 mod canary;
 mod console_automate;
 mod console_build;
+mod console_builder;
 mod console_journey;
 mod console_rooms;
 mod console_trial;

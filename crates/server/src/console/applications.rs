@@ -17,6 +17,7 @@ use jackfield_engine::govern::applications::{
 };
 use jackfield_engine::{Engine, Page};
 
+use super::built::Catalogue;
 use super::common;
 use super::common::{
     Once, People, ScopeChoice, asked_days, asked_page, asked_scopes, at_least, check_typed, end_words, mends,
@@ -153,7 +154,9 @@ struct Connections<'a> {
     environment: Environment,
     /// what is edited; nothing in live mode
     component: Option<String>,
-    components: Vec<ComponentView>,
+    /// what can be edited: the name of each component, and its words
+    components: Vec<(String, String)>,
+    built: Catalogue,
     page: Page<ApplicationConnectionView>,
     next: Option<String>,
 }
@@ -161,7 +164,7 @@ struct Connections<'a> {
 impl Connections<'_> {
     fn modes(&self) -> Field<'_> {
         let mut choices = vec![("", "Live: all that it may use")];
-        choices.extend(self.components.iter().map(|part| (part.component.as_str(), part.component.as_str())));
+        choices.extend(self.components.iter().map(|(component, words)| (component.as_str(), words.as_str())));
         self.form.select("component", "Mode", &choices)
     }
 
@@ -193,14 +196,16 @@ async fn find_connections<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Re
         cursor: desk.query.given("cursor"),
     };
     let page = engine.application_connections(&desk.op, link, &query).await?;
+    let built = Catalogue::of(engine, &desk.op, link).await?;
     let components = if desk.frame.sees_all() {
-        engine.list_components(&desk.op, link, &most()).await?.items
+        let all = engine.list_components(&desk.op, link, &most()).await?.items;
+        all.into_iter().map(|part| (part.component.clone(), built.words(&part.component))).collect()
     } else {
         Vec::new()
     };
     let next = next(desk, &head.path(""), &page);
     let form = Form::new(desk.query.clone());
-    Ok(Connections { frame: &desk.frame, head, form, environment, component, components, page, next })
+    Ok(Connections { frame: &desk.frame, head, form, environment, component, components, built, page, next })
 }
 
 #[derive(Template)]
@@ -280,6 +285,7 @@ struct Components<'a> {
     frame: &'a Frame,
     now: Timestamp,
     head: Head,
+    built: Catalogue,
     page: Page<ComponentView>,
     next: Option<String>,
 }
@@ -293,7 +299,8 @@ async fn find_components<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Res
     let head = Head::read(engine, desk, link, "components").await?;
     let page = engine.list_components(&desk.op, link, &asked_page(desk)).await?;
     let next = next(desk, &head.path("components"), &page);
-    Ok(Components { frame: &desk.frame, now: desk.op.now, head, page, next })
+    let built = Catalogue::of(engine, &desk.op, link).await?;
+    Ok(Components { frame: &desk.frame, now: desk.op.now, head, built, page, next })
 }
 
 async fn remove_component(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {

@@ -1,16 +1,21 @@
 //! What is built in an application as a document: the page on which one is written, and the one on which it is deleted. Forms and workflows
 //! share them.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::response::Response;
+use jackfield_core::form::Form as Document;
+use jackfield_core::workflow::Workflow;
 use jackfield_core::{Code, Error, Result};
-use jackfield_engine::Engine;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, Definable, NewComponent};
+use jackfield_engine::{Engine, Op};
 
 use super::applications::{Head, lines, path};
 use super::common::{check_typed, mends, was_overtaken};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form};
+use super::runs::Called;
 use crate::input::{from_json, json_holds_nul};
 
 /// The words of a kind of thing.
@@ -23,6 +28,45 @@ pub(super) struct Words {
     pub lead: &'static str,
     /// what follows when one is deleted
     pub ends: &'static [&'static str],
+}
+
+/// A component that is built here.
+#[derive(Clone)]
+pub(super) struct Built {
+    /// `workflow`
+    pub kind: &'static str,
+    pub name: String,
+    pub path: String,
+}
+
+/// What is built in an application, by the names of components.
+pub(super) struct Catalogue(BTreeMap<String, Built>);
+
+impl Catalogue {
+    pub async fn of(engine: &Engine, op: &Op, application: &str) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        for (kind, tab, called) in [
+            (Document::KIND, "forms", Called::of::<Document>(engine, op, application).await?),
+            (Workflow::KIND, "workflows", Called::of::<Workflow>(engine, op, application).await?),
+        ] {
+            all.extend(called.all().map(|(link, name)| {
+                let path = path(application, &format!("{tab}/{link}"));
+                (format!("{kind}:{link}"), Built { kind, name: name.to_owned(), path })
+            }));
+        }
+        Ok(Self(all))
+    }
+
+    /// Nothing of what an application declares itself.
+    pub fn get(&self, component: &str) -> Option<&Built> {
+        self.0.get(component)
+    }
+
+    /// `Workflow Push vendors`; the component's own name of what an application declares itself.
+    pub fn words(&self, component: &str) -> String {
+        let words = |built: &Built| format!("{} {}", super::parts::title(built.kind), built.name);
+        self.get(component).map_or_else(|| component.to_owned(), words)
+    }
 }
 
 /// A document is written.
@@ -91,7 +135,7 @@ pub(super) async fn ask_new<'a>(
 }
 
 /// As the engine says it when something is saved; a page that could save nothing is not shown.
-fn forbidden() -> Error {
+pub(super) fn forbidden() -> Error {
     Error::new(Code::Forbidden, "Only the super admin, admins and developers build applications.")
 }
 
@@ -240,8 +284,6 @@ pub(super) async fn delete<D: Definable>(
 
 #[cfg(test)]
 mod tests {
-    use jackfield_core::form::Form as Document;
-
     use super::*;
 
     #[test]

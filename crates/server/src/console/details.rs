@@ -1,11 +1,14 @@
 //! A connection: its accounts, who uses it, its calls, its history, its settings; and what can be done with each.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use jackfield_core::connector::Scope;
+use jackfield_core::id::{self, Prefix};
 use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, Level, Resource, Result, Timestamp, permit,
 };
@@ -19,6 +22,7 @@ use jackfield_engine::govern::audit::EventView;
 use jackfield_engine::{Engine, Page, PageQuery};
 use serde_json::{Map, Value};
 
+use super::built::{Built, Catalogue};
 use super::common::{Names, mends, most};
 use super::connections::ConnectionViewExt as _;
 use super::desk::{Desk, Frame, Sent};
@@ -255,19 +259,43 @@ fn millis(ms: f64) -> String {
 struct Usage<'a> {
     head: Head<'a>,
     frame: &'a Frame,
-    references: Vec<ReferenceView>,
+    references: Vec<Reference>,
     applications: Vec<ApplicationView>,
+}
+
+/// A place that uses the connection.
+struct Reference {
+    /// link name and name of the application
+    application: (String, String),
+    component: String,
+    /// what it is, where it is built here
+    built: Option<Built>,
 }
 
 async fn usage(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
     let page = async {
         let head = head(&engine, &desk, &link, "usage").await?;
-        let references = references(&engine, &desk, &link).await?;
         let query = most();
         let mut applications = engine.list_applications(&desk.op, &query).await?.items;
+        let mut catalogues: BTreeMap<String, Catalogue> = BTreeMap::new();
+        let mut shown = Vec::new();
+        for found in references(&engine, &desk, &link).await? {
+            if !catalogues.contains_key(&found.application) {
+                let catalogue = Catalogue::of(&engine, &desk.op, &found.application).await?;
+                catalogues.insert(found.application.clone(), catalogue);
+            }
+            let name = applications.iter().find(|one| one.link_name == found.application);
+            let name = name.map_or_else(|| found.application.clone(), |one| one.name.clone());
+            let built = catalogues.get(&found.application).and_then(|all| all.get(&found.component));
+            shown.push(Reference {
+                application: (found.application, name),
+                built: built.cloned(),
+                component: found.component,
+            });
+        }
         let allowed = &head.connection.applications;
         applications.retain(|one| allowed.iter().any(|name| *name == "*" || *name == one.link_name));
-        Ok(Usage { frame: &desk.frame, head, references, applications })
+        Ok(Usage { frame: &desk.frame, head, references: shown, applications })
     };
     desk.show(page.await)
 }
@@ -333,7 +361,12 @@ async fn history(State(engine): State<Engine>, Path(link): Path<String>, desk: D
 fn event_line(event: &EventView, connection: &str, names: &Names) -> EventLine {
     let sentence = told(Happening::of(event, connection), names);
     let detail = event.detail.as_object().into_iter().flatten();
-    let detail = detail.map(|(name, value)| (name.replace('_', " "), said(value))).collect();
+    // People and applications are called by their names, wherever an event has their ids.
+    let called = |text: String| match id::is(Prefix::Member, &text) || id::is(Prefix::Application, &text) {
+        true => names.name(&text).to_owned(),
+        false => text,
+    };
+    let detail = detail.map(|(name, value)| (name.replace('_', " "), called(said(value)))).collect();
     EventLine { at: event.at, sentence, detail }
 }
 

@@ -61,6 +61,12 @@ impl Fields {
         self
     }
 
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(found, _)| found != name);
+        self
+    }
+
     pub fn holds_nul(&self) -> bool {
         self.0.iter().any(|(name, value)| name.contains('\0') || value.contains('\0'))
     }

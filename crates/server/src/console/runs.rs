@@ -88,6 +88,11 @@ impl Called {
         Ok(Self(built.into_iter().map(|one| (one.link_name, one.name)).collect()))
     }
 
+    /// Link names and names.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(link, name)| (link.as_str(), name.as_str()))
+    }
+
     pub fn name<'a>(&'a self, link: &'a str) -> &'a str {
         self.0.get(link).map_or(link, String::as_str)
     }

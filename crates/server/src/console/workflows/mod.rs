@@ -1,4 +1,10 @@
-//! Workflows of an application, read as sentences: when what happens, what is done, and where each value comes from.
+//! Workflows of an application, read as sentences: when what happens, what is done, and where each value comes from. They are written part by
+//! part ([`editor`]); the document can be written, too.
+
+mod editor;
+mod kinds;
+mod mapping;
+mod rehearsal;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +29,7 @@ use super::built::{self, Words, text_of};
 use super::common::{People, asked_page, most};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form};
+use super::forms::field::kind_word;
 use super::parts::{self, Status};
 use super::runs::{Called, pretty};
 
@@ -40,8 +47,34 @@ const WORDS: Words = Words {
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/applications/{link}/workflows", get(list))
-        .route("/console/applications/{link}/workflows/new-workflow", get(ask_new).post(create))
+        .route(
+            "/console/applications/{link}/workflows/new-workflow",
+            get(editor::ask_new).post(editor::begin),
+        )
+        .route("/console/applications/{link}/workflows/new-action", get(editor::ask_first).post(editor::make))
+        .route("/console/applications/{link}/workflows/new-document", get(ask_new).post(create))
         .route("/console/applications/{link}/workflows/{workflow}", get(show))
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/try",
+            get(rehearsal::ask).post(rehearsal::sample),
+        )
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/when",
+            get(editor::ask_when).post(editor::set_when),
+        )
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/actions/new-action",
+            get(editor::ask_action).post(editor::add_action),
+        )
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/actions/{action}",
+            get(editor::edit_action).post(editor::change_action),
+        )
+        .route("/console/applications/{link}/workflows/{workflow}/actions/{action}/move", post(editor::shift))
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/actions/{action}/remove",
+            get(editor::ask_remove).post(editor::remove),
+        )
         .route("/console/applications/{link}/workflows/{workflow}/edit", get(edit).post(update))
         .route("/console/applications/{link}/workflows/{workflow}/enabled", post(switch))
         .route("/console/applications/{link}/workflows/{workflow}/delete", get(ask_delete).post(delete))
@@ -67,29 +100,45 @@ async fn connections(engine: &Engine, op: &Op, application: &str) -> Result<BTre
     Ok(found.into_iter().map(|one| (one.link_name, one.name)).collect())
 }
 
-/// What an action does, as a sentence that may end in a connection.
+/// What an action does, as a sentence with a connection in it: *push to* Acme *→ Vendor → Create*.
 struct Doing {
     name: String,
     does: String,
     /// link name and name of the connection
     at: Option<(String, String)>,
+    then: String,
 }
 
-fn doing(action: &WorkflowAction, connections: &BTreeMap<String, String>) -> Doing {
-    let does = match action.work() {
-        Some(Work::Integration(push)) => format!("{} → {}", push.module, push.operation),
-        Some(Work::Invoke(call)) => format!("{} {}", call.method.as_str(), call.url),
-        Some(Work::Mail(mail)) => format!("a mail to {}: {}", mail.to.join(", "), mail.subject),
+fn doing(
+    action: &WorkflowAction,
+    connections: &BTreeMap<String, String>,
+    grounds: Option<&Grounds>,
+) -> Doing {
+    let (does, then) = match action.work() {
+        Some(Work::Integration(push)) => {
+            let known = grounds.and_then(|grounds| operation(grounds, push));
+            let label =
+                |label: Option<&String>, name: &str| label.cloned().unwrap_or_else(|| name.to_owned());
+            let module = label(known.and_then(|(module, _)| module.label.as_ref()), &push.module);
+            let does = label(known.and_then(|(_, operation)| operation.label.as_ref()), &push.operation);
+            ("push to".to_owned(), format!("→ {module} → {does}"))
+        }
+        Some(Work::Invoke(call)) => {
+            ("call".to_owned(), format!("with {} {}", call.method.as_str(), call.url))
+        }
+        Some(Work::Mail(mail)) => {
+            (format!("send a mail to {}: {}", mail.to.join(", "), mail.subject), String::new())
+        }
         Some(Work::UpdateRecord(update)) => {
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
-            format!("sets {} of the record", fields.join(", "))
+            (format!("set {} of the record", fields.join(", ")), String::new())
         }
-        None => "nothing that is known".to_owned(),
+        None => ("nothing that is known".to_owned(), String::new()),
     };
     let at = action
         .connection()
         .map(|link| (link.to_owned(), connections.get(link).map_or(link, String::as_str).to_owned()));
-    Doing { name: action.name.clone(), does, at }
+    Doing { name: action.name.clone(), does, at, then }
 }
 
 struct Line {
@@ -127,7 +176,7 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<List<'a
     let line = |one: BuiltView<Workflow>| Line {
         form: names.name(&one.definition.form).to_owned(),
         when: trigger_words(one.definition.on),
-        doings: one.definition.actions.iter().map(|action| doing(action, &connections)).collect(),
+        doings: one.definition.actions.iter().map(|action| doing(action, &connections, None)).collect(),
         condition: one.definition.condition,
         enabled: one.definition.enabled,
         link_name: one.link_name,
@@ -139,6 +188,8 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<List<'a
 
 /// A field of the service, or of the record, and where its value comes from.
 struct Source {
+    /// the type of what is taken, where a field is
+    of: &'static str,
     title: String,
     name: String,
     kind: &'static str,
@@ -175,6 +226,10 @@ struct Act {
     unmapped: usize,
     /// what a call or a mail has besides
     more: Option<String>,
+    /// what does not fit any more
+    wrong: Vec<String>,
+    /// whether it has a page of its own
+    known: bool,
 }
 
 fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connector::Module, &'a Operation)> {
@@ -189,7 +244,9 @@ fn act(
     connections: &BTreeMap<String, String>,
 ) -> Act {
     let mut act = Act {
-        doing: doing(action, connections),
+        doing: doing(action, connections, Some(grounds)),
+        wrong: Vec::new(),
+        known: kinds::kind_of(action).is_some(),
         condition: action.condition.clone(),
         goes_on: action.on_failure == OnFailure::Continue,
         sources: Vec::new(),
@@ -198,7 +255,21 @@ fn act(
     };
     let mut put = |name: &str, mapped: &Mapped, title: &str, kind: &'static str, required: bool| {
         let (by, from) = source(mapped, form);
-        act.sources.push(Source { title: title.to_owned(), name: name.to_owned(), kind, required, by, from });
+        let of = match mapped {
+            Mapped::Field(name) => {
+                form.and_then(|form| form.field(name)).map_or("", |field| kind_word(&field.kind))
+            }
+            _ => "",
+        };
+        act.sources.push(Source {
+            of,
+            title: title.to_owned(),
+            name: name.to_owned(),
+            kind,
+            required,
+            by,
+            from,
+        });
     };
     match action.work() {
         Some(Work::Integration(push)) => {
@@ -207,7 +278,7 @@ fn act(
             for (name, mapped) in &push.mapping {
                 let field = fields.iter().find(|field| field.name == *name);
                 let title = field.and_then(|field| field.label.as_deref()).unwrap_or(name);
-                let kind = field.map_or("", |field| field.kind.as_str());
+                let kind = field.map_or("", |field| mapping::type_word(field.kind));
                 put(name, mapped, title, kind, field.is_some_and(|field| field.required));
             }
             let left = fields.iter().filter(|field| !push.mapping.contains_key(&field.name));
@@ -215,8 +286,9 @@ fn act(
         }
         Some(Work::UpdateRecord(update)) => {
             for (name, mapped) in &update.set {
-                let title = form.and_then(|form| form.field(name)).map_or(name.as_str(), FormField::title);
-                put(name, mapped, title, "", false);
+                let field = form.and_then(|form| form.field(name));
+                let title = field.map_or(name.as_str(), FormField::title);
+                put(name, mapped, title, field.map_or("", |field| kind_word(&field.kind)), false);
             }
         }
         Some(Work::Invoke(call)) => {
@@ -247,6 +319,8 @@ struct Show<'a> {
     form: String,
     when: &'static str,
     acts: Vec<Act>,
+    /// what of its trigger does not fit any more
+    wrong: Vec<String>,
 }
 
 impl Show<'_> {
@@ -273,13 +347,25 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, workflow: &str) -
     let people = People::of(engine, desk).await?;
     let document = form.as_ref().map(|form| &form.definition);
     let acts = built.definition.actions.iter();
+    let mut acts: Vec<Act> = acts.map(|action| act(action, &grounds, document, &connections)).collect();
+    // What it names may have changed since it was saved.
+    let mut rest = Vec::new();
+    for fault in built.definition.check(&grounds).err().unwrap_or_default() {
+        let index =
+            fault.field.strip_prefix("actions.").and_then(|path| path.split('.').next()?.parse().ok());
+        match index.and_then(|index: usize| acts.get_mut(index)) {
+            Some(act) => act.wrong.push(fault.message),
+            None => rest.push(fault.message),
+        }
+    }
     Ok(Show {
         frame: &desk.frame,
         now: desk.op.now,
         head,
         by: people.name(&built.created_by).to_owned(),
         when: trigger_words(built.definition.on),
-        acts: acts.map(|action| act(action, &grounds, document, &connections)).collect(),
+        acts,
+        wrong: rest,
         form: form.map_or_else(|| built.definition.form.clone(), |form| form.name),
         built,
     })

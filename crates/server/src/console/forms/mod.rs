@@ -1,23 +1,27 @@
-//! Forms of an application: what is asked, and how it looks.
+//! Forms of an application: what is asked, and how it looks. A form is built field by field ([`builder`]); its document can be written, too.
+
+mod builder;
+pub(super) mod field;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use axum::routing::get;
-use jackfield_core::form::{Access, FieldType, Form as Document, FormField};
-use jackfield_core::{Result, Timestamp};
-use jackfield_engine::automate::components::BuiltView;
+use axum::routing::{get, post};
+use jackfield_core::form::{FieldType, Form as Document, FormField};
+use jackfield_core::{Error, FieldError, Result, Timestamp};
+use jackfield_engine::automate::components::{BuiltView, NewComponent};
 use jackfield_engine::{Engine, Page};
 use serde_json::json;
 
-use super::applications::{Head, next};
-use super::built::{self, Words, text_of};
-use super::common::{People, asked_page};
+use self::field::free_name;
+use super::applications::{Head, next, path};
+use super::built::{self, Words, forbidden, text_of};
+use super::common::{asked_page, mends};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form};
 use super::parts;
-use super::sheet::{Sheet, condition_words, defaults_of, shown};
+use super::sheet::{condition_words, shown};
 
 const WORDS: Words = Words {
     tab: "forms",
@@ -34,7 +38,25 @@ pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/applications/{link}/forms", get(list))
         .route("/console/applications/{link}/forms/new-form", get(ask_new).post(create))
-        .route("/console/applications/{link}/forms/{form}", get(show))
+        .route("/console/applications/{link}/forms/new-document", get(write_new).post(create_written))
+        .route("/console/applications/{link}/forms/{form}", get(builder::show))
+        .route(
+            "/console/applications/{link}/forms/{form}/settings",
+            get(builder::ask_settings).post(builder::set),
+        )
+        .route(
+            "/console/applications/{link}/forms/{form}/fields/new-field",
+            get(builder::ask_field).post(builder::add),
+        )
+        .route(
+            "/console/applications/{link}/forms/{form}/fields/{field}",
+            get(builder::edit_field).post(builder::change),
+        )
+        .route("/console/applications/{link}/forms/{form}/fields/{field}/move", post(builder::shift))
+        .route(
+            "/console/applications/{link}/forms/{form}/fields/{field}/remove",
+            get(builder::ask_remove).post(builder::remove),
+        )
         .route("/console/applications/{link}/forms/{form}/edit", get(edit).post(update))
         .route("/console/applications/{link}/forms/{form}/delete", get(ask_delete).post(delete))
 }
@@ -57,92 +79,6 @@ async fn list(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk
         Ok(List { frame: &desk.frame, now: desk.op.now, head, page, next })
     };
     desk.show(page.await)
-}
-
-/// A field as a table tells of it.
-struct Asked {
-    title: String,
-    name: String,
-    kind: &'static str,
-    /// `Required, unique`
-    must: String,
-    limits: String,
-}
-
-#[derive(Template)]
-#[template(path = "console/form.html")]
-struct Show<'a> {
-    frame: &'a Frame,
-    now: Timestamp,
-    head: Head,
-    built: BuiltView<Document>,
-    by: String,
-    fields: Vec<Asked>,
-    sheet: Sheet,
-    preview: Form,
-    submit: String,
-}
-
-async fn show(
-    State(engine): State<Engine>,
-    Path((link, form)): Path<(String, String)>,
-    desk: Desk,
-) -> Response {
-    let page = read(&engine, &desk, &link, &form).await;
-    desk.show(page)
-}
-
-async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str) -> Result<Show<'a>> {
-    let head = Head::read(engine, desk, link, "forms").await?;
-    let built = engine.read_built::<Document>(&desk.op, link, form).await?;
-    let people = People::of(engine, desk).await?;
-    let document = &built.definition;
-    let asked = |field: &FormField| Asked {
-        title: field.title().to_owned(),
-        name: field.name.clone(),
-        kind: kind_word(field.kind),
-        must: match (field.required, field.unique) {
-            (true, true) => "Required, unique",
-            (true, false) => "Required",
-            (false, true) => "Unique",
-            (false, false) => "",
-        }
-        .to_owned(),
-        limits: limits(document, field),
-    };
-    Ok(Show {
-        frame: &desk.frame,
-        now: desk.op.now,
-        head,
-        by: people.name(&built.created_by).to_owned(),
-        fields: document.fields.iter().map(asked).collect(),
-        sheet: Sheet::of(document),
-        preview: Form::new(defaults_of(document)),
-        submit: document.submit_label.clone().unwrap_or_else(|| "Send in".to_owned()),
-        built,
-    })
-}
-
-fn kind_word(kind: FieldType) -> &'static str {
-    match kind {
-        FieldType::SingleLine => "Line of text",
-        FieldType::MultiLine => "Text",
-        FieldType::Number => "Whole number",
-        FieldType::Decimal => "Decimal",
-        FieldType::Currency => "Amount",
-        FieldType::Email => "E-mail address",
-        FieldType::Phone => "Telephone number",
-        FieldType::Url => "Link",
-        FieldType::Date => "Day",
-        FieldType::DateTime => "Moment",
-        FieldType::Time => "Time of day",
-        FieldType::Dropdown | FieldType::Radio => "One choice",
-        FieldType::MultiSelect => "Any number of choices",
-        FieldType::Checkbox => "Yes or no",
-        FieldType::File => "File",
-        FieldType::Name => "Name of a person",
-        FieldType::Address => "Postal address",
-    }
 }
 
 /// Choices that a table names; of more it says how many there are.
@@ -190,7 +126,94 @@ fn limits(document: &Document, field: &FormField) -> String {
     parts::title(&said.join("; "))
 }
 
-/// What a new form begins with.
+/// What people often ask for, to begin with: word, label, type.
+const SUGGESTED: [(&str, &str, FieldType); 8] = [
+    ("name", "Name", FieldType::Name),
+    ("company", "Company", FieldType::SingleLine),
+    ("email", "E-mail address", FieldType::Email),
+    ("phone", "Telephone number", FieldType::Phone),
+    ("address", "Address", FieldType::Address),
+    ("day", "Date", FieldType::Date),
+    ("amount", "Amount", FieldType::Decimal),
+    ("message", "Message", FieldType::MultiLine),
+];
+
+#[derive(Template)]
+#[template(path = "console/form_new.html")]
+struct New<'a> {
+    frame: &'a Frame,
+    head: Head,
+    form: Form,
+}
+
+impl New<'_> {
+    fn suggested(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        SUGGESTED.iter().map(|(word, label, kind)| (*word, *label, field::kind_word(kind))).collect()
+    }
+
+    fn others(&self) -> Vec<String> {
+        self.form.other_errors(&["name", "link_name", "first"])
+    }
+}
+
+async fn find_new<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Result<New<'a>> {
+    let head = Head::read(engine, desk, link, "forms").await?;
+    if !desk.frame.sees_all() {
+        return Err(forbidden());
+    }
+    Ok(New { frame: &desk.frame, head, form })
+}
+
+async fn ask_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
+    let page = find_new(&engine, &desk, &link, Form::default()).await;
+    desk.show(page)
+}
+
+/// The first document of a form: what is to be asked first, and what is ticked.
+fn begun(sent: &Fields) -> Result<Document> {
+    let mut document = Document::default();
+    let ticked = SUGGESTED.iter().filter(|(word, _, _)| sent.all("with").any(|found| found == *word));
+    let first = sent.given("first").map(|label| (label, FieldType::SingleLine));
+    for (label, kind) in first.into_iter().chain(ticked.map(|(_, label, kind)| ((*label).to_owned(), *kind)))
+    {
+        let name = free_name(&document, &label);
+        document.fields.push(FormField { name, label: Some(label), kind, ..FormField::default() });
+    }
+    if document.fields.is_empty() {
+        return Err(Error::field("first", "required", "Say what is asked first, or tick something below."));
+    }
+    Ok(document)
+}
+
+async fn create(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
+    let Sent { desk, form } = sent;
+    let made = async {
+        let name = form.get("name").trim().to_owned();
+        let definition = begun(&form)?;
+        let new = NewComponent { name, link_name: form.given("link_name"), definition };
+        engine.create_built(&desk.op, &link, new).await
+    };
+    match made.await {
+        Ok(made) => {
+            let news = format!("{} is made. Development serves it.", made.name);
+            desk.done(&path(&link, &format!("forms/{}", made.link_name)), &news)
+        }
+        Err(mut error) if mends(&error) => {
+            let place = |wrong: FieldError| match wrong.field.as_str() {
+                "definition.fields.0.label" | "definition.fields.0.name" => {
+                    FieldError { field: "first".to_owned(), ..wrong }
+                }
+                _ => wrong,
+            };
+            error.fields = error.fields.into_iter().map(place).collect();
+            let page = find_new(&engine, &desk, &link, Form::refused(form, &error)).await;
+            desk.again(&error, page)
+        }
+        Err(error) => desk.trouble(&error),
+    }
+}
+
+/// What a new document begins with.
 fn example() -> Fields {
     let document: Option<Document> = serde_json::from_value(json!({"fields": [
         {"name": "vendor_name", "label": "Vendor name", "required": true, "unique": true},
@@ -202,12 +225,12 @@ fn example() -> Fields {
     Fields::default().with("definition", document.as_ref().map(text_of).unwrap_or_default())
 }
 
-async fn ask_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
+async fn write_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
     let page = built::ask_new(&engine, &desk, &link, &WORDS, Form::new(example())).await;
     desk.show(page)
 }
 
-async fn create(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
+async fn create_written(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
     built::create::<Document>(&engine, sent, &link, &WORDS).await
 }
 
@@ -270,6 +293,22 @@ mod tests {
             "",
         ];
         assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_form_begins_with_what_is_named_and_ticked() {
+        let sent = Fields::default().with("first", "Name").with("with", "email").with("with", "name");
+        let document = begun(&sent).unwrap();
+        document.check().unwrap();
+        let fields: Vec<(&str, FieldType)> =
+            document.fields.iter().map(|field| (field.name.as_str(), field.kind)).collect();
+        let expected = [
+            ("name", FieldType::SingleLine),
+            ("name_2", FieldType::Name),
+            ("e_mail_address", FieldType::Email),
+        ];
+        assert_eq!(fields, expected);
+        assert_eq!(begun(&Fields::default()).unwrap_err().fields[0].field, "first");
     }
 
     #[test]

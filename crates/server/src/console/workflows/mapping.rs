@@ -1,0 +1,705 @@
+//! Where each value comes from: the table of a service's fields (or those of the record), with a source for each, and what is proposed for
+//! those that nobody has said anything about.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use askama::filters::HtmlSafe;
+use jackfield_core::connector;
+use jackfield_core::form::{FieldType, Form as Document, FormField};
+use jackfield_core::workflow::{Lookup, Mapped, RECORD_FACTS, Shape};
+use jackfield_core::{Error, FieldError};
+use serde_json::{Value, json};
+
+use crate::console::applications::lines;
+use crate::console::form::{Fields, id_of};
+use crate::console::forms::field::kind_word;
+
+/// Fields that stand below the others, folded: those of which nothing is said and that nobody requires, where they are more than this.
+const UNFOLDED: usize = 6;
+
+/// A field that is to have a value.
+pub(super) struct Target {
+    pub name: String,
+    pub title: String,
+    pub help: String,
+    pub required: bool,
+    kind: Kind,
+    /// value and words of the only values it takes
+    choices: Vec<(String, String)>,
+}
+
+/// What a service takes, in words.
+pub(super) fn type_word(kind: connector::FieldType) -> &'static str {
+    use connector::FieldType as F;
+    match kind {
+        F::String => "Line of text",
+        F::Text => "Several lines",
+        F::Integer => "Whole number",
+        F::Number => "Number",
+        F::Boolean => "Yes or no",
+        F::Date => "Day",
+        F::DateTime => "Day and time",
+        F::Email => "E-mail address",
+        F::Phone => "Telephone number",
+        F::Url => "Link",
+        F::Object => "Object",
+        F::List => "List",
+    }
+}
+
+/// What it takes.
+enum Kind {
+    Service(connector::Field),
+    Record(FieldType),
+    /// the operation has no such field any more
+    Gone,
+}
+
+impl Target {
+    pub fn of_service(field: &connector::Field) -> Self {
+        let title = field.label.clone().unwrap_or_else(|| field.name.clone());
+        let mut choices: Vec<(String, String)> = field
+            .choices
+            .iter()
+            .map(|one| (one.value.clone(), one.label.clone().unwrap_or_else(|| one.value.clone())))
+            .collect();
+        if field.kind == connector::FieldType::Boolean && choices.is_empty() {
+            choices =
+                [("true", "Yes"), ("false", "No")].map(|(value, words)| (value.into(), words.into())).into();
+        }
+        Self {
+            name: field.name.clone(),
+            title,
+            help: field.help.clone().unwrap_or_default(),
+            required: field.required,
+            kind: Kind::Service(field.clone()),
+            choices,
+        }
+    }
+
+    pub fn of_record(field: &FormField) -> Self {
+        let choices = match field.kind {
+            FieldType::Checkbox => vec![("true".into(), "Yes".into()), ("false".into(), "No".into())],
+            FieldType::MultiSelect => Vec::new(),
+            _ => field
+                .choices
+                .iter()
+                .map(|one| (one.value.clone(), one.label.clone().unwrap_or_else(|| one.value.clone())))
+                .collect(),
+        };
+        Self {
+            name: field.name.clone(),
+            title: field.title().to_owned(),
+            help: String::new(),
+            required: false,
+            kind: Kind::Record(field.kind),
+            choices,
+        }
+    }
+
+    fn gone(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            help: String::new(),
+            required: false,
+            kind: Kind::Gone,
+            choices: Vec::new(),
+        }
+    }
+
+    fn type_word(&self) -> &'static str {
+        match &self.kind {
+            Kind::Gone => "not there any more",
+            Kind::Record(kind) => kind_word(kind),
+            Kind::Service(field) => type_word(field.kind),
+        }
+    }
+
+    fn suits(&self, field: &FormField) -> bool {
+        match &self.kind {
+            Kind::Service(wanted) => Shape::from(field.kind).suits(wanted.kind),
+            Kind::Record(_) | Kind::Gone => true,
+        }
+    }
+
+    /// A text as a value of this field. What is none stays the text, and is refused with the reason.
+    fn value(&self, text: &str) -> Value {
+        let document = || serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+        match &self.kind {
+            Kind::Service(field) => match field.kind {
+                connector::FieldType::Object | connector::FieldType::List => document(),
+                kind => kind.fit(json!(text)).unwrap_or_else(|_| json!(text)),
+            },
+            Kind::Record(FieldType::Number) => {
+                text.parse::<i64>().map_or_else(|_| json!(text), |number| json!(number))
+            }
+            Kind::Record(FieldType::Checkbox) => match text {
+                "true" => json!(true),
+                "false" => json!(false),
+                other => json!(other),
+            },
+            Kind::Record(FieldType::MultiSelect | FieldType::Name | FieldType::Address) => document(),
+            Kind::Record(_) | Kind::Gone => json!(text),
+        }
+    }
+}
+
+/// What a source may be taken from.
+pub(super) struct Sources<'a> {
+    /// the form that sets it off
+    pub form: Option<&'a Document>,
+    /// every form of the application: link name, name and document
+    pub forms: &'a [(String, String, Document)],
+}
+
+/// The options of a choice, under a heading.
+pub(super) struct Options {
+    heading: &'static str,
+    /// value and words
+    items: Vec<(String, String)>,
+}
+
+/// One field and the source of its value.
+pub(super) struct Row {
+    index: usize,
+    target: Target,
+    from: Vec<Options>,
+    chosen: String,
+    /// the value, text or expression
+    what: String,
+    /// of a lookup: form and field by which a record is found, what is looked for, form and field that is taken
+    by: String,
+    is: String,
+    take: String,
+    proposed: bool,
+    errors: Vec<String>,
+}
+
+impl Row {
+    fn input(&self, part: &str) -> String {
+        format!("map.{}.{part}", self.index)
+    }
+
+    fn id(&self, part: &str) -> String {
+        id_of(&self.input(part))
+    }
+
+    fn is_chosen(&self, value: &str) -> bool {
+        self.chosen == value
+    }
+
+    /// Whether it can wait below.
+    fn waits(&self) -> bool {
+        self.chosen.is_empty() && !self.target.required && self.errors.is_empty()
+    }
+}
+
+/// `{{ table }}` in a template.
+#[derive(Template)]
+#[template(path = "console/parts/mapping.html")]
+pub(super) struct Table {
+    /// `Vendor at Acme QuickBooks`, or `Vendors`
+    of: String,
+    rows: Vec<Row>,
+    /// those that can wait
+    rest: Vec<Row>,
+    /// ways to look a record up: heading, and value and words of each
+    ways: Vec<(String, Vec<(String, String)>)>,
+    takes: Vec<(String, Vec<(String, String)>)>,
+    expressions: Vec<String>,
+    proposed: usize,
+}
+
+impl HtmlSafe for Table {}
+
+/// What stands in the inputs of a row.
+#[derive(Default, Clone, PartialEq)]
+struct Inputs {
+    from: String,
+    what: String,
+    by: String,
+    is: String,
+    take: String,
+}
+
+impl Inputs {
+    fn of(target: &Target, mapped: &Mapped) -> Self {
+        let text =
+            |from: &str, what: &str| Self { from: from.to_owned(), what: what.to_owned(), ..Self::default() };
+        match mapped {
+            Mapped::Field(name) => text(&format!("field:{name}"), ""),
+            Mapped::Expression(what) => text("expression", what),
+            Mapped::Text(what) => text("text", what),
+            Mapped::Value(value) => {
+                let plain = match value {
+                    Value::String(plain) => plain.clone(),
+                    other => other.to_string(),
+                };
+                if target.choices.iter().any(|(choice, _)| *choice == plain) {
+                    text(&format!("choice:{plain}"), "")
+                } else {
+                    text("value", &plain)
+                }
+            }
+            Mapped::Lookup(lookup) => Self {
+                from: "lookup".to_owned(),
+                by: format!("{}.{}", lookup.form, lookup.by),
+                is: lookup.is.clone(),
+                take: format!("{}.{}", lookup.form, lookup.take),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn sent(sent: &Fields, index: usize) -> Self {
+        let part = |part: &str| sent.get(&format!("map.{index}.{part}")).to_owned();
+        Self {
+            from: part("from"),
+            what: lines(&part("what")),
+            by: part("by"),
+            is: part("is"),
+            take: part("take"),
+        }
+    }
+
+    /// What they say; nothing where it is left out.
+    fn mapped(&self, target: &Target) -> Option<Mapped> {
+        let halves = |text: &str| {
+            text.split_once('.').map_or_else(
+                || (text.to_owned(), String::new()),
+                |(form, field)| (form.to_owned(), field.to_owned()),
+            )
+        };
+        Some(match self.from.as_str() {
+            "" => return None,
+            "value" => Mapped::Value(target.value(&self.what)),
+            "text" => Mapped::Text(self.what.clone()),
+            "expression" => Mapped::Expression(self.what.trim().to_owned()),
+            "lookup" => {
+                let ((form, by), (_, take)) = (halves(&self.by), halves(&self.take));
+                Mapped::Lookup(Lookup { form, by, is: self.is.trim().to_owned(), take })
+            }
+            other => match other.split_once(':') {
+                Some(("choice", value)) => Mapped::Value(target.value(value)),
+                Some((_, field)) => Mapped::Field(field.to_owned()),
+                None => return None,
+            },
+        })
+    }
+}
+
+/// The fields of which a form says something, in its order.
+fn names_in(sent: &Fields) -> impl Iterator<Item = String> + '_ {
+    let inputs = (0..).map(|index| format!("map.{index}.name"));
+    inputs.take_while(|input| sent.has(input)).map(|input| sent.get(&input).to_owned())
+}
+
+/// What was chosen for each field, in the order of the page.
+pub(super) fn read(
+    targets: &[Target],
+    present: &BTreeMap<String, Mapped>,
+    sent: &Fields,
+) -> Result<BTreeMap<String, Mapped>, Error> {
+    let mut mapping = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for (index, name) in names_in(sent).enumerate() {
+        let name = name.as_str();
+        let gone = Target::gone(name);
+        let target = targets.iter().find(|target| target.name == name).unwrap_or(&gone);
+        let inputs = Inputs::sent(sent, index);
+        let halves = (inputs.by.split_once('.'), inputs.take.split_once('.'));
+        if let ("lookup", (Some((by, _)), Some((take, _)))) = (inputs.from.as_str(), halves)
+            && by != take
+        {
+            let message = "Take a field of the form in which the record is looked up.";
+            wrong.push(FieldError::new(format!("{name}.lookup.take"), "invalid", message));
+        }
+        // What was not touched stays as it was, however it was written.
+        let same = present.get(name).filter(|mapped| Inputs::of(target, mapped) == inputs);
+        if let Some(mapped) = same.cloned().or_else(|| inputs.mapped(target)) {
+            mapping.insert(name.to_owned(), mapped);
+        }
+    }
+    if wrong.is_empty() { Ok(mapping) } else { Err(Error::invalid(wrong)) }
+}
+
+/// What the table begins with.
+pub(super) enum Begins<'a> {
+    /// with what is mapped already
+    Mapped(&'a BTreeMap<String, Mapped>),
+    /// with proposals, beside what is kept of another operation; the words are noise in names: those of the module and the form
+    Proposed(&'a BTreeMap<String, Mapped>, &'a [&'a str]),
+    /// with what was typed
+    Sent(&'a Fields),
+}
+
+/// The table. `errors` stand under the names of the fields: `DisplayName.lookup.by`.
+pub(super) fn table(
+    of: String,
+    targets: Vec<Target>,
+    begins: &Begins<'_>,
+    sources: &Sources<'_>,
+    errors: &[FieldError],
+) -> Table {
+    let proposals = match begins {
+        Begins::Proposed(kept, noise) => {
+            sources.form.map(|form| propose(&targets, form, kept, noise)).unwrap_or_default()
+        }
+        _ => BTreeMap::new(),
+    };
+    let named: Vec<String> = match begins {
+        Begins::Mapped(mapped) => mapped.keys().cloned().collect(),
+        Begins::Proposed(..) => Vec::new(),
+        Begins::Sent(sent) => names_in(sent).collect(),
+    };
+    let mut targets = targets;
+    for name in named {
+        if !targets.iter().any(|target| target.name == name) {
+            targets.push(Target::gone(&name));
+        }
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    for target in targets {
+        let mut proposed = false;
+        let inputs = match begins {
+            Begins::Mapped(mapped) => mapped.get(&target.name).map(|mapped| Inputs::of(&target, mapped)),
+            Begins::Proposed(kept, _) => match (kept.get(&target.name), proposals.get(&target.name)) {
+                (Some(mapped), _) => Some(Inputs::of(&target, mapped)),
+                (None, Some(field)) => {
+                    proposed = true;
+                    Some(Inputs { from: format!("field:{field}"), ..Inputs::default() })
+                }
+                (None, None) => None,
+            },
+            Begins::Sent(sent) => {
+                names_in(sent).position(|name| name == target.name).map(|index| Inputs::sent(sent, index))
+            }
+        }
+        .unwrap_or_default();
+        let within = format!("{}.", target.name);
+        let at_it =
+            errors.iter().filter(|error| error.field == target.name || error.field.starts_with(&within));
+        rows.push(Row {
+            index: 0,
+            from: options(&target, sources, &inputs.from),
+            chosen: inputs.from,
+            what: inputs.what,
+            by: inputs.by,
+            is: inputs.is,
+            take: inputs.take,
+            proposed,
+            errors: at_it.map(|error| error.message.clone()).collect(),
+            target,
+        });
+    }
+    let (mut first, mut rest): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|row| !row.waits());
+    if first.len() + rest.len() <= UNFOLDED {
+        first.append(&mut rest);
+    }
+    for (index, row) in first.iter_mut().chain(&mut rest).enumerate() {
+        row.index = index;
+    }
+    Table {
+        of,
+        proposed: first.iter().filter(|row| row.proposed).count(),
+        rows: first,
+        rest,
+        ways: of_forms(sources, |field| field.unique, true),
+        takes: of_forms(sources, |_| true, false),
+        expressions: sources.form.map_or_else(Vec::new, |form| {
+            form.fields.iter().map(|field| format!("record.{}", field.name)).collect()
+        }),
+    }
+}
+
+/// The fields of each form that are of this kind, as a choice of `form.field`.
+fn of_forms(
+    sources: &Sources<'_>,
+    fits: impl Fn(&FormField) -> bool,
+    by_id: bool,
+) -> Vec<(String, Vec<(String, String)>)> {
+    let one = |(link, name, form): &(String, String, Document)| {
+        let id = by_id.then(|| (format!("{link}.id"), "Id of the record".to_owned()));
+        let fields = form.fields.iter().filter(|field| fits(field));
+        let fields = fields.map(|field| (format!("{link}.{}", field.name), field.title().to_owned()));
+        (name.clone(), fields.chain(id).collect())
+    };
+    sources.forms.iter().map(one).collect()
+}
+
+fn fact_word(fact: &str) -> &'static str {
+    match fact {
+        "id" => "Id of the record",
+        "created_at" => "When it was sent in",
+        "updated_at" => "When it was changed last",
+        "created_by" => "Id of who sent it in",
+        _ => "Its version",
+    }
+}
+
+/// What can be chosen as a source.
+fn options(target: &Target, sources: &Sources<'_>, chosen: &str) -> Vec<Options> {
+    let mut all = vec![Options {
+        heading: "",
+        items: vec![(String::new(), if target.required { "Choose…" } else { "Leave out" }.to_owned())],
+    }];
+    let mut known = false;
+    let mut put = |heading: &'static str, items: Vec<(String, String)>| {
+        known |= items.iter().any(|(value, _)| value == chosen);
+        if !items.is_empty() {
+            all.push(Options { heading, items });
+        }
+    };
+    let fields = sources.form.map_or(&[][..], |form| &form.fields);
+    let item = |field: &FormField| {
+        (
+            format!("field:{}", field.name),
+            format!("{} ({})", field.title(), kind_word(&field.kind).to_lowercase()),
+        )
+    };
+    put("Fields of the form", fields.iter().filter(|field| target.suits(field)).map(item).collect());
+    let items = target.choices.iter().map(|(value, words)| (format!("choice:{value}"), words.clone()));
+    put("Always", items.collect());
+    let mut other = vec![
+        ("text".to_owned(), "Text with fields in it".to_owned()),
+        ("value".to_owned(), "A fixed value".to_owned()),
+        ("expression".to_owned(), "An expression".to_owned()),
+    ];
+    if !sources.forms.is_empty() {
+        other.push(("lookup".to_owned(), "From another record".to_owned()));
+    }
+    put("Something else", other);
+    let facts = RECORD_FACTS.iter().map(|fact| (format!("field:{fact}"), fact_word(fact).to_owned()));
+    put("About the record", facts.collect());
+    put("Fields of another kind", fields.iter().filter(|field| !target.suits(field)).map(item).collect());
+    if !known && !chosen.is_empty() {
+        // What is not there any more stays chosen, and is said to be wrong.
+        let name = chosen.split_once(':').map_or(chosen, |(_, name)| name);
+        all.push(Options {
+            heading: "Not there any more",
+            items: vec![(chosen.to_owned(), name.to_owned())],
+        });
+    }
+    all
+}
+
+/// The words of a name: `displayName_2` as display, name, 2.
+fn words(name: &str) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in name.chars() {
+        if c.is_alphanumeric() {
+            let begins = !before.is_alphanumeric() || (c.is_uppercase() && before.is_lowercase());
+            if begins {
+                all.push(String::new());
+            }
+            if let Some(word) = all.last_mut() {
+                word.extend(c.to_lowercase());
+            }
+        }
+        before = c;
+    }
+    all
+}
+
+/// Words that tell no two fields apart.
+const NOISE: [&str; 8] = ["display", "full", "primary", "the", "of", "a", "your", "my"];
+
+/// How alike two names are, 0 to 100.
+fn alike(left: &str, right: &str, noise: &[&str]) -> usize {
+    let (left, right) = (words(left), words(right));
+    if left == right || left.concat() == right.concat() {
+        return 100;
+    }
+    let is_noise = |word: &String| {
+        let stem = word.trim_end_matches('s');
+        NOISE.contains(&word.as_str())
+            || noise.iter().any(|noise| noise.trim_end_matches('s').eq_ignore_ascii_case(stem))
+    };
+    let bare = |words: &[String]| words.iter().filter(|word| !is_noise(word)).cloned().collect::<Vec<_>>();
+    let (left, right) = (bare(&left), bare(&right));
+    if left.is_empty() || right.is_empty() {
+        return 0;
+    }
+    let shared = left.iter().filter(|word| right.contains(word)).count();
+    let most = left.len().max(right.len());
+    if shared == most { 90 } else { shared * 80 / most }
+}
+
+/// How well a field of the form suits a field of the service, 0 to 100.
+fn fit(target: &Target, field: &FormField, noise: &[&str]) -> usize {
+    if !target.suits(field) {
+        return 0;
+    }
+    let names = [
+        (&target.name, field.name.as_str()),
+        (&target.title, field.title()),
+        (&target.name, field.title()),
+        (&target.title, field.name.as_str()),
+    ];
+    let by_name = names.iter().map(|(left, right)| alike(left, right, noise)).max().unwrap_or_default();
+    let same_kind = match &target.kind {
+        Kind::Service(wanted) => matches!(
+            (wanted.kind, field.kind),
+            (connector::FieldType::Email, FieldType::Email)
+                | (connector::FieldType::Phone, FieldType::Phone)
+                | (connector::FieldType::Url, FieldType::Url)
+        ),
+        Kind::Record(_) | Kind::Gone => false,
+    };
+    by_name.max(if same_kind { 70 } else { 0 })
+}
+
+/// Less than this is no proposal.
+const ENOUGH: usize = 40;
+
+/// For which fields of the service which fields of the form are proposed: the best first, each once.
+fn propose(
+    targets: &[Target],
+    form: &Document,
+    kept: &BTreeMap<String, Mapped>,
+    noise: &[&str],
+) -> BTreeMap<String, String> {
+    let free = targets.iter().filter(|target| !kept.contains_key(&target.name));
+    let mut pairs: Vec<(usize, bool, &Target, &FormField)> = free
+        .flat_map(|target| {
+            form.fields.iter().map(move |field| (fit(target, field, noise), target.required, target, field))
+        })
+        .filter(|(fit, _, _, _)| *fit >= ENOUGH)
+        .collect();
+    // Stable: what stands first stays first.
+    pairs.sort_by_key(|(fit, required, _, _)| std::cmp::Reverse((*fit, *required)));
+    let mut used: Vec<&str> = kept
+        .values()
+        .filter_map(|mapped| match mapped {
+            Mapped::Field(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let mut proposed = BTreeMap::new();
+    for (_, _, target, field) in pairs {
+        if proposed.contains_key(&target.name) || used.contains(&field.name.as_str()) {
+            continue;
+        }
+        used.push(&field.name);
+        proposed.insert(target.name.clone(), field.name.clone());
+    }
+    proposed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets() -> Vec<Target> {
+        let fields: Vec<connector::Field> = serde_json::from_value(json!([
+            {"name": "DisplayName", "label": "Display name", "required": true},
+            {"name": "PrimaryEmailAddr", "label": "E-mail", "type": "email"},
+            {"name": "Balance", "type": "number"},
+            {"name": "Active", "type": "boolean"},
+            {"name": "Kind", "choices": [{"value": "a", "label": "A"}]},
+            {"name": "Tags", "type": "list"},
+        ]))
+        .unwrap();
+        fields.iter().map(Target::of_service).collect()
+    }
+
+    fn form() -> Document {
+        serde_json::from_value(json!({"fields": [
+            {"name": "vendor_name", "label": "Vendor name", "unique": true},
+            {"name": "contact", "label": "Contact", "type": "email"},
+            {"name": "balance", "label": "Balance", "type": "decimal"},
+            {"name": "active", "label": "Active"},
+        ]}))
+        .unwrap()
+    }
+
+    #[test]
+    fn names_that_are_alike_are_proposed_where_their_types_suit() {
+        let none = BTreeMap::new();
+        let proposed = propose(&targets(), &form(), &none, &["vendor", "vendors"]);
+        let pair = |target: &str, field: &str| (target.to_owned(), field.to_owned());
+        let expected = BTreeMap::from([
+            pair("DisplayName", "vendor_name"),
+            pair("PrimaryEmailAddr", "contact"),
+            pair("Balance", "balance"),
+        ]);
+        // Active is a text in the form, and wants yes or no.
+        assert_eq!(proposed, expected);
+        let kept = BTreeMap::from([("Balance".to_owned(), Mapped::Field("vendor_name".to_owned()))]);
+        let proposed = propose(&targets(), &form(), &kept, &["vendor"]);
+        assert!(!proposed.contains_key("Balance") && !proposed.contains_key("DisplayName"), "{proposed:?}");
+    }
+
+    #[test]
+    fn words_of_names() {
+        assert_eq!(words("PrimaryEmailAddr_2"), ["primary", "email", "addr", "2"]);
+        assert_eq!(alike("displayName", "Display name", &[]), 100);
+        assert_eq!(alike("Phone", "Fax", &[]), 0);
+        assert!(alike("MailingCity", "city", &[]) >= ENOUGH);
+    }
+
+    #[test]
+    fn a_mapping_comes_back_from_its_table_as_it_was() {
+        let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
+            "DisplayName": {"field": "vendor_name"},
+            "PrimaryEmailAddr": {"text": "{{ record.contact }}"},
+            "Balance": {"value": 5},
+            "Active": {"value": true},
+            "Kind": {"value": "a"},
+            "Tags": {"lookup": {"form": "vendors", "by": "vendor_name", "is": "record.contact", "take": "balance"}},
+            "Old": {"expression": "record.id"},
+        }))
+        .unwrap();
+        let form = form();
+        let forms = [("vendors".to_owned(), "Vendors".to_owned(), form.clone())];
+        let sources = Sources { form: Some(&form), forms: &forms };
+        let table = table("Vendor".to_owned(), targets(), &Begins::Mapped(&mapping), &sources, &[]);
+        let mut sent = Fields::default();
+        for row in table.rows.iter().chain(&table.rest) {
+            for (part, value) in [
+                ("name", &row.target.name),
+                ("from", &row.chosen),
+                ("what", &row.what),
+                ("by", &row.by),
+                ("is", &row.is),
+                ("take", &row.take),
+            ] {
+                sent = sent.with(&row.input(part), value.as_str());
+            }
+        }
+        assert_eq!(read(&targets(), &BTreeMap::new(), &sent).unwrap(), mapping);
+        let html = table.render().unwrap();
+        assert!(html.contains("Not there any more") || html.contains("not there any more"), "{html}");
+        assert!(html.contains("Fields of another kind"), "{html}");
+    }
+
+    #[test]
+    fn what_is_wrong_stands_at_its_row_and_is_escaped() {
+        let form = form();
+        let sources = Sources { form: Some(&form), forms: &[] };
+        let errors = [FieldError::new("DisplayName", "required", "\"><script> is required.")];
+        let none = BTreeMap::new();
+        let html =
+            table("X".to_owned(), targets(), &Begins::Mapped(&none), &sources, &errors).render().unwrap();
+        assert!(
+            html.contains("is required.")
+                && html.contains("aria-invalid=\"true\"")
+                && !html.contains("<script>"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn a_lookup_takes_from_the_form_in_which_it_looks() {
+        let sent = Fields::default()
+            .with("map.0.name", "Kind")
+            .with("map.0.from", "lookup")
+            .with("map.0.by", "vendors.id")
+            .with("map.0.take", "others.name");
+        let error = read(&targets(), &BTreeMap::new(), &sent).unwrap_err();
+        assert_eq!(error.fields[0].field, "Kind.lookup.take");
+    }
+}
