@@ -90,6 +90,12 @@ export const PAGES = [
   { route: '/console/applications/{link}/workflows/{workflow}', with: { link: 'portal', workflow: 'push' }, name: 'workflow' },
   { route: '/console/applications/{link}/workflows/{workflow}/edit', with: { link: 'portal', workflow: 'push' } },
   { route: '/console/applications/{link}/workflows/{workflow}/delete', with: { link: 'portal', workflow: 'push' } },
+  { route: '/console/applications/{link}/schedules', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/schedules', with: { link: 'vendor_portal' }, name: 'schedules-none' },
+  { route: '/console/applications/{link}/schedules/new-schedule', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/schedules/{schedule}', with: { link: 'portal', schedule: 'nightly' }, name: 'schedule' },
+  { route: '/console/applications/{link}/schedules/{schedule}/edit', with: { link: 'portal', schedule: 'nightly' } },
+  { route: '/console/applications/{link}/schedules/{schedule}/delete', with: { link: 'portal', schedule: 'nightly' } },
   { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
   { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },
@@ -192,6 +198,8 @@ async function build(api, world, word) {
   await workflow('held', 'edited', 'record.count', [
     { name: 'call', invoke: { connection: 'paused', method: 'GET', url: '/companies' } },
   ]);
+  const look = { name: 'look', invoke: { connection: 'vendors', method: 'GET', url: '/vendors', query: { day: '{{ date }}' } } };
+  await api.post(`${portal}/schedules`, { name: word('Nightly'), link_name: 'nightly', definition: { at: { cron: '0 3,15 * * 1-5', time_zone: 'Europe/Berlin' }, actions: [look] } });
   await api.post(`${portal}/publish`, { to: 'stage', note: word('The first one'), anyway: true });
   await api.post(`${portal}/publish`, { to: 'production', anyway: true });
   await api.post(`${portal}/forms`, { name: 'Later', definition: { fields: [{ name: 'title' }] } });

@@ -76,6 +76,8 @@ events! {
     ComponentSaved = "application.component_saved";
     /// An environment serves another release of an application.
     ApplicationPublished = "application.published";
+    /// Somebody had a schedule run by hand.
+    RunAsked = "application.run_asked";
     /// Runs that had failed or were cancelled were queued again.
     RunsReplayed = "application.runs_replayed";
     /// A run was cancelled.

@@ -13,6 +13,7 @@ pub mod names;
 pub mod permissions;
 pub mod permit;
 pub mod plan;
+pub mod schedule;
 pub mod time;
 pub mod words;
 pub mod workflow;

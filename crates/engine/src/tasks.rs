@@ -37,6 +37,7 @@ impl Engine {
         tokio::spawn(self.clone().keep_fresh());
         tokio::spawn(self.clone().forget());
         tokio::spawn(self.clone().run_workflows());
+        tokio::spawn(self.clone().keep_time());
         Ok(())
     }
 

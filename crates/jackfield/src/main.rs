@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
-    members, pages, runs, serve,
+    members, pages, runs, schedules, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -58,7 +58,9 @@ enum Command {
     Connections(connections::Connections),
     /// Applications: what uses connections, with which keys
     Applications(applications::Applications),
-    /// Runs: what workflows did, and replaying what failed
+    /// Schedules: what runs at times, and running it now
+    Schedules(schedules::Schedules),
+    /// Runs: what workflows and schedules did, and replaying what failed
     Runs(runs::Runs),
     /// Authorizations: the accounts that a connection holds
     Authorizations(authorizations::Authorizations),
@@ -128,6 +130,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Connectors(args) => connectors::run(args).await,
         Command::Connections(args) => connections::run(args).await,
         Command::Applications(args) => applications::run(args).await,
+        Command::Schedules(args) => schedules::run(args).await,
         Command::Runs(args) => runs::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,

@@ -24,6 +24,7 @@ mod overview;
 mod primaries;
 mod records;
 mod runs;
+mod schedules;
 mod schema;
 mod sessions;
 
@@ -43,6 +44,7 @@ pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
 pub use primaries::Primary;
 pub use records::{Drawer, Record};
 pub use runs::{Progress, Run, RunFilter, RunStep, Why};
+pub use schedules::Scheduled;
 pub use sessions::{Session, Throttle};
 
 use jackfield_core::{Permit, Timestamp};
@@ -153,6 +155,7 @@ impl Store {
             definitions::ALL,
             records::ALL,
             runs::ALL,
+            schedules::ALL,
         ] {
             self.db.check(statements).await?;
         }

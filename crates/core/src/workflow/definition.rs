@@ -317,10 +317,18 @@ pub struct Grounds {
     pub connections: BTreeMap<String, Arc<Connector>>,
 }
 
+/// What sets actions off, and so what they can name.
+#[derive(Clone, Copy, Debug)]
+pub enum Scene<'a> {
+    /// something happened to a record of a form with these fields
+    Record(&'a BTreeMap<String, (Shape, bool)>),
+    /// a moment came; there is no record
+    Clock,
+}
+
 struct Check<'a> {
     grounds: &'a Grounds,
-    /// fields of the form that sets it off
-    fields: BTreeMap<String, (Shape, bool)>,
+    scene: Scene<'a>,
     /// names of the actions before
     before: Vec<&'a str>,
     wrong: Vec<FieldError>,
@@ -329,44 +337,74 @@ struct Check<'a> {
 impl Workflow {
     /// The connections that it calls through, each once, in order.
     pub fn connections(&self) -> Vec<String> {
-        let mut all: Vec<String> =
-            self.actions.iter().filter_map(WorkflowAction::connection).map(str::to_owned).collect();
-        all.sort();
-        all.dedup();
-        all
+        connections_of(&self.actions)
     }
 
     /// Everything that is wrong with it, under dotted paths from the definition's root.
     pub fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
-        let fields = grounds.forms.get(&self.form).cloned();
-        let mut check = Check {
-            grounds,
-            before: Vec::new(),
-            wrong: Vec::new(),
-            fields: fields.clone().unwrap_or_default(),
-        };
-        if fields.is_none() {
-            check.wrong("form", "unknown", format!("The application has no form {:?}.", self.form));
+        let Some(fields) = grounds.forms.get(&self.form) else {
             // Everything that names a field would be wrong with it.
-            return Err(check.wrong);
-        }
+            let message = format!("The application has no form {:?}.", self.form);
+            return Err(vec![FieldError::new("form", "unknown", message)]);
+        };
+        let scene = Scene::Record(fields);
+        let mut check = Check::of(grounds, scene);
         check.condition("condition", self.condition.as_deref());
-        match self.actions.len() {
-            0 => check.wrong("actions", "required", "Say what is to be done."),
-            1..=ACTIONS_MAX => {}
-            _ => check.wrong("actions", "too_long", format!("A workflow has at most {ACTIONS_MAX} actions.")),
-        }
-        for (index, action) in self.actions.iter().enumerate() {
-            check.action(&format!("actions.{index}"), action);
-            check.before.push(&action.name);
-        }
-        if check.wrong.is_empty() { Ok(()) } else { Err(check.wrong) }
+        let mut wrong = check.wrong;
+        wrong.extend(check_actions(&self.actions, grounds, scene));
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 }
 
+/// The connections that actions call through, each once, in order.
+pub fn connections_of(actions: &[WorkflowAction]) -> Vec<String> {
+    let mut all: Vec<String> =
+        actions.iter().filter_map(WorkflowAction::connection).map(str::to_owned).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Everything that is wrong with the actions of a definition, under dotted paths from its root.
+pub fn check_actions(actions: &[WorkflowAction], grounds: &Grounds, scene: Scene<'_>) -> Vec<FieldError> {
+    let mut check = Check::of(grounds, scene);
+    match actions.len() {
+        0 => check.wrong("actions", "required", "Say what is to be done."),
+        1..=ACTIONS_MAX => {}
+        _ => check.wrong("actions", "too_long", format!("There are at most {ACTIONS_MAX} actions.")),
+    }
+    for (index, action) in actions.iter().enumerate() {
+        check.action(&format!("actions.{index}"), action);
+        check.before.push(&action.name);
+    }
+    check.wrong
+}
+
+/// Everything that is wrong with a call of an operation, under dotted paths from its root.
+pub fn check_integration(integration: &Integration, grounds: &Grounds, scene: Scene<'_>) -> Vec<FieldError> {
+    let mut check = Check::of(grounds, scene);
+    check.integration("", integration);
+    check.wrong
+}
+
 impl<'a> Check<'a> {
+    const fn of(grounds: &'a Grounds, scene: Scene<'a>) -> Self {
+        Self { grounds, scene, before: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// What the values of a field of the record look like.
+    fn field(&self, name: &str) -> Option<Shape> {
+        match self.scene {
+            Scene::Record(fields) => fields.get(name).map(|(shape, _)| *shape),
+            Scene::Clock => None,
+        }
+    }
+
     fn wrong(&mut self, path: impl Into<String>, code: &str, message: impl Into<String>) {
-        self.wrong.push(FieldError::new(path.into(), code, message.into()));
+        // What stands at the root has no dot before it.
+        let path: String = path.into();
+        let path = path.strip_prefix('.').unwrap_or(&path);
+        self.wrong.push(FieldError::new(path, code, message.into()));
     }
 
     fn action(&mut self, path: &str, action: &'a WorkflowAction) {
@@ -388,6 +426,11 @@ impl<'a> Check<'a> {
             }
             Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
             Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::UpdateRecord(_)) if matches!(self.scene, Scene::Clock) => self.wrong(
+                format!("{path}.update_record"),
+                "invalid",
+                "There is no record here that could be changed: a schedule runs at times, not for records.",
+            ),
             Some(Work::UpdateRecord(update)) => {
                 let path = format!("{path}.update_record.set");
                 if update.set.is_empty() {
@@ -395,7 +438,7 @@ impl<'a> Check<'a> {
                 }
                 for (field, mapped) in &update.set {
                     let path = format!("{path}.{field}");
-                    if !self.fields.contains_key(field) {
+                    if self.field(field).is_none() {
                         self.wrong(&path, "unknown", "The form has no such field.");
                     }
                     self.mapped(&path, mapped, None);
@@ -451,11 +494,15 @@ impl<'a> Check<'a> {
                     self.wrong(path, "invalid", format!("It {why}."));
                 }
             }
-            Mapped::Field(name) => match self.fields.get(name) {
+            Mapped::Field(_) if matches!(self.scene, Scene::Clock) => self.wrong(
+                path,
+                "invalid",
+                "There is no record here, so there are no fields. Give a value, a text or an expression.",
+            ),
+            Mapped::Field(name) => match self.field(name) {
                 None if RECORD_FACTS.contains(&name.as_str()) => {}
                 None => self.wrong(path, "unknown", format!("The form has no field {name:?}.")),
-                Some((shape, _)) => {
-                    let shape = *shape;
+                Some(shape) => {
                     if let Some(field) = wanted.filter(|field| !shape.suits(field.kind)) {
                         let message = format!(
                             "The service wants {} here, and {name:?} is something else. Map another field, or use an expression.",
@@ -555,23 +602,25 @@ impl<'a> Check<'a> {
         for name in names {
             let mut parts = name.split('.');
             let (root, next) = (parts.next().unwrap_or_default(), parts.next());
-            let known = match (root, next) {
-                ("record" | "former", Some(field)) => {
-                    self.fields.contains_key(field) || RECORD_FACTS.contains(&field)
+            let known = match (self.scene, root, next) {
+                (Scene::Record(_), "record" | "former", Some(field)) => {
+                    self.field(field).is_some() || RECORD_FACTS.contains(&field)
                 }
-                ("results", Some(action)) => self.before.contains(&action),
-                ("submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
-                (
-                    "record" | "former" | "results" | "submitter" | "event" | "environment" | "application"
-                    | "form",
-                    None,
-                ) => true,
+                (Scene::Record(_), "submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
+                (Scene::Record(_), "record" | "former" | "submitter" | "form", None)
+                | (Scene::Clock, "tick" | "date", None)
+                | (_, "results" | "event" | "environment" | "application", None) => true,
+                (_, "results", Some(action)) => self.before.contains(&action),
                 _ => false,
             };
             if !known {
-                let message = format!(
-                    "There is no {name:?} here. There are record.<field>, former.<field>, results.<action before>, submitter, event, environment, application and form."
-                );
+                let there = match self.scene {
+                    Scene::Record(_) => {
+                        "record.<field>, former.<field>, results.<action before>, submitter, event, environment, application and form"
+                    }
+                    Scene::Clock => "tick, date, results.<action before>, event, environment and application",
+                };
+                let message = format!("There is no {name:?} here. There are {there}.");
                 self.wrong(path, "unknown", message);
             }
         }

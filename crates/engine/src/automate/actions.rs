@@ -74,6 +74,16 @@ impl Tried {
         }
     }
 
+    /// It may go better later.
+    pub fn later(code: &'static str, reason: &str) -> Self {
+        Self::of(Ended::Later { code, reason: reason.to_owned(), retry_after: None, doubt: false })
+    }
+
+    /// A person has to do something about the connection first.
+    pub fn paused(connection: &str, code: &'static str, reason: String) -> Self {
+        Self::of(Ended::Paused { connection: connection.to_owned(), code, reason })
+    }
+
     fn failed(code: &'static str, reason: impl Into<String>) -> Self {
         Self::of(Ended::Failed { code, reason: reason.into() })
     }
@@ -87,7 +97,7 @@ pub(crate) struct Doing<'a> {
     pub run: &'a Run,
     /// the application itself
     pub principal: &'a Principal,
-    /// id of the member who set it off, or empty
+    /// id of the member as whom it calls, or empty
     pub actor: &'a str,
     pub live: &'a Live,
     /// what expressions see
@@ -97,6 +107,11 @@ pub(crate) struct Doing<'a> {
 }
 
 impl Doing<'_> {
+    /// What calls, as the record of the call has it.
+    fn via(&self) -> &'static str {
+        if self.run.component.starts_with("schedule:") { "schedule" } else { "workflow" }
+    }
+
     /// The same for every try of an action, and different for every other: 32 hexadecimal digits, which every service takes.
     fn key(&self, action: &str) -> String {
         let whole = digest(format!("{}\n{}\n{action}", self.organization, self.run.id).as_bytes());
@@ -241,7 +256,7 @@ impl Engine {
         }
         let invocation = invocation(&call, doing);
         let request = shown(&call);
-        let answer = self.call(op, connection, "workflow", &invocation).await;
+        let answer = self.call(op, connection, doing.via(), &invocation).await;
         let harmless = matches!(repeat, Repeat::Harmless | Repeat::Keyed(_));
         let mut tried = match answer {
             Err(failed) => failure(&failed, connection, !harmless),
@@ -340,7 +355,7 @@ impl Engine {
             let words: Vec<String> = wrong.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
             broken(format!("What was made cannot be looked for: {}", words.join(" ")))
         })?;
-        let answer = self.call(op, connection, "workflow", &invocation(&call, doing)).await;
+        let answer = self.call(op, connection, doing.via(), &invocation(&call, doing)).await;
         let answer = answer.map_err(|failed| Box::new(failure(&failed, connection, false)))?;
         let body = json_of(&answer);
         if !list.succeeded(answer.status, body.as_ref()) {
@@ -398,7 +413,7 @@ impl Engine {
         };
         let harmless = request.is_repeatable();
         let connection = &request.connection;
-        let answer = self.call(op, connection, "workflow", &invocation(&call, doing)).await;
+        let answer = self.call(op, connection, doing.via(), &invocation(&call, doing)).await;
         let mut tried = match answer {
             Err(failed) => failure(&failed, connection, !harmless),
             Ok(answer) => judged(&answer, connection, "The service", None, harmless),

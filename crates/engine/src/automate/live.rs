@@ -1,10 +1,11 @@
-//! What an environment of an application serves: its forms and workflows, read once and kept in memory.
+//! What an environment of an application serves: its forms, workflows and schedules, read once and kept in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jackfield_core::form::Form;
-use jackfield_core::workflow::Workflow;
+use jackfield_core::schedule::Schedule;
+use jackfield_core::workflow::{Workflow, WorkflowAction};
 use jackfield_core::{Environment, Error, Result};
 use jackfield_store::Definition;
 use serde::de::DeserializeOwned;
@@ -31,10 +32,35 @@ pub(crate) struct LiveWorkflow {
     pub workflow: Workflow,
 }
 
+/// What a run carries out.
+#[derive(Clone)]
+pub(crate) enum Work {
+    Workflow(Arc<LiveWorkflow>),
+    Schedule(Arc<Schedule>),
+}
+
+impl Work {
+    /// Where it does not hold, nothing runs.
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::Workflow(live) => live.workflow.condition.as_deref(),
+            Self::Schedule(_) => None,
+        }
+    }
+
+    pub fn actions(&self) -> &[WorkflowAction] {
+        match self {
+            Self::Workflow(live) => &live.workflow.actions,
+            Self::Schedule(schedule) => &schedule.actions,
+        }
+    }
+}
+
 /// What an environment serves.
 pub(crate) struct Live {
     epochs: Epochs,
     forms: BTreeMap<String, Arc<LiveForm>>,
+    schedules: BTreeMap<String, Arc<Schedule>>,
     /// in the order in which they were made
     workflows: Vec<Arc<LiveWorkflow>>,
 }
@@ -48,8 +74,15 @@ impl Live {
             .ok_or_else(|| Error::not_found(format_args!("form {link_name:?} in this environment")))
     }
 
-    pub fn workflow(&self, link_name: &str) -> Option<&Arc<LiveWorkflow>> {
-        self.workflows.iter().find(|workflow| workflow.link_name == link_name)
+    /// What a component does: `workflow:push`.
+    pub fn work(&self, component: &str) -> Option<Work> {
+        match component.split_once(':')? {
+            ("workflow", name) => {
+                self.workflows.iter().find(|live| live.link_name == name).cloned().map(Work::Workflow)
+            }
+            ("schedule", name) => self.schedules.get(name).cloned().map(Work::Schedule),
+            _ => None,
+        }
     }
 
     /// The workflows of a form, in the order in which they were made.
@@ -80,7 +113,7 @@ impl Engine {
         let epochs = self.inner.hot.depend(&[organization]);
         let mut definitions = self.served_definitions(organization, application, environment).await?;
         definitions.sort_by_key(|definition| definition.first_at);
-        let (mut forms, mut workflows) = (BTreeMap::new(), Vec::new());
+        let (mut forms, mut schedules, mut workflows) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for definition in definitions {
             match definition.component.split_once(':') {
                 Some(("form", link_name)) => {
@@ -92,10 +125,13 @@ impl Engine {
                     version: definition.version,
                     workflow: document(&definition)?,
                 })),
+                Some(("schedule", link_name)) => {
+                    schedules.insert(link_name.to_owned(), Arc::new(document(&definition)?));
+                }
                 _ => {}
             }
         }
-        let live = Arc::new(Live { epochs, forms, workflows });
+        let live = Arc::new(Live { epochs, forms, schedules, workflows });
         self.inner.live.insert(place, Arc::clone(&live));
         Ok(live)
     }

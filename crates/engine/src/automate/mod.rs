@@ -1,4 +1,4 @@
-//! What connections are for: forms and their records, workflows and their runs (product U4, U5).
+//! What connections are for: forms and their records, workflows, schedules, and their runs (product U4, U5, U7).
 //!
 //! A record and the runs that it sets off are written in one transaction ([`records`]). Any node claims runs and carries them out
 //! ([`runner`]), an action at a time ([`actions`]); what an action made is written down before the next begins.
@@ -12,3 +12,4 @@ pub mod publish;
 pub mod records;
 pub(crate) mod runner;
 pub mod runs;
+pub mod schedules;

@@ -14,4 +14,5 @@ pub mod invoke;
 pub mod members;
 pub mod pages;
 pub mod runs;
+pub mod schedules;
 pub mod serve;

@@ -30,6 +30,7 @@ mod people;
 mod permissions;
 mod proxy;
 mod refresh;
+mod schedules;
 mod sign_in;
 mod ssrf;
 mod start;

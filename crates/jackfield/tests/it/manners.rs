@@ -38,6 +38,13 @@ fn works() -> Value {
         {"name": "note", "on_failure": "stop", "update_record": {"set": {"title": {"text": "{{ record.title }}!"}}}}]})
 }
 
+/// A schedule that nobody waits for.
+fn nightly() -> Value {
+    json!({"at": {"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}, "overlap": "queue", "misfire": "skip", "grace_minutes": 10,
+        "enabled": true, "actions": [{"name": "tell", "condition": "event == 'tick'", "mail":
+            {"to": ["ada@acme.example"], "subject": "{{ date }}", "text": "{{ tick }}"}}]})
+}
+
 /// An operation of the description.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
@@ -117,6 +124,10 @@ impl Stage {
             .post(&format!("{base}/workflows"), json!({"name": "Works", "definition": works()}))
             .await
             .expect(201);
+        server
+            .post(&format!("{base}/schedules"), json!({"name": "Nightly", "definition": nightly()}))
+            .await
+            .expect(201);
         for to in ["stage", "production"] {
             server.post(&format!("{base}/publish"), json!({"to": to})).await.expect(200);
         }
@@ -166,6 +177,7 @@ impl Stage {
             .replace("{application}", &self.application)
             .replace("{component}", "workflow:mannered")
             .replace("{form}", "mannered")
+            .replace("{schedule}", "nightly")
             .replace("{workflow}", "works");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
@@ -241,6 +253,13 @@ impl Stage {
             ("PATCH", "/v1/applications/{link_name}/workflows/{workflow}") => {
                 json!({"name": "Renamed", "definition": works()})
             }
+            ("POST", "/v1/applications/{link_name}/schedules") => {
+                json!({"name": "One more", "link_name": null, "definition": nightly()})
+            }
+            ("PATCH", "/v1/applications/{link_name}/schedules/{schedule}") => {
+                json!({"name": "Renamed", "definition": nightly()})
+            }
+            ("POST", "/v1/applications/{link_name}/schedules/{schedule}/run") => json!({}),
             ("POST", "/v1/applications/{link_name}/forms/{form}/records") => {
                 json!({"data": {"title": "One more"}})
             }
@@ -251,7 +270,7 @@ impl Stage {
                 json!({"to": "stage", "release": null, "note": "What is new", "anyway": true})
             }
             ("POST", "/v1/applications/{link_name}/runs/replay") => {
-                json!({"environment": "production", "workflow": "works", "record": null})
+                json!({"environment": "production", "component": null, "workflow": "works", "record": null})
             }
             (
                 "POST",

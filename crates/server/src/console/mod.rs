@@ -32,6 +32,7 @@ mod playground;
 mod publish;
 mod records;
 mod runs;
+mod schedules;
 mod settings;
 mod sheet;
 mod styleguide;
@@ -62,6 +63,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(forms::routes())
         .merge(records::routes())
         .merge(workflows::routes())
+        .merge(schedules::routes())
         .merge(publish::routes())
         .merge(runs::routes())
         .merge(members::routes())

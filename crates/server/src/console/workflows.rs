@@ -57,7 +57,11 @@ fn trigger_words(trigger: Trigger) -> &'static str {
 }
 
 /// Names of the connections that an application may use.
-async fn connections(engine: &Engine, op: &Op, application: &str) -> Result<BTreeMap<String, String>> {
+pub(super) async fn connections(
+    engine: &Engine,
+    op: &Op,
+    application: &str,
+) -> Result<BTreeMap<String, String>> {
     let query = ConnectionQuery {
         application: Some(application.to_owned()),
         limit: Some(200),
@@ -68,14 +72,14 @@ async fn connections(engine: &Engine, op: &Op, application: &str) -> Result<BTre
 }
 
 /// What an action does, as a sentence that may end in a connection.
-struct Doing {
-    name: String,
-    does: String,
+pub(super) struct Doing {
+    pub name: String,
+    pub does: String,
     /// link name and name of the connection
-    at: Option<(String, String)>,
+    pub at: Option<(String, String)>,
 }
 
-fn doing(action: &WorkflowAction, connections: &BTreeMap<String, String>) -> Doing {
+pub(super) fn doing(action: &WorkflowAction, connections: &BTreeMap<String, String>) -> Doing {
     let does = match action.work() {
         Some(Work::Integration(push)) => format!("{} → {}", push.module, push.operation),
         Some(Work::Invoke(call)) => format!("{} {}", call.method.as_str(), call.url),
@@ -138,14 +142,14 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<List<'a
 }
 
 /// A field of the service, or of the record, and where its value comes from.
-struct Source {
-    title: String,
-    name: String,
-    kind: &'static str,
-    required: bool,
+pub(super) struct Source {
+    pub title: String,
+    pub name: String,
+    pub kind: &'static str,
+    pub required: bool,
     /// how the value comes about
-    by: &'static str,
-    from: String,
+    pub by: &'static str,
+    pub from: String,
 }
 
 /// Where a value comes from.
@@ -165,16 +169,16 @@ fn source(mapped: &Mapped, form: Option<&Document>) -> (&'static str, String) {
     }
 }
 
-/// One action on the page of a workflow.
-struct Act {
-    doing: Doing,
-    condition: Option<String>,
-    goes_on: bool,
-    sources: Vec<Source>,
+/// One action on the page of a workflow or schedule.
+pub(super) struct Act {
+    pub doing: Doing,
+    pub condition: Option<String>,
+    pub goes_on: bool,
+    pub sources: Vec<Source>,
     /// fields of the service that are not mapped
-    unmapped: usize,
+    pub unmapped: usize,
     /// what a call or a mail has besides
-    more: Option<String>,
+    pub more: Option<String>,
 }
 
 fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connector::Module, &'a Operation)> {
@@ -182,7 +186,7 @@ fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connec
     Some((module, module.operations.get(&push.operation)?))
 }
 
-fn act(
+pub(super) fn act(
     action: &WorkflowAction,
     grounds: &Grounds,
     form: Option<&Document>,

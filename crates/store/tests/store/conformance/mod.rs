@@ -19,6 +19,7 @@ mod overview;
 mod primaries;
 mod records;
 mod runs;
+mod schedules;
 mod sessions;
 mod whole;
 
