@@ -96,6 +96,12 @@ export const PAGES = [
   { route: '/console/applications/{link}/schedules/{schedule}', with: { link: 'portal', schedule: 'nightly' }, name: 'schedule' },
   { route: '/console/applications/{link}/schedules/{schedule}/edit', with: { link: 'portal', schedule: 'nightly' } },
   { route: '/console/applications/{link}/schedules/{schedule}/delete', with: { link: 'portal', schedule: 'nightly' } },
+  { route: '/console/applications/{link}/datasources', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/datasources', with: { link: 'vendor_portal' }, name: 'datasources-none' },
+  { route: '/console/applications/{link}/datasources/new-datasource', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/datasources/{datasource}', with: { link: 'portal', datasource: 'all' }, name: 'datasource' },
+  { route: '/console/applications/{link}/datasources/{datasource}/edit', with: { link: 'portal', datasource: 'all' } },
+  { route: '/console/applications/{link}/datasources/{datasource}/delete', with: { link: 'portal', datasource: 'all' } },
   { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
   { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },
@@ -200,8 +206,10 @@ async function build(api, world, word) {
   ]);
   const look = { name: 'look', invoke: { connection: 'vendors', method: 'GET', url: '/vendors', query: { day: '{{ date }}' } } };
   await api.post(`${portal}/schedules`, { name: word('Nightly'), link_name: 'nightly', definition: { at: { cron: '0 3,15 * * 1-5', time_zone: 'Europe/Berlin' }, actions: [look] } });
+  await api.post(`${portal}/datasources`, { name: word('All vendors'), link_name: 'all', definition: { connection: 'vendors', module: 'vendor', operation: 'list', key: '/Id' } });
   await api.post(`${portal}/publish`, { to: 'stage', note: word('The first one'), anyway: true });
   await api.post(`${portal}/publish`, { to: 'production', anyway: true });
+  await api.post(`${portal}/datasources/all/pull`, {});
   await api.post(`${portal}/forms`, { name: 'Later', definition: { fields: [{ name: 'title' }] } });
   const records = `${portal}/forms/vendors/records`;
   const data = { vendor_name: word('Acme', 90), note: word('Two\nlines'), count: 3, price: '12.50', tags: ['a', 'b'], who: { first: word('Ada', 60), last: 'Okafor' } };

@@ -4,6 +4,7 @@
 
 pub mod brand;
 pub mod connector;
+pub mod datasource;
 pub mod error;
 pub mod event;
 pub mod flow;

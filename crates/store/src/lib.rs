@@ -13,6 +13,7 @@ mod authorizations;
 mod calls;
 mod connections;
 mod connectors;
+mod datasources;
 mod db;
 mod definitions;
 mod flows;
@@ -34,6 +35,7 @@ pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCreden
 pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::{Connection, ConnectionFilter, StatusFilter};
 pub use connectors::CustomConnector;
+pub use datasources::{Pulled, RowQuery, Table, TableRow};
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};
 pub use flows::{Flow, FlowOutcome};
@@ -156,6 +158,7 @@ impl Store {
             records::ALL,
             runs::ALL,
             schedules::ALL,
+            datasources::ALL,
         ] {
             self.db.check(statements).await?;
         }

@@ -14,4 +14,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 22, name: "service_time", sql: include_str!("../migrations/0022_service_time.sql") },
     Migration { version: 23, name: "automate", sql: include_str!("../migrations/0023_automate.sql") },
     Migration { version: 24, name: "schedules", sql: include_str!("../migrations/0024_schedules.sql") },
+    Migration { version: 25, name: "datasources", sql: include_str!("../migrations/0025_datasources.sql") },
 ];

@@ -1,6 +1,6 @@
 //! The definition of a workflow, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ impl Trigger {
     }
 }
 
-/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`.
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `pull`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowAction {
@@ -92,6 +92,20 @@ pub struct WorkflowAction {
     /// changes the record
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_record: Option<UpdateRecord>,
+    /// pulls a datasource
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
+}
+
+/// Pulls a datasource of the application, and waits until it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// link name of the datasource
+    pub datasource: String,
+    /// everything, though what changed could be asked for
+    #[serde(default)]
+    pub full: bool,
 }
 
 /// What becomes of the actions after one that failed for good.
@@ -144,17 +158,21 @@ pub enum Mapped {
     Lookup(Lookup),
 }
 
-/// Finds a record of a form of the same application, in the same environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Finds a record of a form, or a row of a datasource, of the same application, in the same environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
-    /// link name of the form
+    /// link name of the form; empty where a datasource is meant
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub form: String,
-    /// `id`, or a field of that form that is unique
+    /// link name of the datasource, instead of a form
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datasource: Option<String>,
+    /// `id`, or a field of that form that is unique; of a datasource any column: the first row that fits is taken
     pub by: String,
     /// an expression that gives the value to look for
     pub is: String,
-    /// the field whose value is taken
+    /// the field whose value is taken; of a datasource a column, or a JSON pointer into the row
     pub take: String,
 }
 
@@ -214,18 +232,23 @@ pub enum Work<'a> {
     Mail(&'a Mail),
     /// changes the record
     UpdateRecord(&'a UpdateRecord),
+    /// pulls a datasource
+    Pull(&'a Pull),
 }
 
 impl WorkflowAction {
     /// What it does; `None` where it says nothing or more than one thing.
     pub fn work(&self) -> Option<Work<'_>> {
-        match (&self.integration, &self.invoke, &self.mail, &self.update_record) {
-            (Some(integration), None, None, None) => Some(Work::Integration(integration)),
-            (None, Some(request), None, None) => Some(Work::Invoke(request)),
-            (None, None, Some(mail), None) => Some(Work::Mail(mail)),
-            (None, None, None, Some(update)) => Some(Work::UpdateRecord(update)),
-            _ => None,
-        }
+        let mut all = [
+            self.integration.as_ref().map(Work::Integration),
+            self.invoke.as_ref().map(Work::Invoke),
+            self.mail.as_ref().map(Work::Mail),
+            self.update_record.as_ref().map(Work::UpdateRecord),
+            self.pull.as_ref().map(Work::Pull),
+        ]
+        .into_iter()
+        .flatten();
+        all.next().filter(|_| all.next().is_none())
     }
 
     /// The connection that it calls through.
@@ -233,7 +256,8 @@ impl WorkflowAction {
         match self.work()? {
             Work::Integration(integration) => Some(&integration.connection),
             Work::Invoke(request) => Some(&request.connection),
-            Work::Mail(_) | Work::UpdateRecord(_) => None,
+            // A datasource knows its own.
+            Work::Mail(_) | Work::UpdateRecord(_) | Work::Pull(_) => None,
         }
     }
 }
@@ -315,6 +339,8 @@ pub struct Grounds {
     pub forms: BTreeMap<String, BTreeMap<String, (Shape, bool)>>,
     /// the connections that the application may use: link name → connector
     pub connections: BTreeMap<String, Arc<Connector>>,
+    /// link names of the datasources of the application
+    pub datasources: BTreeSet<String>,
 }
 
 /// What sets actions off, and so what they can name.
@@ -419,13 +445,19 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 path,
                 "invalid",
-                "An action is exactly one of integration, invoke, mail and update_record.",
+                "An action is exactly one of integration, invoke, mail, update_record and pull.",
             ),
             Some(Work::Integration(integration)) => {
                 self.integration(&format!("{path}.integration"), integration);
             }
             Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
             Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::Pull(pull)) => {
+                if !self.grounds.datasources.contains(&pull.datasource) {
+                    let message = format!("The application has no datasource {:?}.", pull.datasource);
+                    self.wrong(format!("{path}.pull.datasource"), "unknown", message);
+                }
+            }
             Some(Work::UpdateRecord(_)) if matches!(self.scene, Scene::Clock) => self.wrong(
                 format!("{path}.update_record"),
                 "invalid",
@@ -520,6 +552,23 @@ impl<'a> Check<'a> {
 
     fn lookup(&mut self, path: &str, lookup: &Lookup) {
         self.expression(&format!("{path}.lookup.is"), &lookup.is);
+        if let Some(datasource) = &lookup.datasource {
+            // Its columns are what the service gives: nobody knows them before it is pulled.
+            if !lookup.form.is_empty() {
+                let message = "Look in a form or in a datasource, not in both.";
+                self.wrong(format!("{path}.lookup"), "invalid", message);
+            }
+            if !self.grounds.datasources.contains(datasource) {
+                let message = format!("The application has no datasource {datasource:?}.");
+                self.wrong(format!("{path}.lookup.datasource"), "unknown", message);
+            }
+            for (member, name) in [("by", &lookup.by), ("take", &lookup.take)] {
+                if name.is_empty() {
+                    self.wrong(format!("{path}.lookup.{member}"), "required", "Name a column.");
+                }
+            }
+            return;
+        }
         let Some(fields) = self.grounds.forms.get(&lookup.form) else {
             let message = format!("The application has no form {:?}.", lookup.form);
             return self.wrong(format!("{path}.lookup.form"), "unknown", message);
@@ -728,6 +777,7 @@ mod tests {
         Grounds {
             forms: BTreeMap::from([("vendors".to_owned(), fields)]),
             connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector))]),
+            datasources: BTreeSet::from(["rates".to_owned()]),
         }
     }
 
@@ -754,6 +804,7 @@ mod tests {
             {"name": "tell", "mail": {"to": ["{{ submitter.email }}"], "subject": "{{ record.vendor_name }}",
                 "text": "It has the id {{ results.push.id }}."}},
             {"name": "keep", "update_record": {"set": {"vendor_name": {"text": "{{ results.push.id }}"}}}},
+            {"name": "pull", "pull": {"datasource": "rates"}},
         ]);
         assert_eq!(workflow(&good).check(&grounds()), Ok(()));
     }
@@ -784,8 +835,21 @@ mod tests {
                 "{mapping}"
             );
         }
+        for (lookup, field) in [
+            (json!({"datasource": "rates", "by": "day", "is": "record.vendor_name", "take": "/rate"}), ""),
+            (json!({"datasource": "none", "by": "day", "is": "1", "take": "rate"}), ".datasource"),
+            (json!({"datasource": "rates", "form": "vendors", "by": "id", "is": "1", "take": "id"}), "."),
+            (json!({"datasource": "rates", "by": "", "is": "1", "take": "id"}), ".by"),
+        ] {
+            let found = faults(&push(&json!({"DisplayName": {"lookup": lookup}})));
+            let at = format!("actions.0.integration.mapping.DisplayName.lookup{field}");
+            let wanted: &[&str] = if field.is_empty() { &[] } else { &[at.trim_end_matches('.')] };
+            assert_eq!(found.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), wanted);
+        }
         let other = json!([{"name": "push", "integration": {"connection": "other", "module": "m", "operation": "o"}}]);
         assert_eq!(faults(&other), at("integration.connection", "unknown"));
+        let unknown = json!([{"name": "pull", "pull": {"datasource": "none", "full": true}}]);
+        assert_eq!(faults(&unknown), at("pull.datasource", "unknown"));
         let twofold = json!([{"name": "a", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"},
             "update_record": {"set": {}}}]);
         assert_eq!(faults(&twofold), [("actions.0".to_owned(), "invalid".to_owned())]);

@@ -1,7 +1,8 @@
-//! What is built in an application: forms, workflows and schedules, each with a link name and versions. Development serves what was saved last.
+//! What is built in an application: forms, workflows, schedules and datasources, each with a link name and versions. Development serves what was saved last.
 
 use std::collections::BTreeSet;
 
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form;
 use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::{Grounds, Workflow};
@@ -9,7 +10,7 @@ use jackfield_core::{
     Action, Code, Environment, Error, EventKind, FieldError, Resource, Result, Timestamp, allows, names,
     permit,
 };
-use jackfield_store::{ConnectionFilter, Definition, Scheduled};
+use jackfield_store::{ConnectionFilter, Definition, Scheduled, Table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -135,6 +136,26 @@ impl Definable for Schedule {
     }
 }
 
+impl Definable for Datasource {
+    const KIND: &'static str = "datasource";
+    const INNER: bool = true;
+
+    fn connections(&self) -> Vec<String> {
+        Self::connections(self)
+    }
+
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
+        Self::check(self, grounds)
+    }
+
+    fn ticks(&self, after: Timestamp, most: usize) -> Option<Vec<Timestamp>> {
+        Some(match &self.at {
+            Some(at) if self.enabled => at.upcoming(after, most),
+            _ => Vec::new(),
+        })
+    }
+}
+
 /// What is done with a definition of whatever kind, from its document.
 pub(crate) struct Built {
     pub connections: Vec<String>,
@@ -163,6 +184,7 @@ impl Built {
             Some(Form::KIND) => read::<Form>(definition, grounds, now),
             Some(Workflow::KIND) => read::<Workflow>(definition, grounds, now),
             Some(Schedule::KIND) => read::<Schedule>(definition, grounds, now),
+            Some(Datasource::KIND) => read::<Datasource>(definition, grounds, now),
             _ => Ok(None),
         }
     }
@@ -232,6 +254,17 @@ impl Engine {
                 grounds.form(link_name, &document::<Form>(&definition)?);
             }
         }
+        let datasources = self.store().current_definitions(
+            organization,
+            application,
+            "datasource:",
+            "datasource;",
+            COMPONENTS_MAX,
+        );
+        let datasources = datasources.await?.into_iter();
+        grounds.datasources.extend(
+            datasources.filter_map(|one| one.component.split_once(':').map(|(_, name)| name.to_owned())),
+        );
         let filter = ConnectionFilter { application, ..ConnectionFilter::default() };
         let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
         let mut known = std::collections::BTreeMap::new();
@@ -512,6 +545,13 @@ impl Engine {
         }
         let development = Environment::Development.as_str();
         work.delete_schedule(&op.organization, application, development, &present.component).await?;
+        let table = Table {
+            organization: &op.organization,
+            application,
+            environment: development,
+            component: &present.component,
+        };
+        work.delete_table(table).await?;
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::ComponentRemoved).to(application).with("component", present.component),

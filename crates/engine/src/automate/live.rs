@@ -1,8 +1,9 @@
-//! What an environment of an application serves: its forms, workflows and schedules, read once and kept in memory.
+//! What an environment of an application serves: its forms, workflows, schedules and datasources, read once and kept in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form;
 use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::{Workflow, WorkflowAction};
@@ -11,6 +12,7 @@ use jackfield_store::Definition;
 use serde::de::DeserializeOwned;
 
 use crate::Engine;
+use crate::automate::datasources::LiveDatasource;
 use crate::hot::Epochs;
 
 /// Organization, application, environment; parted by a character that none of them can hold.
@@ -37,6 +39,7 @@ pub(crate) struct LiveWorkflow {
 pub(crate) enum Work {
     Workflow(Arc<LiveWorkflow>),
     Schedule(Arc<Schedule>),
+    Datasource(Arc<LiveDatasource>),
 }
 
 impl Work {
@@ -44,7 +47,7 @@ impl Work {
     pub fn condition(&self) -> Option<&str> {
         match self {
             Self::Workflow(live) => live.workflow.condition.as_deref(),
-            Self::Schedule(_) => None,
+            Self::Schedule(_) | Self::Datasource(_) => None,
         }
     }
 
@@ -52,6 +55,7 @@ impl Work {
         match self {
             Self::Workflow(live) => &live.workflow.actions,
             Self::Schedule(schedule) => &schedule.actions,
+            Self::Datasource(live) => &live.actions,
         }
     }
 }
@@ -61,6 +65,7 @@ pub(crate) struct Live {
     epochs: Epochs,
     forms: BTreeMap<String, Arc<LiveForm>>,
     schedules: BTreeMap<String, Arc<Schedule>>,
+    datasources: BTreeMap<String, Arc<LiveDatasource>>,
     /// in the order in which they were made
     workflows: Vec<Arc<LiveWorkflow>>,
 }
@@ -81,8 +86,14 @@ impl Live {
                 self.workflows.iter().find(|live| live.link_name == name).cloned().map(Work::Workflow)
             }
             ("schedule", name) => self.schedules.get(name).cloned().map(Work::Schedule),
+            ("datasource", name) => self.datasources.get(name).cloned().map(Work::Datasource),
             _ => None,
         }
+    }
+
+    /// The datasource of a link name.
+    pub fn datasource(&self, link_name: &str) -> Option<Arc<Datasource>> {
+        self.datasources.get(link_name).map(|live| Arc::clone(&live.datasource))
     }
 
     /// The workflows of a form, in the order in which they were made.
@@ -113,7 +124,8 @@ impl Engine {
         let epochs = self.inner.hot.depend(&[organization]);
         let mut definitions = self.served_definitions(organization, application, environment).await?;
         definitions.sort_by_key(|definition| definition.first_at);
-        let (mut forms, mut schedules, mut workflows) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let (mut forms, mut workflows) = (BTreeMap::new(), Vec::new());
+        let (mut schedules, mut datasources) = (BTreeMap::new(), BTreeMap::new());
         for definition in definitions {
             match definition.component.split_once(':') {
                 Some(("form", link_name)) => {
@@ -128,10 +140,14 @@ impl Engine {
                 Some(("schedule", link_name)) => {
                     schedules.insert(link_name.to_owned(), Arc::new(document(&definition)?));
                 }
+                Some(("datasource", link_name)) => {
+                    let live = LiveDatasource::new(link_name, document(&definition)?);
+                    datasources.insert(link_name.to_owned(), Arc::new(live));
+                }
                 _ => {}
             }
         }
-        let live = Arc::new(Live { epochs, forms, schedules, workflows });
+        let live = Arc::new(Live { epochs, forms, schedules, datasources, workflows });
         self.inner.live.insert(place, Arc::clone(&live));
         Ok(live)
     }

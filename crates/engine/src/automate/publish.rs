@@ -8,7 +8,7 @@ use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp,
     allows, permit,
 };
-use jackfield_store::{Definition, Deployment, Release};
+use jackfield_store::{Definition, Deployment, Release, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -201,9 +201,14 @@ impl Engine {
         }
         let mut grounds = self.grounds(organization, application).await?;
         grounds.forms.clear();
+        grounds.datasources.clear();
         for definition in &plan.definitions {
-            if let Some(("form", link_name)) = definition.component.split_once(':') {
-                grounds.form(link_name, &document::<Form>(definition)?);
+            match definition.component.split_once(':') {
+                Some(("form", link_name)) => grounds.form(link_name, &document::<Form>(definition)?),
+                Some(("datasource", link_name)) => {
+                    grounds.datasources.insert(link_name.to_owned());
+                }
+                _ => {}
             }
         }
         for definition in &plan.definitions {
@@ -408,6 +413,14 @@ impl Engine {
         for row in &known {
             if !published.iter().any(|definition| definition.component == row.component) {
                 work.delete_schedule(organization, application, to.as_str(), &row.component).await?;
+                let environment = to.as_str();
+                work.delete_table(Table {
+                    organization,
+                    application,
+                    environment,
+                    component: &row.component,
+                })
+                .await?;
             }
         }
         for definition in published {

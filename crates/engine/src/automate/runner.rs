@@ -122,7 +122,7 @@ enum Next {
     End(RunState),
     Later {
         due_at: Timestamp,
-        since: Timestamp,
+        since: Option<Timestamp>,
         doubt: bool,
     },
     Pause {
@@ -362,7 +362,9 @@ impl Engine {
             let context = way.context(&submitter);
             let at = clock::now();
             let tried = self.try_action(way, action, principal, live, &context, at).await;
-            let step = step_of(way, action, &tried, at);
+            // What is not done yet is no try that ended: how far it is stands with the run.
+            let more = matches!(tried.ended, Ended::More { .. });
+            let step = (!more).then(|| step_of(way, action, &tried, at));
             if !way.take(action, tried, step, last, notes).await {
                 return;
             }
@@ -382,7 +384,8 @@ impl Engine {
     ) -> Tried {
         let run = &way.run;
         let runner = &self.inner.runner;
-        let gate = action.connection().map(|connection| format!("{} {connection}", run.organization_id));
+        let connection = connection_of(action, live);
+        let gate = connection.as_ref().map(|connection| format!("{} {connection}", run.organization_id));
         if let Some(gate) = &gate {
             runner.busy().calls.insert(run.queue.clone(), gate.clone());
             runner.gates.enter(gate);
@@ -405,7 +408,8 @@ impl Engine {
     ) -> Tried {
         let run = &way.run;
         let environment = Environment::parse(&run.environment).unwrap_or(Environment::Production);
-        let actor = match self.actor(run, action, environment).await {
+        let connection = connection_of(action, live);
+        let actor = match self.actor(run, connection.as_deref(), environment).await {
             Ok(actor) => actor,
             Err(tried) => return *tried,
         };
@@ -437,10 +441,10 @@ impl Engine {
     async fn actor(
         &self,
         run: &Run,
-        action: &WorkflowAction,
+        connection: Option<&str>,
         environment: Environment,
     ) -> Result<String, Box<Tried>> {
-        let Some(name) = action.connection().filter(|_| run.record.is_empty()) else {
+        let Some(name) = connection.filter(|_| run.record.is_empty()) else {
             return Ok(run.actor.clone());
         };
         let later =
@@ -556,13 +560,21 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
         Next::End(state) => work.end_run(run, *state, progress(false), why, now).await?,
         Next::Later { due_at, since, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
-            work.retry_run(run, progress(*doubt), Some(*since), *due_at, why, now).await?
+            work.retry_run(run, progress(*doubt), *since, *due_at, why, now).await?
         }
         Next::Pause { connection, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.pause_run(run, progress(*doubt), connection, why, now).await?
         }
     })
+}
+
+/// The connection that an action calls through; that of its datasource where it pulls one.
+fn connection_of(action: &WorkflowAction, live: &live::Live) -> Option<String> {
+    match &action.pull {
+        Some(pull) => live.datasource(&pull.datasource).map(|datasource| datasource.connection.clone()),
+        None => action.connection().map(str::to_owned),
+    }
 }
 
 fn random() -> u16 {
@@ -577,6 +589,7 @@ fn step_of(way: &Way, action: &WorkflowAction, tried: &Tried, at: Timestamp) -> 
         Ended::Done { .. } if tried.found => ("found", None),
         Ended::Done { .. } => ("done", None),
         Ended::Skipped => ("skipped", None),
+        Ended::More { reason } => ("continued", Some(reason)),
         Ended::Later { reason, .. } => ("retried", Some(reason)),
         Ended::Paused { reason, .. } => ("paused", Some(reason)),
         Ended::Failed { reason, .. } => ("failed", Some(reason)),
@@ -665,7 +678,7 @@ impl Way {
             return (Next::End(RunState::Failed), (code.to_owned(), sayable(&reason)));
         }
         let due_at = now.plus(backoff(self.attempts, retry_after, random()));
-        (Next::Later { due_at, since, doubt }, (code.to_owned(), sayable(reason)))
+        (Next::Later { due_at, since: Some(since), doubt }, (code.to_owned(), sayable(reason)))
     }
 
     /// Takes in how a try ended, and has it written. True: the run goes on with the next action.
@@ -673,7 +686,7 @@ impl Way {
         &mut self,
         action: &WorkflowAction,
         tried: Tried,
-        step: RunStep,
+        step: Option<RunStep>,
         last: bool,
         notes: &mpsc::Sender<Note>,
     ) -> bool {
@@ -705,6 +718,11 @@ impl Way {
                     self.later(code, &reason, retry_after, doubt || (self.doubt && !tried.found));
                 (next, Some(why))
             }
+            Ended::More { reason } => {
+                self.attempts = 0;
+                let next = Next::Later { due_at: clock::now(), since: None, doubt: false };
+                (next, Some(("pulling".to_owned(), sayable(&reason))))
+            }
             Ended::Paused { connection, code, reason } => {
                 let next = Next::Pause { connection, doubt: self.doubt };
                 (next, Some((code.to_owned(), sayable(&reason))))
@@ -716,7 +734,7 @@ impl Way {
             self.doubt = false;
             self.since = None;
         }
-        let written = self.note(notes, Some(step), next, why, data).await;
+        let written = self.note(notes, step, next, why, data).await;
         // The first try of the next action.
         self.attempts += i64::from(goes_on);
         written && goes_on

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jackfield_core::datasource::Datasource;
 use jackfield_core::id::Prefix;
 use jackfield_core::schedule::{Overlap, Schedule, Timing};
 use jackfield_core::workflow::{RecordEvent, RunState};
@@ -94,10 +95,19 @@ enum Taken {
 }
 
 /// What a run without a record sees.
-fn seen(timing: Option<&Timing>, tick: Timestamp) -> Value {
+pub(crate) fn seen(timing: Option<&Timing>, tick: Timestamp) -> Value {
     let utc = Timing::default();
     let date = timing.unwrap_or(&utc).local(tick).map(|local| local.date());
     json!({"tick": tick, "date": date})
+}
+
+/// When something runs, as a schedule: of what is pulled at times too.
+fn schedule_of(definition: &Definition) -> Result<Schedule> {
+    if definition.component.starts_with("datasource:") {
+        let pulled = document::<Datasource>(definition)?.schedule();
+        return pulled.ok_or_else(|| Error::internal("a datasource without times has one"));
+    }
+    document(definition)
 }
 
 /// A run that no record sets off.
@@ -199,7 +209,7 @@ impl Engine {
             work.commit().await?;
             return Ok(Taken::LeftOut);
         };
-        let schedule: Schedule = document(&definition)?;
+        let schedule = schedule_of(&definition)?;
         if !work.take_tick(row, schedule.next(now)).await? {
             return Ok(Taken::Gone);
         }

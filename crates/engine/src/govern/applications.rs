@@ -323,6 +323,7 @@ impl Engine {
             );
         }
         work.end_schedules(&op.organization, link_name).await?;
+        work.end_tables(&op.organization, link_name).await?;
         work.end_runs(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
         work.end_definitions(&op.organization, link_name).await?;

@@ -7,6 +7,7 @@ pub mod authorizations;
 pub mod authorize;
 pub mod connections;
 pub mod connectors;
+pub mod datasources;
 pub mod demo;
 pub mod doctor;
 pub mod init;

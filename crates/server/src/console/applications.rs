@@ -65,12 +65,13 @@ impl Head {
     }
 
     /// Those who see everything see all of its pages.
-    pub fn tabs(&self) -> [(&'static str, &'static str, String); 11] {
+    pub fn tabs(&self) -> [(&'static str, &'static str, String); 12] {
         [
             ("", "Connections"),
             ("forms", "Forms"),
             ("workflows", "Workflows"),
             ("schedules", "Schedules"),
+            ("datasources", "Datasources"),
             ("runs", "Runs"),
             ("publish", "Publish"),
             ("allowed", "Allowed"),

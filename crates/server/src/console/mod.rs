@@ -15,6 +15,7 @@ pub(crate) mod common;
 mod connect;
 pub(crate) mod connections;
 mod connectors;
+mod datasources;
 pub(crate) mod desk;
 mod details;
 pub(crate) mod door;
@@ -64,6 +65,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(records::routes())
         .merge(workflows::routes())
         .merge(schedules::routes())
+        .merge(datasources::routes())
         .merge(publish::routes())
         .merge(runs::routes())
         .merge(members::routes())

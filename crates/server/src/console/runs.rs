@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form as FormDocument;
 use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::{RecordEvent, RunState, Workflow};
@@ -93,6 +94,7 @@ impl Runnable {
         let mut all = Self(BTreeMap::new());
         add::<Workflow>(&mut all, engine, op, application).await?;
         add::<Schedule>(&mut all, engine, op, application).await?;
+        add::<Datasource>(&mut all, engine, op, application).await?;
         Ok(all)
     }
 

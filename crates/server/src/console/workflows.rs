@@ -88,6 +88,8 @@ pub(super) fn doing(action: &WorkflowAction, connections: &BTreeMap<String, Stri
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
             format!("sets {} of the record", fields.join(", "))
         }
+        Some(Work::Pull(pull)) if pull.full => format!("pulls all of the datasource {}", pull.datasource),
+        Some(Work::Pull(pull)) => format!("pulls the datasource {}", pull.datasource),
         None => "nothing that is known".to_owned(),
     };
     let at = action
@@ -164,7 +166,15 @@ fn source(mapped: &Mapped, form: Option<&Document>) -> (&'static str, String) {
         Mapped::Text(text) => ("Text", text.clone()),
         Mapped::Lookup(lookup) => (
             "Looked up",
-            format!("{} of the record of {} whose {} is {}", lookup.take, lookup.form, lookup.by, lookup.is),
+            match &lookup.datasource {
+                None => format!(
+                    "{} of the record of {} whose {} is {}",
+                    lookup.take, lookup.form, lookup.by, lookup.is
+                ),
+                Some(table) => {
+                    format!("{} of the row of {table} whose {} is {}", lookup.take, lookup.by, lookup.is)
+                }
+            },
         ),
     }
 }
@@ -235,7 +245,7 @@ pub(super) fn act(
             act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
         }
         Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
-        None => {}
+        Some(Work::Pull(_)) | None => {}
     }
     act
 }

@@ -9,6 +9,7 @@ mod authorizations;
 mod calls;
 mod completeness;
 mod connections;
+mod datasources;
 mod definitions;
 mod flows;
 mod idempotency;
