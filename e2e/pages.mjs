@@ -110,6 +110,18 @@ export const PAGES = [
   { route: '/console/applications/{link}/workflows/{workflow}/actions/{action}/remove', with: { link: 'portal', workflow: 'push', action: 'note' } },
   { route: '/console/applications/{link}/workflows/{workflow}/edit', with: { link: 'portal', workflow: 'push' } },
   { route: '/console/applications/{link}/workflows/{workflow}/delete', with: { link: 'portal', workflow: 'push' } },
+  { route: '/console/applications/{link}/schedules', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/schedules', with: { link: 'vendor_portal' }, name: 'schedules-none' },
+  { route: '/console/applications/{link}/schedules/new-schedule', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/schedules/{schedule}', with: { link: 'portal', schedule: 'nightly' }, name: 'schedule' },
+  { route: '/console/applications/{link}/schedules/{schedule}/edit', with: { link: 'portal', schedule: 'nightly' } },
+  { route: '/console/applications/{link}/schedules/{schedule}/delete', with: { link: 'portal', schedule: 'nightly' } },
+  { route: '/console/applications/{link}/datasources', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/datasources', with: { link: 'vendor_portal' }, name: 'datasources-none' },
+  { route: '/console/applications/{link}/datasources/new-datasource', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/datasources/{datasource}', with: { link: 'portal', datasource: 'all' }, name: 'datasource' },
+  { route: '/console/applications/{link}/datasources/{datasource}/edit', with: { link: 'portal', datasource: 'all' } },
+  { route: '/console/applications/{link}/datasources/{datasource}/delete', with: { link: 'portal', datasource: 'all' } },
   { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
   { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },
@@ -212,8 +224,12 @@ async function build(api, world, word) {
   await workflow('held', 'edited', 'record.count', [
     { name: 'call', invoke: { connection: 'paused', method: 'GET', url: '/companies' } },
   ]);
+  const look = { name: 'look', invoke: { connection: 'vendors', method: 'GET', url: '/vendors', query: { day: '{{ date }}' } } };
+  await api.post(`${portal}/schedules`, { name: word('Nightly'), link_name: 'nightly', definition: { at: { cron: '0 3,15 * * 1-5', time_zone: 'Europe/Berlin' }, actions: [look] } });
+  await api.post(`${portal}/datasources`, { name: word('All vendors'), link_name: 'all', definition: { connection: 'vendors', module: 'vendor', operation: 'list', key: '/Id' } });
   await api.post(`${portal}/publish`, { to: 'stage', note: word('The first one'), anyway: true });
   await api.post(`${portal}/publish`, { to: 'production', anyway: true });
+  await api.post(`${portal}/datasources/all/pull`, {});
   await api.post(`${portal}/forms`, { name: 'Later', definition: { fields: [{ name: 'title' }] } });
   const records = `${portal}/forms/vendors/records`;
   const data = { vendor_name: word('Acme', 90), note: word('Two\nlines'), count: 3, price: '12.50', tags: ['a', 'b'], who: { first: word('Ada', 60), last: 'Okafor' } };

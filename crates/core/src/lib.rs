@@ -4,6 +4,7 @@
 
 pub mod brand;
 pub mod connector;
+pub mod datasource;
 pub mod error;
 pub mod event;
 pub mod flow;
@@ -13,6 +14,7 @@ pub mod names;
 pub mod permissions;
 pub mod permit;
 pub mod plan;
+pub mod schedule;
 pub mod time;
 pub mod words;
 pub mod workflow;

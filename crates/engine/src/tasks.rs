@@ -39,6 +39,7 @@ impl Engine {
         tokio::spawn(self.clone().forget());
         tokio::spawn(self.clone().run_workflows());
         tokio::spawn(self.clone().read_imports());
+        tokio::spawn(self.clone().keep_time());
         Ok(())
     }
 

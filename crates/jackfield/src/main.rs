@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
-    members, pages, records, runs, serve,
+    account, applications, audit, authorizations, connections, connectors, datasources, demo, doctor, init,
+    invoke, members, pages, records, runs, schedules, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -60,7 +60,11 @@ enum Command {
     Applications(applications::Applications),
     /// Records: what was sent in by forms, as files too
     Records(records::Records),
-    /// Runs: what workflows did, and replaying what failed
+    /// Schedules: what runs at times, and running it now
+    Schedules(schedules::Schedules),
+    /// Datasources: tables of what services list
+    Datasources(datasources::Datasources),
+    /// Runs: what workflows and schedules did, and replaying what failed
     Runs(runs::Runs),
     /// Authorizations: the accounts that a connection holds
     Authorizations(authorizations::Authorizations),
@@ -131,6 +135,8 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Connections(args) => connections::run(args).await,
         Command::Applications(args) => applications::run(args).await,
         Command::Records(args) => records::run(args).await,
+        Command::Schedules(args) => schedules::run(args).await,
+        Command::Datasources(args) => datasources::run(args).await,
         Command::Runs(args) => runs::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,

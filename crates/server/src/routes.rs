@@ -38,7 +38,9 @@ use crate::{ServerOptions, address, api, assets, console, doors, pages};
         (name = "forms", description = "what an application asks"),
         (name = "records", description = "submissions of a form, in one environment"),
         (name = "workflows", description = "what runs when a record is made, changed or deleted"),
-        (name = "runs", description = "what workflows did, and every try of it"),
+        (name = "schedules", description = "what runs at times"),
+        (name = "datasources", description = "tables of what services list"),
+        (name = "runs", description = "what workflows and schedules did, and every try of it"),
         (name = "connectors", description = "descriptions of services"),
         (name = "connections", description = "named, configured uses of connectors"),
         (name = "authorizations", description = "what services granted to people"),
@@ -132,6 +134,18 @@ fn described() -> OpenApiRouter<Engine> {
             api::automate::update_workflow,
             api::automate::delete_workflow
         ))
+        .routes(routes!(api::automate::list_schedules, api::automate::create_schedule))
+        .routes(routes!(
+            api::automate::read_schedule,
+            api::automate::update_schedule,
+            api::automate::delete_schedule
+        ))
+        .routes(routes!(api::automate::run_schedule))
+        .routes(routes!(api::datasources::list, api::datasources::create))
+        .routes(routes!(api::datasources::read, api::datasources::update, api::datasources::delete))
+        .routes(routes!(api::datasources::pull))
+        .routes(routes!(api::datasources::rows))
+        .routes(routes!(api::datasources::export))
         .routes(routes!(api::automate::list_runs))
         .routes(routes!(api::automate::replay_failed))
         .routes(routes!(api::automate::read_run))

@@ -13,6 +13,7 @@ mod authorizations;
 mod calls;
 mod connections;
 mod connectors;
+mod datasources;
 mod db;
 mod definitions;
 mod flows;
@@ -25,6 +26,7 @@ mod overview;
 mod primaries;
 mod records;
 mod runs;
+mod schedules;
 mod schema;
 mod sessions;
 
@@ -34,6 +36,7 @@ pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCreden
 pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::{Connection, ConnectionFilter, StatusFilter};
 pub use connectors::CustomConnector;
+pub use datasources::{Pulled, RowQuery, Table, TableRow};
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};
 pub use flows::{Flow, FlowOutcome};
@@ -45,6 +48,7 @@ pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
 pub use primaries::Primary;
 pub use records::{Drawer, Record};
 pub use runs::{Progress, Run, RunFilter, RunStep, Why};
+pub use schedules::Scheduled;
 pub use sessions::{Session, Throttle};
 
 use jackfield_core::{Permit, Timestamp};
@@ -156,6 +160,8 @@ impl Store {
             definitions::ALL,
             records::ALL,
             runs::ALL,
+            schedules::ALL,
+            datasources::ALL,
         ] {
             self.db.check(statements).await?;
         }

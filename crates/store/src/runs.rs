@@ -1,6 +1,6 @@
-//! Runs: what a workflow does for one event of one record, and every try of it.
+//! Runs: what a workflow does for one event of one record, or a schedule for one tick, and every try of it.
 //!
-//! A run is made in the transaction that writes the record. Any node claims it: it is `running` under a lease, and what a node did not live
+//! A run is made in the transaction that writes the record or takes the tick. Any node claims it: it is `running` under a lease, and what a node did not live
 //! to write down is claimed again when the lease is over, in doubt whether its last request was sent. What must not delay each other stands
 //! in different queues: whoever claims asks which queues have something due ([`Store::due_queues`]) and takes from each its share.
 //!
@@ -21,7 +21,7 @@ use crate::{PRUNE_AT_ONCE, Result, Store, StoreError};
 /// What [`Run::read`] reads.
 macro_rules! columns {
     () => {
-        "organization_id, id, queue, application, environment, workflow, workflow_version, form, record, event, record_version, data, actor,
+        "organization_id, id, queue, application, environment, component, workflow, workflow_version, form, record, event, record_version, data, actor,
         state, results, attempts, doubt, tried_since, due_at, behind, after, paused_on, code, reason, created_at, updated_at, ended_at"
     };
 }
@@ -33,10 +33,10 @@ macro_rules! claimable {
     };
 }
 
-/// Which runs a filter means: $1 organization, $2 application, $3 environment, $4 workflow, $5 state, $6 record.
+/// Which runs a filter means: $1 organization, $2 application, $3 environment, $4 component, $5 state, $6 record.
 macro_rules! filtered {
     () => {
-        "organization_id = $1 and ($2 = '' or application = $2) and ($3 = '' or environment = $3) and ($4 = '' or workflow = $4)
+        "organization_id = $1 and ($2 = '' or application = $2) and ($3 = '' or environment = $3) and ($4 = '' or component = $4)
         and ($5 = '' or state = $5) and ($6 = '' or record = $6)"
     };
 }
@@ -58,13 +58,17 @@ macro_rules! listed {
 
 statements! {
     pub(crate) RUN_INSERT = "insert into runs (organization_id, id, queue, application, environment, workflow, workflow_version, form,
-        record, event, record_version, data, actor, state, results, attempts, doubt, due_at, behind, after, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'queued', '{}', 0, 0, $14, $15, $16, $14, $14)";
+        record, event, record_version, data, actor, state, results, attempts, doubt, due_at, behind, after, created_at, updated_at, component)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'queued', '{}', 0, 0, $14, $15, $16, $14, $14, $17)";
+    // Only those that no record set off: the index has no others.
+    pub(crate) RUNS_OPEN = "select id from runs where organization_id = $1 and application = $2 and environment = $3 and component = $4
+        and record = '' and ended_at is null order by id desc limit $5";
     pub(crate) RUN_BEFORE = "select id from runs where organization_id = $1 and record = $2 and workflow = $3 and ended_at is null
         order by id desc limit 1";
     pub(crate) RUN_GET = concat!("select ", columns!(), " from runs where organization_id = $1 and id = $2");
     pub(crate) RUN_LIST = listed!("");
     pub(crate) RUN_LIST_OF_RECORD = listed!(" and record = $6");
+    pub(crate) RUN_LIST_OF_COMPONENT = listed!(" and application = $2 and component = $4 and record = ''");
     pub(crate) RUN_LIST_OF_APPLICATION = listed!(" and application = $2");
     pub(crate) RUN_LIST_OF_STATE = listed!(" and application = $2 and state = $5");
     // From queue to queue along the index, whatever stands in them. `order by … limit 1`: for `min` a PostgreSQL that has not counted the
@@ -142,7 +146,7 @@ statements! {
     pub(crate) RUNS_END = "delete from runs where organization_id = $1 and application = $2";
 }
 
-/// What a workflow does for one event of one record.
+/// What a workflow does for one event of one record, or a schedule for one tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub organization_id: String,
@@ -151,16 +155,19 @@ pub struct Run {
     pub queue: String,
     pub application: String,
     pub environment: String,
-    /// link name
+    /// what it is of: `workflow:push`, `schedule:nightly`
+    pub component: String,
+    /// link name of the workflow; empty where it is of something else
     pub workflow: String,
+    /// of the component
     pub workflow_version: i64,
-    /// link name
+    /// link name; empty without a record
     pub form: String,
-    /// id of the record
+    /// id of the record; empty where none set it off
     pub record: String,
     pub event: RecordEvent,
     pub record_version: i64,
-    /// JSON: the record as it was at the event, and before it
+    /// JSON: the record as it was at the event, and before it; or the tick
     pub data: String,
     /// id of the member who made the event, or empty for the public
     pub actor: String,
@@ -197,6 +204,7 @@ impl Run {
             queue: row.text("queue")?,
             application: row.text("application")?,
             environment: row.text("environment")?,
+            component: row.text("component")?,
             workflow: row.text("workflow")?,
             workflow_version: row.int("workflow_version")?,
             form: row.text("form")?,
@@ -288,7 +296,8 @@ impl RunStep {
 pub struct RunFilter<'a> {
     pub application: &'a str,
     pub environment: &'a str,
-    pub workflow: &'a str,
+    /// `workflow:push`
+    pub component: &'a str,
     pub state: &'a str,
     pub record: &'a str,
 }
@@ -299,7 +308,7 @@ impl<'a> RunFilter<'a> {
             organization.into(),
             self.application.into(),
             self.environment.into(),
-            self.workflow.into(),
+            self.component.into(),
             self.state.into(),
             self.record.into(),
         ];
@@ -325,6 +334,10 @@ impl Store {
         let statement = match filter {
             RunFilter { record, .. } if !record.is_empty() => &RUN_LIST_OF_RECORD,
             RunFilter { application: "", .. } => &RUN_LIST,
+            // What no record sets off is little among many.
+            RunFilter { component, .. } if !component.is_empty() && !component.starts_with("workflow:") => {
+                &RUN_LIST_OF_COMPONENT
+            }
             RunFilter { state: "", .. } => &RUN_LIST_OF_APPLICATION,
             _ => &RUN_LIST_OF_STATE,
         };
@@ -360,7 +373,7 @@ impl Store {
 impl Tx {
     /// Makes a run at the time at which it is due; it is queued, whatever `run.state` says, and nothing of it is done.
     pub async fn insert_run(&mut self, run: &Run) -> Result<()> {
-        let values: [Value<'_>; 16] = [
+        let values: [Value<'_>; 17] = [
             (&run.organization_id).into(),
             (&run.id).into(),
             (&run.queue).into(),
@@ -377,6 +390,7 @@ impl Tx {
             run.due_at.into(),
             (&run.behind).into(),
             (&run.after).into(),
+            (&run.component).into(),
         ];
         self.execute(&RUN_INSERT, &values).await.map(drop)
     }
@@ -390,6 +404,20 @@ impl Tx {
     ) -> Result<Option<String>> {
         let values: [Value<'_>; 3] = [organization.into(), record.into(), workflow.into()];
         self.query_opt(&RUN_BEFORE, &values).await?.map(|row| row.text("id")).transpose()
+    }
+
+    /// The runs of a component in an environment that are not over and that no record set off, the latest first.
+    pub async fn open_runs(
+        &mut self,
+        organization: &str,
+        application: &str,
+        environment: &str,
+        component: &str,
+        limit: i64,
+    ) -> Result<Vec<String>> {
+        let values: [Value<'_>; 5] =
+            [organization.into(), application.into(), environment.into(), component.into(), limit.into()];
+        self.query(&RUNS_OPEN, &values).await?.iter().map(|row| row.text("id")).collect()
     }
 
     /// Takes at most `limit` due runs of a queue for a node, under a lease. One try more is counted for each.

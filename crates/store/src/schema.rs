@@ -13,5 +13,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 21, name: "brand", sql: include_str!("../migrations/0021_brand.sql") },
     Migration { version: 22, name: "service_time", sql: include_str!("../migrations/0022_service_time.sql") },
     Migration { version: 23, name: "automate", sql: include_str!("../migrations/0023_automate.sql") },
+    Migration { version: 24, name: "schedules", sql: include_str!("../migrations/0024_schedules.sql") },
+    Migration { version: 25, name: "datasources", sql: include_str!("../migrations/0025_datasources.sql") },
     Migration { version: 27, name: "imports", sql: include_str!("../migrations/0027_imports.sql") },
 ];

@@ -1,6 +1,6 @@
 //! The definition of a workflow, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ impl Trigger {
     }
 }
 
-/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`.
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `pull`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowAction {
@@ -92,6 +92,20 @@ pub struct WorkflowAction {
     /// changes the record
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_record: Option<UpdateRecord>,
+    /// pulls a datasource
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
+}
+
+/// Pulls a datasource of the application, and waits until it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pull {
+    /// link name of the datasource
+    pub datasource: String,
+    /// everything, though what changed could be asked for
+    #[serde(default)]
+    pub full: bool,
 }
 
 /// What becomes of the actions after one that failed for good.
@@ -144,17 +158,21 @@ pub enum Mapped {
     Lookup(Lookup),
 }
 
-/// Finds a record of a form of the same application, in the same environment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Finds a record of a form, or a row of a datasource, of the same application, in the same environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Lookup {
-    /// link name of the form
+    /// link name of the form; empty where a datasource is meant
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub form: String,
-    /// `id`, or a field of that form that is unique
+    /// link name of the datasource, instead of a form
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datasource: Option<String>,
+    /// `id`, or a field of that form that is unique; of a datasource any column: the first row that fits is taken
     pub by: String,
     /// an expression that gives the value to look for
     pub is: String,
-    /// the field whose value is taken
+    /// the field whose value is taken; of a datasource a column, or a JSON pointer into the row
     pub take: String,
 }
 
@@ -214,18 +232,23 @@ pub enum Work<'a> {
     Mail(&'a Mail),
     /// changes the record
     UpdateRecord(&'a UpdateRecord),
+    /// pulls a datasource
+    Pull(&'a Pull),
 }
 
 impl WorkflowAction {
     /// What it does; `None` where it says nothing or more than one thing.
     pub fn work(&self) -> Option<Work<'_>> {
-        match (&self.integration, &self.invoke, &self.mail, &self.update_record) {
-            (Some(integration), None, None, None) => Some(Work::Integration(integration)),
-            (None, Some(request), None, None) => Some(Work::Invoke(request)),
-            (None, None, Some(mail), None) => Some(Work::Mail(mail)),
-            (None, None, None, Some(update)) => Some(Work::UpdateRecord(update)),
-            _ => None,
-        }
+        let mut all = [
+            self.integration.as_ref().map(Work::Integration),
+            self.invoke.as_ref().map(Work::Invoke),
+            self.mail.as_ref().map(Work::Mail),
+            self.update_record.as_ref().map(Work::UpdateRecord),
+            self.pull.as_ref().map(Work::Pull),
+        ]
+        .into_iter()
+        .flatten();
+        all.next().filter(|_| all.next().is_none())
     }
 
     /// The connection that it calls through.
@@ -233,7 +256,8 @@ impl WorkflowAction {
         match self.work()? {
             Work::Integration(integration) => Some(&integration.connection),
             Work::Invoke(request) => Some(&request.connection),
-            Work::Mail(_) | Work::UpdateRecord(_) => None,
+            // A datasource knows its own.
+            Work::Mail(_) | Work::UpdateRecord(_) | Work::Pull(_) => None,
         }
     }
 }
@@ -315,12 +339,22 @@ pub struct Grounds {
     pub forms: BTreeMap<String, BTreeMap<String, (Shape, bool)>>,
     /// the connections that the application may use: link name → connector
     pub connections: BTreeMap<String, Arc<Connector>>,
+    /// link names of the datasources of the application
+    pub datasources: BTreeSet<String>,
+}
+
+/// What sets actions off, and so what they can name.
+#[derive(Clone, Copy, Debug)]
+pub enum Scene<'a> {
+    /// something happened to a record of a form with these fields
+    Record(&'a BTreeMap<String, (Shape, bool)>),
+    /// a moment came; there is no record
+    Clock,
 }
 
 struct Check<'a> {
     grounds: &'a Grounds,
-    /// fields of the form that sets it off
-    fields: BTreeMap<String, (Shape, bool)>,
+    scene: Scene<'a>,
     /// names of the actions before
     before: Vec<&'a str>,
     wrong: Vec<FieldError>,
@@ -329,44 +363,74 @@ struct Check<'a> {
 impl Workflow {
     /// The connections that it calls through, each once, in order.
     pub fn connections(&self) -> Vec<String> {
-        let mut all: Vec<String> =
-            self.actions.iter().filter_map(WorkflowAction::connection).map(str::to_owned).collect();
-        all.sort();
-        all.dedup();
-        all
+        connections_of(&self.actions)
     }
 
     /// Everything that is wrong with it, under dotted paths from the definition's root.
     pub fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
-        let fields = grounds.forms.get(&self.form).cloned();
-        let mut check = Check {
-            grounds,
-            before: Vec::new(),
-            wrong: Vec::new(),
-            fields: fields.clone().unwrap_or_default(),
-        };
-        if fields.is_none() {
-            check.wrong("form", "unknown", format!("The application has no form {:?}.", self.form));
+        let Some(fields) = grounds.forms.get(&self.form) else {
             // Everything that names a field would be wrong with it.
-            return Err(check.wrong);
-        }
+            let message = format!("The application has no form {:?}.", self.form);
+            return Err(vec![FieldError::new("form", "unknown", message)]);
+        };
+        let scene = Scene::Record(fields);
+        let mut check = Check::of(grounds, scene);
         check.condition("condition", self.condition.as_deref());
-        match self.actions.len() {
-            0 => check.wrong("actions", "required", "Say what is to be done."),
-            1..=ACTIONS_MAX => {}
-            _ => check.wrong("actions", "too_long", format!("A workflow has at most {ACTIONS_MAX} actions.")),
-        }
-        for (index, action) in self.actions.iter().enumerate() {
-            check.action(&format!("actions.{index}"), action);
-            check.before.push(&action.name);
-        }
-        if check.wrong.is_empty() { Ok(()) } else { Err(check.wrong) }
+        let mut wrong = check.wrong;
+        wrong.extend(check_actions(&self.actions, grounds, scene));
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 }
 
+/// The connections that actions call through, each once, in order.
+pub fn connections_of(actions: &[WorkflowAction]) -> Vec<String> {
+    let mut all: Vec<String> =
+        actions.iter().filter_map(WorkflowAction::connection).map(str::to_owned).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Everything that is wrong with the actions of a definition, under dotted paths from its root.
+pub fn check_actions(actions: &[WorkflowAction], grounds: &Grounds, scene: Scene<'_>) -> Vec<FieldError> {
+    let mut check = Check::of(grounds, scene);
+    match actions.len() {
+        0 => check.wrong("actions", "required", "Say what is to be done."),
+        1..=ACTIONS_MAX => {}
+        _ => check.wrong("actions", "too_long", format!("There are at most {ACTIONS_MAX} actions.")),
+    }
+    for (index, action) in actions.iter().enumerate() {
+        check.action(&format!("actions.{index}"), action);
+        check.before.push(&action.name);
+    }
+    check.wrong
+}
+
+/// Everything that is wrong with a call of an operation, under dotted paths from its root.
+pub fn check_integration(integration: &Integration, grounds: &Grounds, scene: Scene<'_>) -> Vec<FieldError> {
+    let mut check = Check::of(grounds, scene);
+    check.integration("", integration);
+    check.wrong
+}
+
 impl<'a> Check<'a> {
+    const fn of(grounds: &'a Grounds, scene: Scene<'a>) -> Self {
+        Self { grounds, scene, before: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// What the values of a field of the record look like.
+    fn field(&self, name: &str) -> Option<Shape> {
+        match self.scene {
+            Scene::Record(fields) => fields.get(name).map(|(shape, _)| *shape),
+            Scene::Clock => None,
+        }
+    }
+
     fn wrong(&mut self, path: impl Into<String>, code: &str, message: impl Into<String>) {
-        self.wrong.push(FieldError::new(path.into(), code, message.into()));
+        // What stands at the root has no dot before it.
+        let path: String = path.into();
+        let path = path.strip_prefix('.').unwrap_or(&path);
+        self.wrong.push(FieldError::new(path, code, message.into()));
     }
 
     fn action(&mut self, path: &str, action: &'a WorkflowAction) {
@@ -381,13 +445,24 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 path,
                 "invalid",
-                "An action is exactly one of integration, invoke, mail and update_record.",
+                "An action is exactly one of integration, invoke, mail, update_record and pull.",
             ),
             Some(Work::Integration(integration)) => {
                 self.integration(&format!("{path}.integration"), integration);
             }
             Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
             Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::Pull(pull)) => {
+                if !self.grounds.datasources.contains(&pull.datasource) {
+                    let message = format!("The application has no datasource {:?}.", pull.datasource);
+                    self.wrong(format!("{path}.pull.datasource"), "unknown", message);
+                }
+            }
+            Some(Work::UpdateRecord(_)) if matches!(self.scene, Scene::Clock) => self.wrong(
+                format!("{path}.update_record"),
+                "invalid",
+                "There is no record here that could be changed: a schedule runs at times, not for records.",
+            ),
             Some(Work::UpdateRecord(update)) => {
                 let path = format!("{path}.update_record.set");
                 if update.set.is_empty() {
@@ -395,7 +470,7 @@ impl<'a> Check<'a> {
                 }
                 for (field, mapped) in &update.set {
                     let path = format!("{path}.{field}");
-                    if !self.fields.contains_key(field) {
+                    if self.field(field).is_none() {
                         self.wrong(&path, "unknown", "The form has no such field.");
                     }
                     self.mapped(&path, mapped, None);
@@ -451,11 +526,15 @@ impl<'a> Check<'a> {
                     self.wrong(path, "invalid", format!("It {why}."));
                 }
             }
-            Mapped::Field(name) => match self.fields.get(name) {
+            Mapped::Field(_) if matches!(self.scene, Scene::Clock) => self.wrong(
+                path,
+                "invalid",
+                "There is no record here, so there are no fields. Give a value, a text or an expression.",
+            ),
+            Mapped::Field(name) => match self.field(name) {
                 None if RECORD_FACTS.contains(&name.as_str()) => {}
                 None => self.wrong(path, "unknown", format!("The form has no field {name:?}.")),
-                Some((shape, _)) => {
-                    let shape = *shape;
+                Some(shape) => {
                     if let Some(field) = wanted.filter(|field| !shape.suits(field.kind)) {
                         let message = format!(
                             "The service wants {} here, and {name:?} is something else. Map another field, or use an expression.",
@@ -473,6 +552,23 @@ impl<'a> Check<'a> {
 
     fn lookup(&mut self, path: &str, lookup: &Lookup) {
         self.expression(&format!("{path}.lookup.is"), &lookup.is);
+        if let Some(datasource) = &lookup.datasource {
+            // Its columns are what the service gives: nobody knows them before it is pulled.
+            if !lookup.form.is_empty() {
+                let message = "Look in a form or in a datasource, not in both.";
+                self.wrong(format!("{path}.lookup"), "invalid", message);
+            }
+            if !self.grounds.datasources.contains(datasource) {
+                let message = format!("The application has no datasource {datasource:?}.");
+                self.wrong(format!("{path}.lookup.datasource"), "unknown", message);
+            }
+            for (member, name) in [("by", &lookup.by), ("take", &lookup.take)] {
+                if name.is_empty() {
+                    self.wrong(format!("{path}.lookup.{member}"), "required", "Name a column.");
+                }
+            }
+            return;
+        }
         let Some(fields) = self.grounds.forms.get(&lookup.form) else {
             let message = format!("The application has no form {:?}.", lookup.form);
             return self.wrong(format!("{path}.lookup.form"), "unknown", message);
@@ -555,23 +651,25 @@ impl<'a> Check<'a> {
         for name in names {
             let mut parts = name.split('.');
             let (root, next) = (parts.next().unwrap_or_default(), parts.next());
-            let known = match (root, next) {
-                ("record" | "former", Some(field)) => {
-                    self.fields.contains_key(field) || RECORD_FACTS.contains(&field)
+            let known = match (self.scene, root, next) {
+                (Scene::Record(_), "record" | "former", Some(field)) => {
+                    self.field(field).is_some() || RECORD_FACTS.contains(&field)
                 }
-                ("results", Some(action)) => self.before.contains(&action),
-                ("submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
-                (
-                    "record" | "former" | "results" | "submitter" | "event" | "environment" | "application"
-                    | "form",
-                    None,
-                ) => true,
+                (Scene::Record(_), "submitter", Some(fact)) => ["id", "name", "email"].contains(&fact),
+                (Scene::Record(_), "record" | "former" | "submitter" | "form", None)
+                | (Scene::Clock, "tick" | "date", None)
+                | (_, "results" | "event" | "environment" | "application", None) => true,
+                (_, "results", Some(action)) => self.before.contains(&action),
                 _ => false,
             };
             if !known {
-                let message = format!(
-                    "There is no {name:?} here. There are record.<field>, former.<field>, results.<action before>, submitter, event, environment, application and form."
-                );
+                let there = match self.scene {
+                    Scene::Record(_) => {
+                        "record.<field>, former.<field>, results.<action before>, submitter, event, environment, application and form"
+                    }
+                    Scene::Clock => "tick, date, results.<action before>, event, environment and application",
+                };
+                let message = format!("There is no {name:?} here. There are {there}.");
                 self.wrong(path, "unknown", message);
             }
         }
@@ -679,6 +777,7 @@ mod tests {
         Grounds {
             forms: BTreeMap::from([("vendors".to_owned(), fields)]),
             connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector))]),
+            datasources: BTreeSet::from(["rates".to_owned()]),
         }
     }
 
@@ -705,6 +804,7 @@ mod tests {
             {"name": "tell", "mail": {"to": ["{{ submitter.email }}"], "subject": "{{ record.vendor_name }}",
                 "text": "It has the id {{ results.push.id }}."}},
             {"name": "keep", "update_record": {"set": {"vendor_name": {"text": "{{ results.push.id }}"}}}},
+            {"name": "pull", "pull": {"datasource": "rates"}},
         ]);
         assert_eq!(workflow(&good).check(&grounds()), Ok(()));
     }
@@ -735,8 +835,21 @@ mod tests {
                 "{mapping}"
             );
         }
+        for (lookup, field) in [
+            (json!({"datasource": "rates", "by": "day", "is": "record.vendor_name", "take": "/rate"}), ""),
+            (json!({"datasource": "none", "by": "day", "is": "1", "take": "rate"}), ".datasource"),
+            (json!({"datasource": "rates", "form": "vendors", "by": "id", "is": "1", "take": "id"}), "."),
+            (json!({"datasource": "rates", "by": "", "is": "1", "take": "id"}), ".by"),
+        ] {
+            let found = faults(&push(&json!({"DisplayName": {"lookup": lookup}})));
+            let at = format!("actions.0.integration.mapping.DisplayName.lookup{field}");
+            let wanted: &[&str] = if field.is_empty() { &[] } else { &[at.trim_end_matches('.')] };
+            assert_eq!(found.iter().map(|(field, _)| field.as_str()).collect::<Vec<_>>(), wanted);
+        }
         let other = json!([{"name": "push", "integration": {"connection": "other", "module": "m", "operation": "o"}}]);
         assert_eq!(faults(&other), at("integration.connection", "unknown"));
+        let unknown = json!([{"name": "pull", "pull": {"datasource": "none", "full": true}}]);
+        assert_eq!(faults(&unknown), at("pull.datasource", "unknown"));
         let twofold = json!([{"name": "a", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"},
             "update_record": {"set": {}}}]);
         assert_eq!(faults(&twofold), [("actions.0".to_owned(), "invalid".to_owned())]);

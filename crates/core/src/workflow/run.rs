@@ -56,7 +56,7 @@ words! {
 }
 
 words! {
-    /// What happened to a record.
+    /// What sets a run off: something that happened to a record, a moment that came, or somebody who asked.
     RecordEvent {
         /// it was made
         Created = "created",
@@ -64,6 +64,10 @@ words! {
         Edited = "edited",
         /// it was deleted
         Deleted = "deleted",
+        /// a moment of a schedule came
+        Tick = "tick",
+        /// somebody asked for it
+        Asked = "asked",
     }
 }
 

@@ -36,6 +36,8 @@ pub(crate) enum Ended {
     Done { result: Value },
     /// its condition does not hold
     Skipped,
+    /// it is not done yet, and goes on when others have had their turn
+    More { reason: String },
     /// it may go better later
     Later { code: &'static str, reason: String, retry_after: Option<Duration>, doubt: bool },
     /// a person has to do something about the connection first
@@ -74,7 +76,35 @@ impl Tried {
         }
     }
 
-    fn failed(code: &'static str, reason: impl Into<String>) -> Self {
+    /// It may go better later.
+    pub fn later(code: &'static str, reason: &str) -> Self {
+        Self::of(Ended::Later { code, reason: reason.to_owned(), retry_after: None, doubt: false })
+    }
+
+    /// A person has to do something about the connection first.
+    pub fn paused(connection: &str, code: &'static str, reason: String) -> Self {
+        Self::of(Ended::Paused { connection: connection.to_owned(), code, reason })
+    }
+
+    /// It goes on when others have had their turn.
+    pub fn more(reason: String) -> Self {
+        Self::of(Ended::More { reason })
+    }
+
+    /// A pull is done. `request`: the last that was sent.
+    pub fn pulled(result: Value, request: Option<Value>) -> Self {
+        let mut tried = Self::of(Ended::Done { result });
+        tried.request = request.map(kept);
+        tried.health = Some(Health::Answers);
+        tried
+    }
+
+    /// Nothing could be sent.
+    pub fn not_sent(error: Error, connection: &str) -> Self {
+        failure(&Failed { error, sent: false }, connection, false)
+    }
+
+    pub fn failed(code: &'static str, reason: impl Into<String>) -> Self {
         Self::of(Ended::Failed { code, reason: reason.into() })
     }
 }
@@ -87,7 +117,7 @@ pub(crate) struct Doing<'a> {
     pub run: &'a Run,
     /// the application itself
     pub principal: &'a Principal,
-    /// id of the member who set it off, or empty
+    /// id of the member as whom it calls, or empty
     pub actor: &'a str,
     pub live: &'a Live,
     /// what expressions see
@@ -97,6 +127,15 @@ pub(crate) struct Doing<'a> {
 }
 
 impl Doing<'_> {
+    /// What calls, as the record of the call has it.
+    fn via(&self) -> &'static str {
+        match self.run.component.split_once(':') {
+            Some(("schedule", _)) => "schedule",
+            Some(("datasource", _)) => "datasource",
+            _ => "workflow",
+        }
+    }
+
     /// The same for every try of an action, and different for every other: 32 hexadecimal digits, which every service takes.
     fn key(&self, action: &str) -> String {
         let whole = digest(format!("{}\n{}\n{action}", self.organization, self.run.id).as_bytes());
@@ -129,12 +168,14 @@ impl Engine {
             Some(Work::Invoke(request)) => self.request(op, doing, request).await,
             Some(Work::Mail(mail)) => self.post(doing, &action.name, mail).await,
             Some(Work::UpdateRecord(update)) => self.change(doing, update).await,
+            // Boxed, since it is rare: the future of each action would be as large.
+            Some(Work::Pull(pull)) => Box::pin(self.pull(op, doing, pull)).await,
             None => Tried::failed("invalid", "The action is not one of those that this version knows."),
         }
     }
 
     /// What is mapped; `Err` is a sentence.
-    async fn mapped(&self, doing: &Doing<'_>, mapped: &Mapped) -> Result<Value, String> {
+    pub(crate) async fn mapped(&self, doing: &Doing<'_>, mapped: &Mapped) -> Result<Value, String> {
         match (mapped.value(doing.context), mapped) {
             (Some(value), _) => value,
             (None, Mapped::Lookup(lookup)) => self.look_up_record(doing, lookup).await,
@@ -144,6 +185,9 @@ impl Engine {
 
     async fn look_up_record(&self, doing: &Doing<'_>, lookup: &Lookup) -> Result<Value, String> {
         let wanted = jackfield_core::workflow::Expression::parse(&lookup.is)?.eval(doing.context)?;
+        if let Some(datasource) = &lookup.datasource {
+            return self.look_up_row(doing, datasource, lookup, &wanted).await;
+        }
         let form =
             doing.live.form(&lookup.form).map_err(|_| format!("There is no form {:?} here.", lookup.form))?;
         let drawer = Drawer {
@@ -241,7 +285,7 @@ impl Engine {
         }
         let invocation = invocation(&call, doing);
         let request = shown(&call);
-        let answer = self.call(op, connection, "workflow", &invocation).await;
+        let answer = self.call(op, connection, doing.via(), &invocation).await;
         let harmless = matches!(repeat, Repeat::Harmless | Repeat::Keyed(_));
         let mut tried = match answer {
             Err(failed) => failure(&failed, connection, !harmless),
@@ -256,7 +300,30 @@ impl Engine {
         tried
     }
 
-    async fn made_ready(
+    /// Asks for a page of a list. `Err`: it was not given. With it what was asked, as the history shows it.
+    pub(crate) async fn listed(
+        &self,
+        op: &Op,
+        doing: &Doing<'_>,
+        connection: &str,
+        service: &str,
+        operation: &Operation,
+        call: &OperationCall,
+    ) -> Result<(Invoked, Value), Box<Tried>> {
+        let request = shown(call);
+        let mut tried = match self.call(op, connection, doing.via(), &invocation(call, doing)).await {
+            Err(failed) => failure(&failed, connection, false),
+            Ok(answer) if operation.succeeded(answer.status, json_of(&answer).as_ref()) => {
+                return Ok((answer, request));
+            }
+            Ok(answer) => judged(&answer, connection, service, Some(operation), true),
+        };
+        self.conceal(doing, op, connection, &mut tried).await;
+        tried.request = Some(kept(request));
+        Err(Box::new(tried))
+    }
+
+    pub(crate) async fn made_ready(
         &self,
         doing: &Doing<'_>,
         op: &Op,
@@ -286,7 +353,7 @@ impl Engine {
             Ended::Later { reason, .. } | Ended::Paused { reason, .. } | Ended::Failed { reason, .. } => {
                 *reason = concealed.text(reason);
             }
-            Ended::Skipped => {}
+            Ended::Skipped | Ended::More { .. } => {}
         }
     }
 
@@ -340,7 +407,7 @@ impl Engine {
             let words: Vec<String> = wrong.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
             broken(format!("What was made cannot be looked for: {}", words.join(" ")))
         })?;
-        let answer = self.call(op, connection, "workflow", &invocation(&call, doing)).await;
+        let answer = self.call(op, connection, doing.via(), &invocation(&call, doing)).await;
         let answer = answer.map_err(|failed| Box::new(failure(&failed, connection, false)))?;
         let body = json_of(&answer);
         if !list.succeeded(answer.status, body.as_ref()) {
@@ -398,7 +465,7 @@ impl Engine {
         };
         let harmless = request.is_repeatable();
         let connection = &request.connection;
-        let answer = self.call(op, connection, "workflow", &invocation(&call, doing)).await;
+        let answer = self.call(op, connection, doing.via(), &invocation(&call, doing)).await;
         let mut tried = match answer {
             Err(failed) => failure(&failed, connection, !harmless),
             Ok(answer) => judged(&answer, connection, "The service", None, harmless),

@@ -1,14 +1,16 @@
-//! What is built in an application: forms and workflows, each with a link name and versions. Development serves what was saved last.
+//! What is built in an application: forms, workflows, schedules and datasources, each with a link name and versions. Development serves what was saved last.
 
 use std::collections::BTreeSet;
 
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form;
+use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::{Grounds, Workflow};
 use jackfield_core::{
     Action, Code, Environment, Error, EventKind, FieldError, Resource, Result, Timestamp, allows, names,
     permit,
 };
-use jackfield_store::{ConnectionFilter, Definition, Drawer};
+use jackfield_store::{ConnectionFilter, Definition, Drawer, Scheduled, Table};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +26,8 @@ use crate::{Engine, Op};
 
 /// Connections that are looked at for one workflow at most.
 const CONNECTIONS_MAX: i64 = 10_000;
+/// Ticks that are shown beforehand.
+const UPCOMING: usize = 5;
 
 /// What a new component is to be.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -58,6 +62,9 @@ pub struct BuiltView<D> {
     pub created_by: String,
     /// when this version was made
     pub created_at: Timestamp,
+    /// of what runs at times: the next moments at which it does, where it is switched on
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Vec<Timestamp>>,
 }
 
 /// What can be built here. Each kind is a document with rules of its own; what is kept of it and how is the same.
@@ -78,6 +85,11 @@ pub trait Definable: Serialize + DeserializeOwned + Send + Sync {
 
     /// Everything that is wrong with it.
     fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>>;
+
+    /// The first moments after one at which it runs by itself, at most so many. `None`: it is not of those that run at times.
+    fn ticks(&self, _after: Timestamp, _most: usize) -> Option<Vec<Timestamp>> {
+        None
+    }
 }
 
 impl Definable for Form {
@@ -117,19 +129,118 @@ impl Definable for Workflow {
     }
 }
 
+impl Definable for Schedule {
+    const KIND: &'static str = "schedule";
+    const INNER: bool = true;
+
+    fn connections(&self) -> Vec<String> {
+        Self::connections(self)
+    }
+
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
+        Self::check(self, grounds)
+    }
+
+    fn ticks(&self, after: Timestamp, most: usize) -> Option<Vec<Timestamp>> {
+        Some(if self.enabled { self.at.upcoming(after, most) } else { Vec::new() })
+    }
+}
+
+impl Definable for Datasource {
+    const KIND: &'static str = "datasource";
+    const INNER: bool = true;
+
+    fn connections(&self) -> Vec<String> {
+        Self::connections(self)
+    }
+
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
+        Self::check(self, grounds)
+    }
+
+    fn ticks(&self, after: Timestamp, most: usize) -> Option<Vec<Timestamp>> {
+        Some(match &self.at {
+            Some(at) if self.enabled => at.upcoming(after, most),
+            _ => Vec::new(),
+        })
+    }
+}
+
+/// What is done with a definition of whatever kind, from its document.
+pub(crate) struct Built {
+    pub connections: Vec<String>,
+    /// its next tick; `None` where it is not of those that run at times
+    pub next: Option<Option<Timestamp>>,
+    /// what is wrong with it
+    pub wrong: Vec<FieldError>,
+}
+
+impl Built {
+    /// `None`: it is of a kind that is not built here.
+    pub fn of(definition: &Definition, grounds: Option<&Grounds>, now: Timestamp) -> Result<Option<Self>> {
+        fn read<D: Definable>(
+            d: &Definition,
+            grounds: Option<&Grounds>,
+            now: Timestamp,
+        ) -> Result<Option<Built>> {
+            let built: D = document(d)?;
+            Ok(Some(Built {
+                connections: built.connections(),
+                next: next_tick(&built, now),
+                wrong: grounds.and_then(|grounds| built.check(grounds).err()).unwrap_or_default(),
+            }))
+        }
+        match definition.component.split_once(':').map(|(kind, _)| kind) {
+            Some(Form::KIND) => read::<Form>(definition, grounds, now),
+            Some(Workflow::KIND) => read::<Workflow>(definition, grounds, now),
+            Some(Schedule::KIND) => read::<Schedule>(definition, grounds, now),
+            Some(Datasource::KIND) => read::<Datasource>(definition, grounds, now),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The next tick of what runs at times.
+fn next_tick<D: Definable>(definition: &D, now: Timestamp) -> Option<Option<Timestamp>> {
+    definition.ticks(now, 1).map(|ticks| ticks.first().copied())
+}
+
 pub(crate) fn component_of(kind: &str, link_name: &str) -> String {
     format!("{kind}:{link_name}")
 }
 
-fn view<D: Definable>(definition: Definition) -> Result<BuiltView<D>> {
+fn view<D: Definable>(definition: Definition, now: Timestamp) -> Result<BuiltView<D>> {
+    let document: D = document(&definition)?;
     Ok(BuiltView {
-        definition: document(&definition)?,
+        next: document.ticks(now, UPCOMING),
+        definition: document,
         link_name: definition.component.split_once(':').map_or_else(String::new, |(_, name)| name.to_owned()),
         name: definition.name,
         version: definition.version,
         created_by: definition.created_by,
         created_at: definition.created_at,
     })
+}
+
+/// What an environment runs of a version at times.
+pub(crate) fn scheduled(
+    definition: &Definition,
+    environment: Environment,
+    next_at: Option<Timestamp>,
+) -> Scheduled {
+    Scheduled {
+        organization_id: definition.organization_id.clone(),
+        application: definition.application.clone(),
+        environment: environment.as_str().to_owned(),
+        component: definition.component.clone(),
+        version: definition.version,
+        next_at,
+        last_at: None,
+        last_run: None,
+        skipped: 0,
+        skipped_at: None,
+        skipped_why: None,
+    }
 }
 
 /// What one has to see to see such a definition.
@@ -153,6 +264,17 @@ impl Engine {
                 grounds.form(link_name, &document::<Form>(&definition)?);
             }
         }
+        let datasources = self.store().current_definitions(
+            organization,
+            application,
+            "datasource:",
+            "datasource;",
+            COMPONENTS_MAX,
+        );
+        let datasources = datasources.await?.into_iter();
+        grounds.datasources.extend(
+            datasources.filter_map(|one| one.component.split_once(':').map(|(_, name)| name.to_owned())),
+        );
         let filter = ConnectionFilter { application, ..ConnectionFilter::default() };
         let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
         let mut known = std::collections::BTreeMap::new();
@@ -175,7 +297,7 @@ impl Engine {
         self.grounds(&op.organization, application).await
     }
 
-    /// The forms or workflows of an application.
+    /// What is built of a kind in an application.
     pub async fn list_built<D: Definable>(
         &self,
         op: &Op,
@@ -191,12 +313,12 @@ impl Engine {
         let page = limit.page(
             rows.await?,
             |row| row.component.split_once(':').map_or("", |(_, name)| name).to_owned(),
-            view::<D>,
+            |row| view::<D>(row, op.now),
         );
         Ok(Page { items: page.items.into_iter().collect::<Result<_>>()?, next_cursor: page.next_cursor })
     }
 
-    /// A form or workflow of an application.
+    /// What is built in an application under a link name.
     pub async fn read_built<D: Definable>(
         &self,
         op: &Op,
@@ -205,7 +327,7 @@ impl Engine {
     ) -> Result<BuiltView<D>> {
         let found = self.find_application(op, application).await?;
         permit(&op.principal, Action::See, &seen::<D>(&found))?;
-        view(self.current(op, application, D::KIND, link_name).await?)
+        view(self.current(op, application, D::KIND, link_name).await?, op.now)
     }
 
     async fn current(&self, op: &Op, application: &str, kind: &str, link_name: &str) -> Result<Definition> {
@@ -258,9 +380,10 @@ impl Engine {
             }
             let definition =
                 self.save(&mut work, op, application, &link_name, new.name, &new.definition).await?;
-            let made = view(definition)?;
+            let made = view(definition, op.now)?;
             work.answer(op, 201, &made).await?;
             work.commit().await?;
+            self.inner.ticker.wake();
             return Ok(made);
         }
         Err(link_name_taken(wanted))
@@ -281,7 +404,7 @@ impl Engine {
             wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
         }
         let version = present.version;
-        let conflict = || match view::<D>(present.clone()) {
+        let conflict = || match view::<D>(present.clone(), op.now) {
             Ok(current) => version_conflict().with_extension("current", serde_json::json!(current)),
             Err(error) => error,
         };
@@ -324,7 +447,8 @@ impl Engine {
         }
         let saved = self.save(&mut work, op, application, link_name, name, &definition).await?;
         work.commit().await?;
-        view(saved)
+        self.inner.ticker.wake();
+        view(saved, op.now)
     }
 
     /// Adds a version. Whoever calls holds the application.
@@ -340,6 +464,7 @@ impl Engine {
         let organization = &*op.organization;
         let component = component_of(D::KIND, link_name);
         let mut connections: BTreeSet<String> = definition.connections().into_iter().collect();
+        self.check_primaries(op, &component, &definition.connections()).await?;
         for connection in &connections {
             if !work.hold_connection(organization, connection).await? {
                 let message = format!("There is no connection {connection:?}.");
@@ -362,6 +487,9 @@ impl Engine {
             first_at: op.now,
         };
         work.insert_definition(&made).await?;
+        if let Some(next_at) = next_tick(definition, op.now) {
+            work.put_schedule(&scheduled(&made, Environment::Development, next_at)).await?;
+        }
         work.touch(organization);
         work.record(
             op.event(EventKind::ComponentSaved)
@@ -381,9 +509,6 @@ impl Engine {
         component: &str,
     ) -> Result<BTreeSet<String>> {
         let mut used = BTreeSet::new();
-        if !component.starts_with("workflow:") {
-            return Ok(used);
-        }
         for deployment in self.store().deployments(organization, application).await? {
             let release = self.store().release(organization, application, deployment.release).await?;
             let Some(version) = release.and_then(|release| release.contents.get(component).copied()) else {
@@ -391,8 +516,9 @@ impl Engine {
             };
             if let Some(definition) =
                 self.store().definition(organization, application, component, version).await?
+                && let Some(built) = Built::of(&definition, None, Timestamp::default())?
             {
-                used.extend(document::<Workflow>(&definition)?.connections());
+                used.extend(built.connections);
             }
         }
         Ok(used)
@@ -440,6 +566,15 @@ impl Engine {
                 "Stage or production still serves it. Publish there without it first: switch it off (`enabled`: false), publish, then delete it.",
             ));
         }
+        let development = Environment::Development.as_str();
+        work.delete_schedule(&op.organization, application, development, &present.component).await?;
+        let table = Table {
+            organization: &op.organization,
+            application,
+            environment: development,
+            component: &present.component,
+        };
+        work.delete_table(table).await?;
         work.touch(&op.organization);
         work.record(
             op.event(EventKind::ComponentRemoved).to(application).with("component", present.component),

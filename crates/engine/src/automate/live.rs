@@ -1,16 +1,19 @@
-//! What an environment of an application serves: its forms and workflows, read once and kept in memory.
+//! What an environment of an application serves: its forms, workflows, schedules and datasources, read once and kept in memory.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form;
-use jackfield_core::workflow::Workflow;
+use jackfield_core::schedule::Schedule;
+use jackfield_core::workflow::{Workflow, WorkflowAction};
 use jackfield_core::{Environment, Error, Result};
 use jackfield_store::Definition;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::Engine;
+use crate::automate::datasources::LiveDatasource;
 use crate::hot::Epochs;
 
 /// Organization, application, environment; parted by a character that none of them can hold.
@@ -35,6 +38,32 @@ pub(crate) struct LiveWorkflow {
     pub workflow: Workflow,
 }
 
+/// What a run carries out.
+#[derive(Clone)]
+pub(crate) enum Work {
+    Workflow(Arc<LiveWorkflow>),
+    Schedule(Arc<Schedule>),
+    Datasource(Arc<LiveDatasource>),
+}
+
+impl Work {
+    /// Where it does not hold, nothing runs.
+    pub fn condition(&self) -> Option<&str> {
+        match self {
+            Self::Workflow(live) => live.workflow.condition.as_deref(),
+            Self::Schedule(_) | Self::Datasource(_) => None,
+        }
+    }
+
+    pub fn actions(&self) -> &[WorkflowAction] {
+        match self {
+            Self::Workflow(live) => &live.workflow.actions,
+            Self::Schedule(schedule) => &schedule.actions,
+            Self::Datasource(live) => &live.actions,
+        }
+    }
+}
+
 /// What an environment serves.
 pub(crate) struct Live {
     epochs: Epochs,
@@ -43,6 +72,8 @@ pub(crate) struct Live {
     /// by id: members who set runs off, as expressions see them
     submitters: Mutex<HashMap<String, Arc<Value>>>,
     forms: BTreeMap<String, Arc<LiveForm>>,
+    schedules: BTreeMap<String, Arc<Schedule>>,
+    datasources: BTreeMap<String, Arc<LiveDatasource>>,
     /// in the order in which they were made
     workflows: Vec<Arc<LiveWorkflow>>,
 }
@@ -66,8 +97,21 @@ impl Live {
             .ok_or_else(|| Error::not_found(format_args!("form {link_name:?} in this environment")))
     }
 
-    pub fn workflow(&self, link_name: &str) -> Option<&Arc<LiveWorkflow>> {
-        self.workflows.iter().find(|workflow| workflow.link_name == link_name)
+    /// What a component does: `workflow:push`.
+    pub fn work(&self, component: &str) -> Option<Work> {
+        match component.split_once(':')? {
+            ("workflow", name) => {
+                self.workflows.iter().find(|live| live.link_name == name).cloned().map(Work::Workflow)
+            }
+            ("schedule", name) => self.schedules.get(name).cloned().map(Work::Schedule),
+            ("datasource", name) => self.datasources.get(name).cloned().map(Work::Datasource),
+            _ => None,
+        }
+    }
+
+    /// The datasource of a link name.
+    pub fn datasource(&self, link_name: &str) -> Option<Arc<Datasource>> {
+        self.datasources.get(link_name).map(|live| Arc::clone(&live.datasource))
     }
 
     /// The workflows of a form, in the order in which they were made.
@@ -100,6 +144,7 @@ impl Engine {
         let mut definitions = self.served_definitions(organization, application, environment).await?;
         definitions.sort_by_key(|definition| definition.first_at);
         let (mut forms, mut workflows) = (BTreeMap::new(), Vec::new());
+        let (mut schedules, mut datasources) = (BTreeMap::new(), BTreeMap::new());
         for definition in definitions {
             match definition.component.split_once(':') {
                 Some(("form", link_name)) => {
@@ -111,11 +156,26 @@ impl Engine {
                     version: definition.version,
                     workflow: document(&definition)?,
                 })),
+                Some(("schedule", link_name)) => {
+                    schedules.insert(link_name.to_owned(), Arc::new(document(&definition)?));
+                }
+                Some(("datasource", link_name)) => {
+                    let live = LiveDatasource::new(link_name, document(&definition)?);
+                    datasources.insert(link_name.to_owned(), Arc::new(live));
+                }
                 _ => {}
             }
         }
         let submitters = Mutex::default();
-        let live = Arc::new(Live { epochs, application: application_id, submitters, forms, workflows });
+        let live = Arc::new(Live {
+            epochs,
+            application: application_id,
+            submitters,
+            forms,
+            schedules,
+            datasources,
+            workflows,
+        });
         self.inner.live.insert(place, Arc::clone(&live));
         Ok(live)
     }

@@ -1,10 +1,11 @@
-//! What connections are for: forms and their records, workflows and their runs (product U4, U5).
+//! What connections are for: forms and their records, workflows, schedules, datasources, and their runs (product U4 to U7).
 //!
 //! A record and the runs that it sets off are written in one transaction ([`records`]). Any node claims runs and carries them out
 //! ([`runner`]), an action at a time ([`actions`]); what an action made is written down before the next begins.
 
 mod actions;
 pub mod components;
+pub mod datasources;
 pub(crate) mod gates;
 pub mod hosted;
 pub mod imports;
@@ -15,3 +16,4 @@ pub mod records;
 pub mod rehearse;
 pub(crate) mod runner;
 pub mod runs;
+pub mod schedules;

@@ -4,19 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jackfield_core::form::Form;
-use jackfield_core::workflow::Workflow;
 use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp,
     allows, permit,
 };
-use jackfield_store::{Definition, Deployment, Drawer, Release};
+use jackfield_store::{Definition, Deployment, Drawer, Release, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::automate::components::Definable;
+use crate::automate::components::{Built, scheduled};
 use crate::automate::live::document;
 use crate::automate::records::hold_unique;
+use crate::connect::references::is_unattended;
 use crate::page::{Page, PageQuery, no_cursor};
 use crate::{Engine, Op};
 
@@ -76,7 +76,7 @@ pub struct PreflightComponent {
 /// Something that is not ready.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct OpenPoint {
-    /// `not_connected`, `reauthorization_required`, `connection_disabled`, `application_not_allowed`, `invalid`, `empty`
+    /// `not_connected`, `reauthorization_required`, `connection_disabled`, `application_not_allowed`, `primary_account_required`, `invalid`, `empty`
     pub code: String,
     /// what is concerned: `workflow:orders`
     pub component: String,
@@ -202,26 +202,30 @@ impl Engine {
         }
         let mut grounds = self.grounds(organization, application).await?;
         grounds.forms.clear();
+        grounds.datasources.clear();
         for definition in &plan.definitions {
-            if let Some(("form", link_name)) = definition.component.split_once(':') {
-                grounds.form(link_name, &document::<Form>(definition)?);
+            match definition.component.split_once(':') {
+                Some(("form", link_name)) => grounds.form(link_name, &document::<Form>(definition)?),
+                Some(("datasource", link_name)) => {
+                    grounds.datasources.insert(link_name.to_owned());
+                }
+                _ => {}
             }
         }
-        for definition in plan.definitions.iter().filter(|one| one.component.starts_with("workflow:")) {
-            let workflow: Workflow = document(definition)?;
+        for definition in &plan.definitions {
+            let Some(built) = Built::of(definition, Some(&grounds), op.now)? else { continue };
             let point = |code: &str, connection: Option<&str>, message: String| OpenPoint {
                 code: code.to_owned(),
                 component: definition.component.clone(),
                 connection: connection.map(str::to_owned),
                 message,
             };
-            for wrong in workflow.check(&grounds).err().unwrap_or_default() {
+            for wrong in &built.wrong {
                 open.push(point("invalid", None, format!("{}: {}", wrong.field, wrong.message)));
             }
-            for connection in workflow.connections() {
-                if let Some((code, message)) =
-                    self.not_ready(organization, application, &connection, plan.to).await?
-                {
+            for connection in built.connections {
+                let place = (organization, application, definition.component.as_str());
+                if let Some((code, message)) = self.not_ready(place, &connection, plan.to).await? {
                     open.push(point(code, Some(&connection), message));
                 }
             }
@@ -234,11 +238,10 @@ impl Engine {
         })
     }
 
-    /// Why a connection could not be called through in an environment: a code, and what to do about it.
+    /// Why a component could not call through a connection in an environment: a code, and what to do about it.
     async fn not_ready(
         &self,
-        organization: &str,
-        application: &str,
+        (organization, application, component): (&str, &str, &str),
         connection: &str,
         environment: Environment,
     ) -> Result<Option<(&'static str, String)>> {
@@ -253,9 +256,16 @@ impl Engine {
             let message = format!("The connection {connection:?} does not allow this application.");
             return Ok(Some((Code::ApplicationNotAllowed.as_str(), message)));
         }
-        // At level user each person authorizes for himself, when he first needs it.
+        // At level user each person authorizes for himself, when he first needs it; where nobody is there, somebody's account is needed.
         if row.level == Level::User {
-            return Ok(None);
+            let missing = is_unattended(component)
+                && self.primary(organization, connection, environment).await?.is_none();
+            return Ok(missing.then(|| {
+                let message = format!(
+                    "Each person uses {connection:?} with his own account. Choose a primary account for {environment}."
+                );
+                (Code::PrimaryAccountRequired.as_str(), message)
+            }));
         }
         let status = self.environment_status(organization, connection, environment).await?;
         Ok(match status.unwrap_or(ConnectionStatus::NotConnected) {
@@ -318,6 +328,7 @@ impl Engine {
         work.deploy(organization, application, &deployment).await?;
         hold_all_unique(&mut work, op, application, asked.to, &served, &plan.definitions).await?;
         self.refer(&mut work, op, application, asked.to, &plan.definitions).await?;
+        self.time(&mut work, op, application, asked.to, &plan.definitions).await?;
         work.touch(organization);
         work.record(
             op.event(EventKind::ApplicationPublished)
@@ -327,6 +338,7 @@ impl Engine {
                 .with("note", note),
         );
         work.commit().await?;
+        self.inner.ticker.wake();
         let release = self.store().release(organization, application, number).await?;
         let deployments = self.store().deployments(organization, application).await?;
         release
@@ -352,10 +364,11 @@ impl Engine {
         }
         let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for definition in &served {
-            if definition.component.starts_with(&format!("{}:", Workflow::KIND)) {
-                uses.entry(definition.component.clone())
-                    .or_default()
-                    .extend(document::<Workflow>(definition)?.connections());
+            // A form uses none, and what it declares beside stays as it is.
+            if let Some(built) = Built::of(definition, None, op.now)?
+                && !definition.component.starts_with("form:")
+            {
+                uses.entry(definition.component.clone()).or_default().extend(built.connections);
             }
         }
         for (component, connections) in uses {
@@ -383,6 +396,45 @@ impl Engine {
                     known.updated_at,
                 )
                 .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the environment serves now runs at its times, and what it serves no more does not. What is the same goes on as it was.
+    async fn time(
+        &self,
+        work: &mut crate::work::Work<'_>,
+        op: &Op,
+        application: &str,
+        to: Environment,
+        published: &[Definition],
+    ) -> Result<()> {
+        let organization = &*op.organization;
+        let mut known = self.store().schedules(organization, application, "").await?;
+        known.retain(|row| row.environment == to.as_str());
+        for row in &known {
+            if !published.iter().any(|definition| definition.component == row.component) {
+                work.delete_schedule(organization, application, to.as_str(), &row.component).await?;
+                let environment = to.as_str();
+                work.delete_table(Table {
+                    organization,
+                    application,
+                    environment,
+                    component: &row.component,
+                })
+                .await?;
+            }
+        }
+        for definition in published {
+            let Some(next_at) = Built::of(definition, None, op.now)?.and_then(|built| built.next) else {
+                continue;
+            };
+            let same = known
+                .iter()
+                .any(|row| row.component == definition.component && row.version == definition.version);
+            if !same {
+                work.put_schedule(&scheduled(definition, to, next_at)).await?;
             }
         }
         Ok(())

@@ -514,6 +514,7 @@ impl Engine {
                 queue: queue.map(String::as_str).join(" "),
                 application: record.application.clone(),
                 environment: record.environment.clone(),
+                component: format!("workflow:{}", workflow.link_name),
                 workflow: workflow.link_name.clone(),
                 workflow_version: workflow.version,
                 form: record.form.clone(),

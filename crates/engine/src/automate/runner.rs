@@ -15,14 +15,14 @@ use std::time::Duration;
 
 use jackfield_core::id::Prefix;
 use jackfield_core::workflow::{Expression, GIVE_UP, OnFailure, RunState, WorkflowAction, backoff};
-use jackfield_core::{Environment, Error, Permit, Principal, Result, Timestamp};
+use jackfield_core::{Code, Environment, Error, Level, Permit, Principal, Result, Timestamp};
 use jackfield_store::{Progress, Run, RunStep, Why};
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::automate::actions::{Doing, Ended, Tried};
 use crate::automate::gates::Gates;
-use crate::automate::live::LiveWorkflow;
+use crate::automate::live;
 use crate::automate::records::acting;
 use crate::clock::new_id;
 use crate::work::Work;
@@ -45,7 +45,7 @@ const NOTES: usize = 64;
 /// Pause before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-const PERMIT: Permit = Permit::housekeeping("whoever saved the workflow was permitted to");
+const PERMIT: Permit = Permit::housekeeping("whoever saved what runs was permitted to");
 
 /// What a node knows of the runs that it carries out.
 #[derive(Default)]
@@ -73,6 +73,11 @@ impl Runner {
     /// There is something to do.
     pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// Whether nothing new is begun any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     fn busy(&self) -> MutexGuard<'_, Busy> {
@@ -121,7 +126,7 @@ enum Next {
     End(RunState),
     Later {
         due_at: Timestamp,
-        since: Timestamp,
+        since: Option<Timestamp>,
         doubt: bool,
     },
     Pause {
@@ -151,8 +156,8 @@ struct Way {
     attempts: i64,
     doubt: bool,
     since: Option<Timestamp>,
-    record: Value,
-    former: Value,
+    /// what set it off, as expressions see it: the record, now and before; or the tick
+    data: Map<String, Value>,
 }
 
 impl Engine {
@@ -300,47 +305,44 @@ impl Engine {
     /// Carries out one run as far as it goes now.
     async fn carry_out(&self, run: Run, notes: &mpsc::Sender<Note>) {
         let results: Result<Map<String, Value>, _> = serde_json::from_str(&run.results);
-        let data: Result<Value, _> = serde_json::from_str(&run.data);
+        let data: Result<Map<String, Value>, _> = serde_json::from_str(&run.data);
         let (Ok(results), Ok(data)) = (results, data) else {
-            let way = Way::new(run, Map::new(), &Value::Null);
+            let way = Way::new(run, Map::new(), Map::new());
             way.fails(notes, "internal", "What the run has to do cannot be read any more.").await;
             return;
         };
-        let mut way = Way::new(run, results, &data);
+        let mut way = Way::new(run, results, data);
         match self.prepared(&way).await {
-            Err(error) if error.code == jackfield_core::Code::NotFound => {
+            Err(error) if error.code == Code::NotFound => {
                 way.fails(notes, "gone", &error.detail).await;
             }
             Err(error) => {
                 tracing::warn!(%error, run = way.run.id, "a run could not be begun");
                 way.waits(notes, error.code.as_str(), "Jackfield could not begin it.").await;
             }
-            Ok((workflow, principal, live)) => self.walk(&mut way, &workflow, &principal, &live, notes).await,
+            Ok((work, principal, live)) => self.walk(&mut way, &work, &principal, &live, notes).await,
         }
     }
 
-    async fn prepared(
-        &self,
-        way: &Way,
-    ) -> Result<(Arc<LiveWorkflow>, Principal, Arc<crate::automate::live::Live>)> {
+    async fn prepared(&self, way: &Way) -> Result<(live::Work, Principal, Arc<live::Live>)> {
         let run = &way.run;
         let environment = Environment::parse(&run.environment)
             .ok_or_else(|| Error::internal("the run's environment is not known"))?;
         let live = self.live(&run.organization_id, &run.application, environment).await?;
         let principal = acting(live.application(&run.application)?, &run.application, environment);
-        let workflow = live.workflow(&run.workflow).cloned().ok_or_else(|| {
-            Error::not_found(format_args!("workflow {:?} in this environment any more", run.workflow))
+        let work = live.work(&run.component).ok_or_else(|| {
+            Error::not_found(format_args!("{} in this environment any more", run.component))
         })?;
-        Ok((workflow, principal, live))
+        Ok((work, principal, live))
     }
 
     /// Does one action after the other.
     async fn walk(
         &self,
         way: &mut Way,
-        workflow: &LiveWorkflow,
+        work: &live::Work,
         principal: &Principal,
-        live: &crate::automate::live::Live,
+        live: &live::Live,
         notes: &mpsc::Sender<Note>,
     ) {
         let submitter = match self.submitter(live, &way.run.organization_id, &way.run.actor).await {
@@ -349,20 +351,22 @@ impl Engine {
                 return way.waits(notes, error.code.as_str(), "Jackfield could not begin it.").await;
             }
         };
-        if let Some(condition) = &workflow.workflow.condition {
+        if let Some(condition) = work.condition() {
             let context = way.context(&submitter);
             if let Err(why) = Expression::parse(condition).and_then(|parsed| parsed.holds(&context)) {
-                let why = format!("condition of the workflow, record {}: {why}", way.run.record);
+                let why = format!("{}: {why}", way.place("condition of the workflow"));
                 return way.fails(notes, "mapping_failed", &why).await;
             }
         }
-        let actions = &workflow.workflow.actions;
+        let actions = work.actions();
         while let Some(action) = actions.iter().find(|action| !way.results.contains_key(&action.name)) {
             let last = actions.iter().filter(|other| !way.results.contains_key(&other.name)).count() == 1;
             let context = way.context(&submitter);
             let at = clock::now();
             let tried = self.try_action(way, action, principal, live, &context, at).await;
-            let step = step_of(way, action, &tried, at);
+            // What is not done yet is no try that ended: how far it is stands with the run.
+            let more = matches!(tried.ended, Ended::More { .. });
+            let step = (!more).then(|| step_of(way, action, &tried, at));
             if !way.take(action, tried, step, last, notes).await {
                 return;
             }
@@ -376,17 +380,41 @@ impl Engine {
         way: &Way,
         action: &WorkflowAction,
         principal: &Principal,
-        live: &crate::automate::live::Live,
+        live: &live::Live,
         context: &Value,
         at: Timestamp,
     ) -> Tried {
         let run = &way.run;
         let runner = &self.inner.runner;
-        let gate = action.connection().map(|connection| format!("{} {connection}", run.organization_id));
+        let connection = connection_of(action, live);
+        let gate = connection.as_ref().map(|connection| format!("{} {connection}", run.organization_id));
         if let Some(gate) = &gate {
             runner.busy().calls.insert(run.queue.clone(), gate.clone());
             runner.gates.enter(gate);
         }
+        let tried = self.try_here(way, action, principal, live, context, at).await;
+        if let Some(gate) = &gate {
+            runner.gates.leave(gate, tried.health, clock::now(), random());
+        }
+        tried
+    }
+
+    async fn try_here(
+        &self,
+        way: &Way,
+        action: &WorkflowAction,
+        principal: &Principal,
+        live: &live::Live,
+        context: &Value,
+        at: Timestamp,
+    ) -> Tried {
+        let run = &way.run;
+        let environment = Environment::parse(&run.environment).unwrap_or(Environment::Production);
+        let connection = connection_of(action, live);
+        let actor = match self.actor(run, connection.as_deref(), environment).await {
+            Ok(actor) => actor,
+            Err(tried) => return *tried,
+        };
         let op = Op {
             principal: principal.clone(),
             organization: run.organization_id.as_str().into(),
@@ -396,23 +424,56 @@ impl Engine {
             session: None,
             idempotency: None,
         };
-        let environment = Environment::parse(&run.environment).unwrap_or(Environment::Production);
         let doing = Doing {
             organization: &run.organization_id,
             application: &run.application,
             environment,
             run,
             principal,
-            actor: &run.actor,
+            actor: &actor,
             live,
             context,
             doubt: way.doubt,
         };
-        let tried = self.perform(&op, &doing, action).await;
-        if let Some(gate) = &gate {
-            runner.gates.leave(gate, tried.health, clock::now(), random());
+        self.perform(&op, &doing, action).await
+    }
+
+    /// As whom an action calls: whoever sent the record in; where there is none, the primary account of a connection that each person uses
+    /// with his own (product N14).
+    async fn actor(
+        &self,
+        run: &Run,
+        connection: Option<&str>,
+        environment: Environment,
+    ) -> Result<String, Box<Tried>> {
+        let Some(name) = connection.filter(|_| run.record.is_empty()) else {
+            return Ok(run.actor.clone());
+        };
+        let later =
+            |error: Error| Box::new(Tried::later(error.code.as_str(), "Jackfield could not begin it."));
+        let found = self.store().connection(&run.organization_id, name).await;
+        let found = found.map_err(|error| later(error.into()))?;
+        if !found.is_some_and(|connection| connection.level == Level::User) {
+            return Ok(String::new());
         }
-        tried
+        let primary = self.primary(&run.organization_id, name, environment).await.map_err(later)?;
+        primary.ok_or_else(|| {
+            let reason = format!(
+                "Each person uses {name:?} with his own account, and nobody is there at this time. Choose a primary account for {environment}."
+            );
+            Box::new(Tried::paused(name, Code::PrimaryAccountRequired.as_str(), reason))
+        })
+    }
+
+    /// The member with whose account unattended work uses a connection in an environment.
+    pub(crate) async fn primary(
+        &self,
+        organization: &str,
+        connection: &str,
+        environment: Environment,
+    ) -> Result<Option<String>> {
+        let all = self.store().primaries(organization, connection, connection).await?;
+        Ok(all.into_iter().find(|one| one.environment == environment).map(|one| one.member))
     }
 
     /// Writes what becomes of runs, many in one transaction.
@@ -489,13 +550,21 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
         Next::End(state) => work.end_run(run, *state, progress(false), why, now).await?,
         Next::Later { due_at, since, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
-            work.retry_run(run, progress(*doubt), Some(*since), *due_at, why, now).await?
+            work.retry_run(run, progress(*doubt), *since, *due_at, why, now).await?
         }
         Next::Pause { connection, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.pause_run(run, progress(*doubt), connection, why, now).await?
         }
     })
+}
+
+/// The connection that an action calls through; that of its datasource where it pulls one.
+fn connection_of(action: &WorkflowAction, live: &live::Live) -> Option<String> {
+    match &action.pull {
+        Some(pull) => live.datasource(&pull.datasource).map(|datasource| datasource.connection.clone()),
+        None => action.connection().map(str::to_owned),
+    }
 }
 
 fn random() -> u16 {
@@ -510,6 +579,7 @@ fn step_of(way: &Way, action: &WorkflowAction, tried: &Tried, at: Timestamp) -> 
         Ended::Done { .. } if tried.found => ("found", None),
         Ended::Done { .. } => ("done", None),
         Ended::Skipped => ("skipped", None),
+        Ended::More { reason } => ("continued", Some(reason)),
         Ended::Later { reason, .. } => ("retried", Some(reason)),
         Ended::Paused { reason, .. } => ("paused", Some(reason)),
         Ended::Failed { reason, .. } => ("failed", Some(reason)),
@@ -535,7 +605,7 @@ fn sayable(text: &str) -> String {
 }
 
 impl Way {
-    fn new(run: Run, mut results: Map<String, Value>, data: &Value) -> Self {
+    fn new(run: Run, mut results: Map<String, Value>, data: Map<String, Value>) -> Self {
         if run.attempts <= 1 {
             // Replayed: what failed is tried again.
             results.retain(|_, result| result.get("failed").is_none());
@@ -545,19 +615,32 @@ impl Way {
             attempts: run.attempts,
             doubt: run.doubt,
             since: run.tried_since,
-            record: data.get("record").cloned().unwrap_or(Value::Null),
-            former: data.get("former").cloned().unwrap_or(Value::Null),
+            data,
             run: Arc::new(run),
         }
     }
 
     /// What expressions see.
     fn context(&self, submitter: &Value) -> Value {
-        json!({
-            "record": self.record, "former": self.former, "event": self.run.event,
-            "environment": self.run.environment, "application": self.run.application, "form": self.run.form,
-            "submitter": submitter, "results": self.results,
-        })
+        let mut all = self.data.clone();
+        let mut put = |name: &str, value: Value| all.insert(name.to_owned(), value);
+        put("event", json!(self.run.event));
+        put("environment", json!(self.run.environment));
+        put("application", json!(self.run.application));
+        put("results", Value::Object(self.results.clone()));
+        if !self.run.record.is_empty() {
+            put("form", json!(self.run.form));
+            put("submitter", submitter.clone());
+        }
+        Value::Object(all)
+    }
+
+    /// Where something happened: a part of the work, and the record, where there is one.
+    fn place(&self, part: &str) -> String {
+        match self.run.record.as_str() {
+            "" => part.to_owned(),
+            record => format!("{part}, record {record}"),
+        }
     }
 
     async fn fails(&self, notes: &mpsc::Sender<Note>, code: &str, reason: &str) {
@@ -585,7 +668,7 @@ impl Way {
             return (Next::End(RunState::Failed), (code.to_owned(), sayable(&reason)));
         }
         let due_at = now.plus(backoff(self.attempts, retry_after, random()));
-        (Next::Later { due_at, since, doubt }, (code.to_owned(), sayable(reason)))
+        (Next::Later { due_at, since: Some(since), doubt }, (code.to_owned(), sayable(reason)))
     }
 
     /// Takes in how a try ended, and has it written. True: the run goes on with the next action.
@@ -593,13 +676,13 @@ impl Way {
         &mut self,
         action: &WorkflowAction,
         tried: Tried,
-        step: RunStep,
+        step: Option<RunStep>,
         last: bool,
         notes: &mpsc::Sender<Note>,
     ) -> bool {
         let data = tried.record.map(|record| {
-            self.record = record;
-            json!({"record": self.record, "former": self.former}).to_string()
+            self.data.insert("record".to_owned(), record);
+            Value::Object(self.data.clone()).to_string()
         });
         let (next, why) = match tried.ended {
             Ended::Done { result } => {
@@ -611,7 +694,7 @@ impl Way {
                 self.ends_or_goes_on(last)
             }
             Ended::Failed { code, reason } => {
-                let reason = format!("{}, record {}: {reason}", action.name, self.run.record);
+                let reason = format!("{}: {reason}", self.place(&action.name));
                 if action.on_failure == OnFailure::Stop {
                     (Next::End(RunState::Failed), Some((code.to_owned(), sayable(&reason))))
                 } else {
@@ -625,6 +708,11 @@ impl Way {
                     self.later(code, &reason, retry_after, doubt || (self.doubt && !tried.found));
                 (next, Some(why))
             }
+            Ended::More { reason } => {
+                self.attempts = 0;
+                let next = Next::Later { due_at: clock::now(), since: None, doubt: false };
+                (next, Some(("pulling".to_owned(), sayable(&reason))))
+            }
             Ended::Paused { connection, code, reason } => {
                 let next = Next::Pause { connection, doubt: self.doubt };
                 (next, Some((code.to_owned(), sayable(&reason))))
@@ -636,7 +724,7 @@ impl Way {
             self.doubt = false;
             self.since = None;
         }
-        let written = self.note(notes, Some(step), next, why, data).await;
+        let written = self.note(notes, step, next, why, data).await;
         // The first try of the next action.
         self.attempts += i64::from(goes_on);
         written && goes_on

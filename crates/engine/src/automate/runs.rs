@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::automate::components::component_of;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
 
@@ -23,7 +24,9 @@ const STEPS: i64 = 500;
 pub struct RunQuery {
     /// `development`, `stage` or `production`; every one unless told, an application key's own
     pub environment: Option<String>,
-    /// link name of a workflow
+    /// what it is of: `workflow:push`, `schedule:nightly`
+    pub component: Option<String>,
+    /// link name of a workflow: the same as `component=workflow:…`
     pub workflow: Option<String>,
     /// `queued`, `running`, `paused`, `succeeded`, `failed` or `cancelled`
     pub state: Option<String>,
@@ -40,7 +43,9 @@ pub struct RunQuery {
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     pub environment: Option<String>,
-    /// link name of a workflow
+    /// what they are of: `workflow:push`, `schedule:nightly`
+    pub component: Option<String>,
+    /// link name of a workflow: the same as `component` *workflow:…*
     pub workflow: Option<String>,
     /// id of a record
     pub record: Option<String>,
@@ -58,14 +63,20 @@ pub struct ReplayView {
 pub struct RunView {
     pub id: String,
     pub environment: String,
-    /// link name
-    pub workflow: String,
-    /// version of the workflow when the run was made
+    /// what it is of: `workflow:push`, `schedule:nightly`
+    pub component: String,
+    /// link name; of a workflow's run only
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// version of the component when the run was made
     pub workflow_version: i64,
-    /// link name
-    pub form: String,
-    /// id of the record
-    pub record: String,
+    /// link name; of a workflow's run only
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<String>,
+    /// id of the record; of a workflow's run only
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// what set it off
     pub event: RecordEvent,
     pub state: RunState,
     /// tries of the action at which it is
@@ -141,15 +152,17 @@ impl From<RunStep> for StepView {
 
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
+        let given = |text: String| Some(text).filter(|text| !text.is_empty());
         Self {
             due_at: Some(run.due_at).filter(|_| run.state == RunState::Queued),
             results: json_of(Some(run.results)).unwrap_or(Value::Null),
             id: run.id,
             environment: run.environment,
-            workflow: run.workflow,
+            component: run.component,
+            workflow: given(run.workflow),
             workflow_version: run.workflow_version,
-            form: run.form,
-            record: run.record,
+            form: given(run.form),
+            record: given(run.record),
             event: run.event,
             state: run.state,
             attempts: run.attempts,
@@ -157,7 +170,7 @@ impl From<Run> for RunView {
             paused_on: run.paused_on,
             code: run.code,
             reason: run.reason,
-            actor: Some(run.actor).filter(|actor| !actor.is_empty()),
+            actor: given(run.actor),
             created_at: run.created_at,
             updated_at: run.updated_at,
             ended_at: run.ended_at,
@@ -192,6 +205,18 @@ fn missing(id: &str) -> Error {
     Error::not_found(format_args!("run {id:?}"))
 }
 
+/// What the runs are of that are meant; empty: anything.
+fn component(component: Option<&String>, workflow: Option<&String>) -> Result<String> {
+    match (component, workflow) {
+        (Some(_), Some(_)) => {
+            Err(Error::new(Code::InvalidRequest, "component: say either `component` or `workflow`."))
+        }
+        (Some(component), None) => Ok(component.clone()),
+        (None, Some(workflow)) => Ok(component_of("workflow", workflow)),
+        (None, None) => Ok(String::new()),
+    }
+}
+
 impl Engine {
     /// The runs of an application, the latest first.
     pub async fn list_runs(&self, op: &Op, application: &str, query: &RunQuery) -> Result<Page<RunView>> {
@@ -204,7 +229,7 @@ impl Engine {
         let filter = RunFilter {
             application,
             environment: environment(&op.principal, query.environment.as_deref())?,
-            workflow: query.workflow.as_deref().unwrap_or(""),
+            component: &component(query.component.as_ref(), query.workflow.as_ref())?,
             state: query.state.as_deref().unwrap_or(""),
             record: query.record.as_deref().unwrap_or(""),
         };
@@ -270,7 +295,7 @@ impl Engine {
         let filter = RunFilter {
             application,
             environment: environment(&op.principal, asked.environment.as_deref())?,
-            workflow: asked.workflow.as_deref().unwrap_or(""),
+            component: &component(asked.component.as_ref(), asked.workflow.as_ref())?,
             state: RunState::Failed.as_str(),
             record: asked.record.as_deref().unwrap_or(""),
         };

@@ -103,7 +103,7 @@ pub struct CallView {
     /// id of the member or application that called
     pub principal: String,
     pub authorization: Option<String>,
-    /// `invoke`, `proxy` or `workflow`
+    /// `invoke`, `proxy`, `workflow`, `schedule` or `datasource`
     pub via: String,
     pub method: String,
     pub host: String,

@@ -24,6 +24,12 @@ use crate::{Engine, Op};
 const CONNECTIONS_MAX: usize = 100;
 /// Components that work while nobody is there.
 const UNATTENDED: [&str; 2] = ["schedule:", "datasource:"];
+
+/// Whether nobody is there when a component works.
+pub(crate) fn is_unattended(component: &str) -> bool {
+    UNATTENDED.iter().any(|kind| component.starts_with(kind))
+}
+
 /// References that a refusal lists at most.
 pub(crate) const LISTED: i64 = 100;
 
@@ -223,8 +229,13 @@ impl Engine {
     }
 
     /// What works unattended needs somebody's account where each person has his own (product N14).
-    async fn check_primaries(&self, op: &Op, component: &str, connections: &[String]) -> Result<()> {
-        if !UNATTENDED.iter().any(|kind| component.starts_with(kind)) {
+    pub(crate) async fn check_primaries(
+        &self,
+        op: &Op,
+        component: &str,
+        connections: &[String],
+    ) -> Result<()> {
+        if !is_unattended(component) {
             return Ok(());
         }
         for name in connections {

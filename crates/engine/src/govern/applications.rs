@@ -322,6 +322,8 @@ impl Engine {
                     .with("applications", applications),
             );
         }
+        work.end_schedules(&op.organization, link_name).await?;
+        work.end_tables(&op.organization, link_name).await?;
         work.end_runs(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
         work.end_imports(&op.organization, link_name).await?;

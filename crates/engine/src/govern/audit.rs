@@ -146,6 +146,7 @@ impl Event {
                 | EventKind::ConnectionEnabled
                 | EventKind::ConnectionSwitched
                 | EventKind::ConnectionUpdated
+                | EventKind::PrimaryChosen
         );
         (opens && !self.connection.is_empty()).then_some((&self.organization, &self.connection, self.at))
     }

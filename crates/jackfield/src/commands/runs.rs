@@ -26,8 +26,11 @@ enum Command {
         #[arg(long)]
         environment: Option<String>,
         /// Link name of a workflow
-        #[arg(long)]
+        #[arg(long, conflicts_with = "component")]
         workflow: Option<String>,
+        /// What they are of, such as schedule:nightly
+        #[arg(long)]
+        component: Option<String>,
         /// queued, running, paused, succeeded, failed or cancelled
         #[arg(long)]
         state: Option<String>,
@@ -60,14 +63,19 @@ pub async fn run(args: Runs) -> Result<()> {
     let as_json = args.server.json;
     let one = |application: &str, id: &str| path(&["applications", application, "runs", id]);
     match args.command {
-        Command::List { application, environment, workflow, state, record, page } => {
-            let query =
-                [("environment", environment), ("workflow", workflow), ("state", state), ("record", record)];
+        Command::List { application, environment, workflow, component, state, record, page } => {
+            let query = [
+                ("environment", environment),
+                ("workflow", workflow),
+                ("component", component),
+                ("state", state),
+                ("record", record),
+            ];
             let answer =
                 client.get(&page.path(&path(&["applications", &application, "runs"]), &query)).await?;
             let columns: &[Column] = &[
                 ("Id", |r| text(r, "/id")),
-                ("Workflow", |r| text(r, "/workflow")),
+                ("Component", |r| text(r, "/component")),
                 ("Environment", |r| text(r, "/environment")),
                 ("Record", |r| text(r, "/record")),
                 ("Event", |r| text(r, "/event")),
@@ -75,7 +83,7 @@ pub async fn run(args: Runs) -> Result<()> {
                 ("Why", |r| text(r, "/reason")),
                 ("Made", |r| time(r, "/created_at")),
             ];
-            list(&answer, as_json, "No workflow has run here.", columns)
+            list(&answer, as_json, "Nothing has run here.", columns)
         }
         Command::Get { application, id } => {
             let answer = client.get(&one(&application, &id)).await?;
@@ -137,7 +145,7 @@ fn tell(run: &Value) -> Result<()> {
     say::line(format!(
         "{} of {} is {}{because}",
         text(run, "/id"),
-        text(run, "/workflow"),
+        text(run, "/component"),
         text(run, "/state")
     ))
 }

@@ -39,6 +39,20 @@ fn works() -> Value {
         {"name": "note", "on_failure": "stop", "update_record": {"set": {"title": {"text": "{{ record.title }}!"}}}}]})
 }
 
+/// A schedule that nobody waits for.
+fn nightly() -> Value {
+    json!({"at": {"cron": "0 3 * * *", "time_zone": "Europe/Berlin"}, "overlap": "queue", "misfire": "skip", "grace_minutes": 10,
+        "enabled": true, "actions": [{"name": "tell", "condition": "event == 'tick'", "mail":
+            {"to": ["ada@acme.example"], "subject": "{{ date }}", "text": "{{ tick }}"}}]})
+}
+
+/// A datasource of what the stage's connection lists.
+fn listed(connection: &str) -> Value {
+    json!({"connection": connection, "module": "note", "operation": "list", "with": {"kind": {"value": "a"}}, "key": "/id",
+        "total": "/total", "incremental": {"field": "/changed", "parameter": "since"},
+        "at": {"cron": "0 3 * * *", "time_zone": "UTC"}, "rows_max": 100, "enabled": true})
+}
+
 /// An operation of the description.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
@@ -77,7 +91,10 @@ impl Stage {
         let founder = home.init();
         let server = home.serve(&founder.key);
         let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
-        let connector = server.connector(keyed("Mannered", &upstream.url, &[&upstream.host()])).await;
+        let mut document = keyed("Mannered", &upstream.url, &[&upstream.host()]);
+        document["modules"] = json!({"note": {"operations": {"list": {"path": "/notes", "items": "/items", "fields":
+            [{"name": "kind", "in": "query"}, {"name": "since", "in": "query"}]}}}});
+        let connector = server.connector(document).await;
         let connection = server.connection(json!({"connector": connector, "name": "Mannered"})).await;
         let path = format!("/v1/connections/{connection}/authorizations");
         let made = server.post(&path, json!({"credentials": key()})).await.expect(201);
@@ -116,6 +133,14 @@ impl Stage {
             .expect(201);
         server
             .post(&format!("{base}/workflows"), json!({"name": "Works", "definition": works()}))
+            .await
+            .expect(201);
+        server
+            .post(&format!("{base}/schedules"), json!({"name": "Nightly", "definition": nightly()}))
+            .await
+            .expect(201);
+        server
+            .post(&format!("{base}/datasources"), json!({"name": "Notes", "definition": listed(&connection)}))
             .await
             .expect(201);
         for to in ["stage", "production"] {
@@ -171,6 +196,8 @@ impl Stage {
             .replace("{application}", &self.application)
             .replace("{component}", "workflow:mannered")
             .replace("{form}", "mannered")
+            .replace("{schedule}", "nightly")
+            .replace("{datasource}", "notes")
             .replace("{workflow}", "works");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
@@ -246,6 +273,22 @@ impl Stage {
             ("PATCH", "/v1/applications/{link_name}/workflows/{workflow}") => {
                 json!({"name": "Renamed", "definition": works()})
             }
+            ("POST", "/v1/applications/{link_name}/schedules") => {
+                json!({"name": "One more", "link_name": null, "definition": nightly()})
+            }
+            ("PATCH", "/v1/applications/{link_name}/schedules/{schedule}") => {
+                json!({"name": "Renamed", "definition": nightly()})
+            }
+            ("POST", "/v1/applications/{link_name}/schedules/{schedule}/run") => json!({}),
+            ("POST", "/v1/applications/{link_name}/datasources") => {
+                json!({"name": "One more", "link_name": null, "definition": listed(&self.connection)})
+            }
+            ("PATCH", "/v1/applications/{link_name}/datasources/{datasource}") => {
+                json!({"name": "Renamed", "definition": listed(&self.connection)})
+            }
+            ("POST", "/v1/applications/{link_name}/datasources/{datasource}/pull") => {
+                json!({"full": true, "environment": "production"})
+            }
             ("POST", "/v1/applications/{link_name}/forms/{form}/records") => {
                 json!({"data": {"title": "One more"}})
             }
@@ -259,7 +302,7 @@ impl Stage {
                 json!({"to": "stage", "release": null, "note": "What is new", "anyway": true})
             }
             ("POST", "/v1/applications/{link_name}/runs/replay") => {
-                json!({"environment": "production", "workflow": "works", "record": null})
+                json!({"environment": "production", "component": null, "workflow": "works", "record": null})
             }
             (
                 "POST",
@@ -407,7 +450,7 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
                     response["content"].as_object().into_iter().flat_map(Map::keys).collect();
                 let kind = match status.as_str() {
                     "default" => "application/problem+json",
-                    _ if path.ends_with("/records.csv") => "text/csv",
+                    _ if path.ends_with("/records.csv") || path.ends_with("/rows.csv") => "text/csv",
                     _ => "application/json",
                 };
                 assert!(
@@ -594,7 +637,7 @@ async fn wrong_input_is_refused_by_name() {
             }
             // Any word may be a key, but where the key is a number.
             let answer = server.get(&format!("{path}?cursor=7a7a")).await;
-            if ["/audit", "/releases"].iter().any(|end| path.ends_with(end)) {
+            if ["/audit", "/releases", "/rows"].iter().any(|end| path.ends_with(end)) {
                 answer.problem(400, "invalid_request");
             } else {
                 answer.expect(200);

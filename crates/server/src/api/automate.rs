@@ -1,14 +1,16 @@
-//! Forms, records, workflows, runs and publication: `/v1/applications/{link_name}/…`.
+//! Forms, records, workflows, schedules, runs and publication: `/v1/applications/{link_name}/…`.
 
 use axum::extract::State;
 use axum::response::Response;
 use jackfield_core::form::Form;
+use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::Workflow;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
 use jackfield_engine::automate::imports::{ImportQuery, ImportView, NewImport};
 use jackfield_engine::automate::publish::{Preflight, PreflightQuery, Publication, ReleaseView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{ReplayRequest, ReplayView, RunQuery, RunView};
+use jackfield_engine::automate::schedules::ScheduleView;
 use jackfield_engine::{Engine, Page, PageQuery};
 
 use crate::error::Problem;
@@ -140,6 +142,88 @@ pub(crate) async fn delete_workflow(
     asked: Asked,
 ) -> Response {
     done(&asked.op, engine.delete_built::<Workflow>(&asked.op, &link, &name).await)
+}
+
+/// The schedules of an application, as development has them
+#[utoipa::path(get, path = "/v1/applications/{link_name}/schedules", tag = "schedules",
+    params(("link_name" = String, Path), PageQuery),
+    responses((status = 200, body = Page<BuiltView<Schedule>>), (status = "default", body = Problem)))]
+pub(crate) async fn list_schedules(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<PageQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_built::<Schedule>(&asked.op, &link, &query).await)
+}
+
+/// Make a schedule
+///
+/// Where it calls through a connection that each person uses with his own account, that connection needs a primary account first (409
+/// `primary_account_required`).
+#[utoipa::path(post, path = "/v1/applications/{link_name}/schedules", tag = "schedules",
+    params(("link_name" = String, Path)), request_body = NewComponent<Schedule>,
+    responses((status = 201, body = BuiltView<Schedule>), (status = "default", body = Problem)))]
+pub(crate) async fn create_schedule(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: AskedWith<NewComponent<Schedule>>,
+) -> Response {
+    let AskedWith { op, body } = asked;
+    once(&engine, &op, || async { Ok(json(201, &engine.create_built(&op, &link, body).await?)) }).await
+}
+
+/// A schedule, with what each environment does of it
+#[utoipa::path(get, path = "/v1/applications/{link_name}/schedules/{schedule}", tag = "schedules",
+    params(("link_name" = String, Path), ("schedule" = String, Path)),
+    responses((status = 200, body = ScheduleView), (status = "default", body = Problem)))]
+pub(crate) async fn read_schedule(
+    State(engine): State<Engine>,
+    Path((link, name)): Path<(String, String)>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_schedule(&asked.op, &link, &name).await)
+}
+
+/// Change a schedule: a new version, which development serves at once
+#[utoipa::path(patch, path = "/v1/applications/{link_name}/schedules/{schedule}", tag = "schedules",
+    params(("link_name" = String, Path), ("schedule" = String, Path)), request_body = ComponentPatch<Schedule>,
+    responses((status = 200, body = BuiltView<Schedule>), (status = "default", body = Problem)))]
+pub(crate) async fn update_schedule(
+    State(engine): State<Engine>,
+    Path((link, name)): Path<(String, String)>,
+    asked: AskedWith<ComponentPatch<Schedule>>,
+) -> Response {
+    reply(&asked.op, 200, engine.update_built(&asked.op, &link, &name, asked.body).await)
+}
+
+/// Delete a schedule from development
+#[utoipa::path(delete, path = "/v1/applications/{link_name}/schedules/{schedule}", tag = "schedules",
+    params(("link_name" = String, Path), ("schedule" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem)))]
+pub(crate) async fn delete_schedule(
+    State(engine): State<Engine>,
+    Path((link, name)): Path<(String, String)>,
+    asked: Asked,
+) -> Response {
+    done(&asked.op, engine.delete_built::<Schedule>(&asked.op, &link, &name).await)
+}
+
+/// Run a schedule now
+///
+/// Whether it is switched on or not. The run waits until the one before it is over.
+#[utoipa::path(post, path = "/v1/applications/{link_name}/schedules/{schedule}/run", tag = "schedules",
+    params(("link_name" = String, Path), ("schedule" = String, Path), RecordPlace),
+    responses((status = 201, body = RunView), (status = "default", body = Problem)))]
+pub(crate) async fn run_schedule(
+    State(engine): State<Engine>,
+    Path((link, name)): Path<(String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: Asked,
+) -> Response {
+    let op = asked.op;
+    let run = || async { Ok(json(201, &engine.run_schedule(&op, &link, &name, &query).await?)) };
+    once(&engine, &op, run).await
 }
 
 /// The records of a form, the latest first
@@ -288,7 +372,7 @@ pub(crate) async fn cancel_import(
     reply(&asked.op, 200, engine.cancel_import(&asked.op, &link, &form, &id, &query).await)
 }
 
-/// The runs of an application's workflows, the latest first
+/// The runs of an application's workflows and schedules, the latest first
 #[utoipa::path(get, path = "/v1/applications/{link_name}/runs", tag = "runs", params(("link_name" = String, Path), RunQuery),
     responses((status = 200, body = Page<RunView>), (status = "default", body = Problem)))]
 pub(crate) async fn list_runs(

@@ -7,6 +7,7 @@ pub(crate) mod automate;
 pub(crate) mod calls;
 pub(crate) mod connections;
 pub(crate) mod connectors;
+pub(crate) mod datasources;
 pub(crate) mod flows;
 pub(crate) mod members;
 pub(crate) mod organization;

@@ -56,8 +56,8 @@ impl Head {
         Ok(Self { application: engine.read_application(&desk.op, link).await?, tab })
     }
 
-    pub fn path(&self, part: &str) -> String {
-        path(&self.application.link_name, part)
+    pub fn path(&self, part: impl AsRef<str>) -> String {
+        path(&self.application.link_name, part.as_ref())
     }
 
     /// What users find there: the connections that ask for their accounts, and the forms that they may fill in.
@@ -66,11 +66,13 @@ impl Head {
     }
 
     /// Those who see everything see all of its pages.
-    pub fn tabs(&self) -> [(&'static str, &'static str, String); 10] {
+    pub fn tabs(&self) -> [(&'static str, &'static str, String); 12] {
         [
             ("", "Connections"),
             ("forms", "Forms"),
             ("workflows", "Workflows"),
+            ("schedules", "Schedules"),
+            ("datasources", "Datasources"),
             ("runs", "Runs"),
             ("publish", "Publish"),
             ("allowed", "Allowed"),

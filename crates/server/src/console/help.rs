@@ -21,6 +21,8 @@ const PAGES: &[(&str, &str)] = &[
     ("words", include_str!("../../../../docs/words.md")),
     ("connectors", include_str!("../../../../docs/connectors.md")),
     ("workflows", include_str!("../../../../docs/workflows.md")),
+    ("schedules", include_str!("../../../../docs/schedules.md")),
+    ("datasources", include_str!("../../../../docs/datasources.md")),
     ("members", include_str!("../../../../docs/members.md")),
     ("permissions", include_str!("../../../../docs/permissions.md")),
     ("errors", include_str!("../../../../docs/errors.md")),

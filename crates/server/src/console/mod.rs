@@ -15,6 +15,7 @@ pub(crate) mod common;
 mod connect;
 pub(crate) mod connections;
 mod connectors;
+mod datasources;
 pub(crate) mod desk;
 mod details;
 pub(crate) mod door;
@@ -33,6 +34,7 @@ mod playground;
 mod publish;
 mod records;
 mod runs;
+mod schedules;
 mod settings;
 mod sheet;
 mod styleguide;
@@ -64,6 +66,8 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(records::routes())
         .merge(imports::routes())
         .merge(workflows::routes())
+        .merge(schedules::routes())
+        .merge(datasources::routes())
         .merge(publish::routes())
         .merge(runs::routes())
         .merge(members::routes())

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use jackfield_core::form::Form as Document;
-use jackfield_core::workflow::{RunState, Workflow};
+use jackfield_core::workflow::RunState;
 use jackfield_core::{Code, Environment, Result, Timestamp};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{RunQuery, RunView};
@@ -17,7 +17,7 @@ use super::common::{People, mends, was_overtaken};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form};
 use super::parts;
-use super::runs::{Called, brief};
+use super::runs::{Called, Runnable, brief};
 use super::sheet::{Sheet, data_of, defaults_of, fields_of, shown};
 
 /// Fields that a list shows of each record.
@@ -197,7 +197,7 @@ struct Show<'a> {
     values: Vec<(String, String)>,
     /// nothing for those who may not see runs
     runs: Option<Vec<RunView>>,
-    workflows: Called,
+    runnable: Runnable,
     forms: Called,
 }
 
@@ -236,7 +236,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         by: sender(&people, &record),
         values,
         runs,
-        workflows: Called::of::<Workflow>(engine, &desk.op, link).await?,
+        runnable: Runnable::of(engine, &desk.op, link).await?,
         forms: Called::of::<Document>(engine, &desk.op, link).await?,
         record,
         place,

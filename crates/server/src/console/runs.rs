@@ -1,4 +1,4 @@
-//! Runs of an application's workflows: what was done for which record, what came back, and what a person may do about it.
+//! Runs of an application: what was done for which record or at which time, what came back, and what a person may do about it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,9 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
+use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form as FormDocument;
+use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::{RecordEvent, RunState, Workflow};
 use jackfield_core::{Code, Result, Timestamp};
 use jackfield_engine::automate::components::Definable;
@@ -71,13 +73,48 @@ pub(super) fn event_word(event: &RecordEvent) -> &'static str {
         RecordEvent::Created => "created",
         RecordEvent::Edited => "edited",
         RecordEvent::Deleted => "deleted",
+        RecordEvent::Tick => "its time came",
+        RecordEvent::Asked => "asked for",
     }
 }
 
-/// Link names and names of what is built in an application: what is gone since is called by its link name.
+/// Names of what is built in an application: what is gone since is called by its link name.
 pub(super) struct Called(BTreeMap<String, String>);
 
+/// Names of all that runs in an application, by component: `schedule:nightly`.
+pub(super) struct Runnable(BTreeMap<String, String>);
+
+impl Runnable {
+    pub async fn of(engine: &Engine, op: &Op, application: &str) -> Result<Self> {
+        async fn add<D: Definable>(all: &mut Runnable, engine: &Engine, op: &Op, at: &str) -> Result<()> {
+            let named = Called::of::<D>(engine, op, at).await?.0;
+            all.0.extend(named.into_iter().map(|(link, name)| (format!("{}:{link}", D::KIND), name)));
+            Ok(())
+        }
+        let mut all = Self(BTreeMap::new());
+        add::<Workflow>(&mut all, engine, op, application).await?;
+        add::<Schedule>(&mut all, engine, op, application).await?;
+        add::<Datasource>(&mut all, engine, op, application).await?;
+        Ok(all)
+    }
+
+    pub fn name<'a>(&'a self, component: &'a str) -> &'a str {
+        let link = || component.split_once(':').map_or(component, |(_, link)| link);
+        self.0.get(component).map_or_else(link, String::as_str)
+    }
+}
+
+/// The page of a component, below its application: `schedules/nightly`.
+pub(super) fn room(component: &str) -> String {
+    component.split_once(':').map_or_else(String::new, |(kind, link)| format!("{kind}s/{link}"))
+}
+
 impl Called {
+    /// Where no names are wanted.
+    pub const fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
     pub async fn of<D: Definable>(engine: &Engine, op: &Op, application: &str) -> Result<Self> {
         let built = match engine.list_built::<D>(op, application, &most()).await {
             Ok(page) => page.items,
@@ -105,7 +142,7 @@ struct List<'a> {
     now: Timestamp,
     head: Head,
     form: Form,
-    workflows: Called,
+    runnable: Runnable,
     forms: Called,
     page: Page<RunView>,
     next: Option<String>,
@@ -115,14 +152,14 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn workflow(&self) -> Field<'_> {
-        let mut choices = vec![("", "Any workflow")];
-        choices.extend(self.workflows.0.iter().map(|(link, name)| (link.as_str(), name.as_str())));
-        let chosen = self.form.value("workflow");
-        if !choices.iter().any(|(link, _)| *link == chosen) {
+    fn component(&self) -> Field<'_> {
+        let mut choices = vec![("", "Anything")];
+        choices.extend(self.runnable.0.iter().map(|(component, name)| (component.as_str(), name.as_str())));
+        let chosen = self.form.value("component");
+        if !choices.iter().any(|(component, _)| *component == chosen) {
             choices.push((chosen, chosen));
         }
-        self.form.select("workflow", "Workflow", &choices)
+        self.form.select("component", "What ran", &choices)
     }
 
     fn state(&self) -> Field<'_> {
@@ -151,7 +188,8 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Re
     let environment = desk.frame.environment.as_str();
     let query = RunQuery {
         environment: Some(environment.to_owned()),
-        workflow: desk.query.given("workflow"),
+        component: desk.query.given("component"),
+        workflow: None,
         // A word that is none of ours asks for nothing.
         state: desk.query.given("state").filter(|state| RunState::parse(state).is_some()),
         record: desk.query.given("record"),
@@ -165,9 +203,9 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Re
         frame: &desk.frame,
         now: desk.op.now,
         next: next(desk, &head.path("runs"), &page),
-        workflows: Called::of::<Workflow>(engine, &desk.op, link).await?,
+        runnable: Runnable::of(engine, &desk.op, link).await?,
         forms: Called::of::<FormDocument>(engine, &desk.op, link).await?,
-        filtered: query.workflow.is_some() || query.state.is_some() || query.record.is_some(),
+        filtered: query.component.is_some() || query.state.is_some() || query.record.is_some(),
         failed: failed.map_or(0, |(_, many)| *many),
         head,
         form,
@@ -254,8 +292,10 @@ struct Show<'a> {
     head: Head,
     run: RunView,
     tries: Vec<Try>,
-    workflow: String,
-    form: String,
+    /// of what ran
+    name: String,
+    /// where a record set it off: name and link name of its form, and its id
+    form: Option<(String, String, String)>,
     /// who set it off, by name
     actor: Option<String>,
     wrong: Option<String>,
@@ -264,7 +304,7 @@ struct Show<'a> {
 impl Show<'_> {
     /// What is the case.
     fn title(&self) -> String {
-        let name = &self.workflow;
+        let name = &self.name;
         match self.run.state {
             RunState::Queued if self.run.attempts > 0 => format!("{name} is tried again"),
             RunState::Queued => format!("{name} waits for its turn"),
@@ -307,16 +347,17 @@ async fn read<'a>(
 ) -> Result<Show<'a>> {
     let head = Head::read(engine, desk, link, "runs").await?;
     let mut run = engine.read_run(&desk.op, link, id).await?;
-    let workflows = Called::of::<Workflow>(engine, &desk.op, link).await?;
+    let runnable = Runnable::of(engine, &desk.op, link).await?;
     let forms = Called::of::<FormDocument>(engine, &desk.op, link).await?;
+    let of_record = |(form, record): (String, String)| (forms.name(&form).to_owned(), form, record);
     let people = People::of(engine, desk).await?;
     Ok(Show {
         frame: &desk.frame,
         now: desk.op.now,
         head,
         tries: run.steps.take().unwrap_or_default().into_iter().map(Try::from).collect(),
-        workflow: workflows.name(&run.workflow).to_owned(),
-        form: forms.name(&run.form).to_owned(),
+        name: runnable.name(&run.component).to_owned(),
+        form: run.form.take().zip(run.record.take()).map(of_record),
         actor: run.actor.as_deref().map(|actor| people.name(actor).to_owned()),
         run,
         wrong,

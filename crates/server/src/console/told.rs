@@ -200,6 +200,12 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         Kind::ComponentRemoved => {
             Sentence::new(format!("removed {} from", text("component"))).application(subject)
         }
+        Kind::RunAsked => {
+            let rest = format!("in {}", text("environment"));
+            Sentence::new(format!("asked for a run of {} in", text("component")))
+                .application(subject)
+                .rest(rest)
+        }
         Kind::ComponentSaved => Sentence::new(format!("saved {} in", text("component"))).application(subject),
         Kind::ApplicationPublished => {
             Sentence::new("published").application(subject).rest(format!("to {}", text("environment")))

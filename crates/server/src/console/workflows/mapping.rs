@@ -243,6 +243,10 @@ impl Inputs {
                     text("value", &plain)
                 }
             }
+            // Written as a document: which columns it has is known once it was pulled.
+            Mapped::Lookup(lookup) if lookup.datasource.is_some() => {
+                text("row", &serde_json::to_string(lookup).unwrap_or_default())
+            }
             Mapped::Lookup(lookup) => Self {
                 from: "lookup".to_owned(),
                 by: format!("{}.{}", lookup.form, lookup.by),
@@ -279,8 +283,13 @@ impl Inputs {
             "expression" => Mapped::Expression(self.what.trim().to_owned()),
             "lookup" => {
                 let ((form, by), (_, take)) = (halves(&self.by), halves(&self.take));
-                Mapped::Lookup(Lookup { form, by, is: self.is.trim().to_owned(), take })
+                Mapped::Lookup(Lookup { form, by, is: self.is.trim().to_owned(), take, datasource: None })
             }
+            // What cannot be read names a datasource that nobody has, which the check says.
+            "row" => Mapped::Lookup(
+                serde_json::from_str(&self.what)
+                    .unwrap_or_else(|_| Lookup { datasource: Some(self.what.clone()), ..Lookup::default() }),
+            ),
             other => match other.split_once(':') {
                 Some(("choice", value)) => Mapped::Value(target.value(value)),
                 Some((_, field)) => Mapped::Field(field.to_owned()),
@@ -469,6 +478,7 @@ fn options(target: &Target, sources: &Sources<'_>, chosen: &str) -> Vec<Options>
     ];
     if !sources.forms.is_empty() {
         other.push(("lookup".to_owned(), "From another record".to_owned()));
+        other.push(("row".to_owned(), "From a row of a datasource".to_owned()));
     }
     put("Something else", other);
     let facts = RECORD_FACTS.iter().map(|fact| (format!("field:{fact}"), fact_word(fact).to_owned()));

@@ -90,7 +90,11 @@ fn trigger_words(trigger: Trigger) -> &'static str {
 }
 
 /// Names of the connections that an application may use.
-async fn connections(engine: &Engine, op: &Op, application: &str) -> Result<BTreeMap<String, String>> {
+pub(super) async fn connections(
+    engine: &Engine,
+    op: &Op,
+    application: &str,
+) -> Result<BTreeMap<String, String>> {
     let query = ConnectionQuery {
         application: Some(application.to_owned()),
         limit: Some(200),
@@ -101,15 +105,15 @@ async fn connections(engine: &Engine, op: &Op, application: &str) -> Result<BTre
 }
 
 /// What an action does, as a sentence with a connection in it: *push to* Acme *→ Vendor → Create*.
-struct Doing {
-    name: String,
-    does: String,
+pub(super) struct Doing {
+    pub name: String,
+    pub does: String,
     /// link name and name of the connection
-    at: Option<(String, String)>,
-    then: String,
+    pub at: Option<(String, String)>,
+    pub then: String,
 }
 
-fn doing(
+pub(super) fn doing(
     action: &WorkflowAction,
     connections: &BTreeMap<String, String>,
     grounds: Option<&Grounds>,
@@ -132,6 +136,10 @@ fn doing(
         Some(Work::UpdateRecord(update)) => {
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
             (format!("set {} of the record", fields.join(", ")), String::new())
+        }
+        Some(Work::Pull(pull)) => {
+            let much = if pull.full { "pull all of" } else { "pull" };
+            (format!("{much} the datasource {}", pull.datasource), String::new())
         }
         None => ("nothing that is known".to_owned(), String::new()),
     };
@@ -187,16 +195,16 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<List<'a
 }
 
 /// A field of the service, or of the record, and where its value comes from.
-struct Source {
+pub(super) struct Source {
     /// the type of what is taken, where a field is
-    of: &'static str,
-    title: String,
-    name: String,
-    kind: &'static str,
-    required: bool,
+    pub of: &'static str,
+    pub title: String,
+    pub name: String,
+    pub kind: &'static str,
+    pub required: bool,
     /// how the value comes about
-    by: &'static str,
-    from: String,
+    pub by: &'static str,
+    pub from: String,
 }
 
 /// Where a value comes from.
@@ -211,25 +219,33 @@ fn source(mapped: &Mapped, form: Option<&Document>) -> (&'static str, String) {
         Mapped::Text(text) => ("Text", text.clone()),
         Mapped::Lookup(lookup) => (
             "Looked up",
-            format!("{} of the record of {} whose {} is {}", lookup.take, lookup.form, lookup.by, lookup.is),
+            match &lookup.datasource {
+                None => format!(
+                    "{} of the record of {} whose {} is {}",
+                    lookup.take, lookup.form, lookup.by, lookup.is
+                ),
+                Some(table) => {
+                    format!("{} of the row of {table} whose {} is {}", lookup.take, lookup.by, lookup.is)
+                }
+            },
         ),
     }
 }
 
-/// One action on the page of a workflow.
-struct Act {
-    doing: Doing,
-    condition: Option<String>,
-    goes_on: bool,
-    sources: Vec<Source>,
+/// One action on the page of a workflow or schedule.
+pub(super) struct Act {
+    pub doing: Doing,
+    pub condition: Option<String>,
+    pub goes_on: bool,
+    pub sources: Vec<Source>,
     /// fields of the service that are not mapped
-    unmapped: usize,
+    pub unmapped: usize,
     /// what a call or a mail has besides
-    more: Option<String>,
+    pub more: Option<String>,
     /// what does not fit any more
-    wrong: Vec<String>,
+    pub wrong: Vec<String>,
     /// whether it has a page of its own
-    known: bool,
+    pub known: bool,
 }
 
 fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connector::Module, &'a Operation)> {
@@ -237,7 +253,7 @@ fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connec
     Some((module, module.operations.get(&push.operation)?))
 }
 
-fn act(
+pub(super) fn act(
     action: &WorkflowAction,
     grounds: &Grounds,
     form: Option<&Document>,
@@ -303,7 +319,7 @@ fn act(
             act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
         }
         Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
-        None => {}
+        Some(Work::Pull(_)) | None => {}
     }
     act
 }

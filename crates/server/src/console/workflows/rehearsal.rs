@@ -100,7 +100,7 @@ async fn page<'a>(
     let built: BuiltView<Workflow> = engine.read_built(&desk.op, link, workflow).await?;
     let form = &built.definition.form;
     let document: Document = engine.read_served_form(&desk.op, link, form, Environment::Development).await?;
-    let query = RecordQuery { environment: Some("development".to_owned()), limit: None, cursor: None };
+    let query = RecordQuery { environment: Some("development".to_owned()), ..RecordQuery::default() };
     let records = engine.list_records(&desk.op, link, form, &query).await?.items;
     let first = document.fields.first();
     let title = |data: &serde_json::Map<String, serde_json::Value>| {

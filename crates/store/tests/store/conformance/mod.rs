@@ -9,6 +9,7 @@ mod authorizations;
 mod calls;
 mod completeness;
 mod connections;
+mod datasources;
 mod definitions;
 mod flows;
 mod idempotency;
@@ -20,6 +21,7 @@ mod overview;
 mod primaries;
 mod records;
 mod runs;
+mod schedules;
 mod sessions;
 mod whole;
 

@@ -21,6 +21,7 @@ fn run(organization: &str, id: &str) -> Run {
         queue: "q".to_owned(),
         application: "portal".to_owned(),
         environment: "production".to_owned(),
+        component: "workflow:pay".to_owned(),
         workflow: "pay".to_owned(),
         workflow_version: 3,
         form: "vendors".to_owned(),
@@ -139,11 +140,64 @@ async fn what_is_made_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_no_record_sets_off() {
+    on_both(async |store| {
+        let tick = |id: &str, environment: &str, component: &str| Run {
+            environment: environment.to_owned(),
+            component: component.to_owned(),
+            workflow: String::new(),
+            form: String::new(),
+            record: String::new(),
+            event: RecordEvent::Tick,
+            ..run(ORG, id)
+        };
+        let (nightly, asked) = (tick("1", "production", "schedule:nightly"), RecordEvent::Asked);
+        insert(
+            &store,
+            &[
+                nightly.clone(),
+                Run { event: asked, ..tick("2", "production", "schedule:nightly") },
+                tick("3", "stage", "schedule:nightly"),
+                tick("4", "production", "schedule:nightly_2"),
+                Run { application: "b".to_owned(), ..tick("5", "production", "schedule:nightly") },
+                Run { organization_id: OTHER.to_owned(), ..tick("6", "production", "schedule:nightly") },
+                run(ORG, "7"),
+                tick("8", "production", "schedule:nightly"),
+            ],
+        )
+        .await;
+        assert_eq!(read(&store, "1").await, nightly);
+        assert_eq!(read(&store, "2").await.event, asked);
+        let open = async |environment: &str, component: &str, limit: i64| {
+            change(&store, async |tx| tx.open_runs(ORG, "portal", environment, component, limit).await).await
+        };
+        assert_eq!(open("production", "schedule:nightly", 9).await, ["8", "2", "1"]);
+        assert_eq!(open("production", "schedule:nightly", 2).await, ["8", "2"]);
+        assert_eq!(open("stage", "schedule:nightly", 9).await, ["3"]);
+        assert_eq!(open("production", "workflow:pay", 9).await, [""; 0], "a record set that one off");
+        assert!(change(&store, async |tx| tx.cancel_run(ORG, "2", at(1)).await).await);
+        assert_eq!(open("production", "schedule:nightly", 9).await, ["8", "1"], "what is over is not open");
+        let portal = RunFilter { application: "portal", ..RunFilter::default() };
+        for (filter, expected) in [
+            (RunFilter { component: "schedule:nightly", ..portal }, &["8", "3", "2", "1"][..]),
+            (RunFilter { component: "schedule:nightly", environment: "stage", ..portal }, &["3"]),
+            (RunFilter { component: "schedule:nightly", state: "cancelled", ..portal }, &["2"]),
+            (RunFilter { component: "workflow:pay", ..portal }, &["7"]),
+            (RunFilter { component: "schedule:none", ..portal }, &[]),
+        ] {
+            assert_eq!(ids(store.runs(ORG, filter, "~", 9).await.unwrap()), expected, "{filter:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_and_counts() {
     on_both(async |store| {
         let place = |id: &str, application: &str, environment: &str, workflow: &str, record: &str| Run {
             application: application.to_owned(),
             environment: environment.to_owned(),
+            component: format!("workflow:{workflow}"),
             workflow: workflow.to_owned(),
             record: record.to_owned(),
             ..run(ORG, id)
@@ -182,13 +236,13 @@ async fn lists_and_counts() {
             (RunFilter { environment: "stage", ..portal }, &["2"]),
             (RunFilter { environment: "stage", state: "cancelled", ..portal }, &[]),
             (RunFilter { environment: "production", ..queued }, &["5", "1"]),
-            (RunFilter { workflow: "tell", ..all }, &["3"]),
-            (RunFilter { workflow: "tell", ..queued }, &[]),
+            (RunFilter { component: "workflow:tell", ..all }, &["3"]),
+            (RunFilter { component: "workflow:tell", ..queued }, &[]),
             (RunFilter { state: "cancelled", ..all }, &["6", "4", "3"]),
             (RunFilter { state: "cancelled", ..portal }, &["6", "3"]),
             (RunFilter { record: "rec_1", ..all }, &["4", "3", "1"]),
             (RunFilter { record: "rec_1", ..portal }, &["3", "1"]),
-            (RunFilter { record: "rec_1", workflow: "pay", ..all }, &["4", "1"]),
+            (RunFilter { record: "rec_1", component: "workflow:pay", ..all }, &["4", "1"]),
             (RunFilter { record: "rec_1", ..queued }, &["1"]),
             (RunFilter { record: "rec_9", ..all }, &[]),
             (RunFilter { application: "c", ..all }, &[]),
@@ -703,7 +757,7 @@ async fn what_has_failed_is_replayed() {
     on_both(async |store| {
         let names = ["run_1", "run_2", "run_3", "run_4", "run_5", "run_6"];
         let mut all: Vec<Run> = names.map(|id| run(ORG, id)).into();
-        all[1].workflow = "tell".to_owned();
+        all[1].component = "workflow:tell".to_owned();
         all.push(run(OTHER, "run_1"));
         insert(&store, &all).await;
         assert_eq!(claim(&store, "q", "n", NOW, 9).await.len(), 7);
@@ -754,7 +808,7 @@ async fn what_has_failed_is_replayed() {
         assert_eq!(read(&store, "run_1").await, replayed, "where it stopped, in doubt as it was");
         assert_eq!(replay(ORG, any, "run_1", 9).await, [""; 0], "it is queued already");
         assert_eq!(
-            replay(ORG, RunFilter { workflow: "tell", state: "failed", ..any }, "", 9).await,
+            replay(ORG, RunFilter { component: "workflow:tell", state: "failed", ..any }, "", 9).await,
             ["run_2"]
         );
         assert_eq!(
