@@ -39,6 +39,7 @@ use crate::{ServerOptions, address, api, assets, console, doors, pages};
         (name = "records", description = "submissions of a form, in one environment"),
         (name = "workflows", description = "what runs when a record is made, changed or deleted"),
         (name = "runs", description = "what workflows did, and every try of it"),
+        (name = "payments", description = "what runs ask money for, and how far that is"),
         (name = "connectors", description = "descriptions of services"),
         (name = "connections", description = "named, configured uses of connectors"),
         (name = "authorizations", description = "what services granted to people"),
@@ -133,6 +134,8 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::automate::read_run))
         .routes(routes!(api::automate::replay_run))
         .routes(routes!(api::automate::cancel_run))
+        .routes(routes!(api::automate::list_payments))
+        .routes(routes!(api::automate::read_payment))
         .routes(routes!(api::automate::preflight))
         .routes(routes!(api::automate::publish))
         .routes(routes!(api::automate::list_releases))

@@ -21,6 +21,7 @@ mod members;
 mod migrate;
 mod organizations;
 mod overview;
+mod payments;
 mod primaries;
 mod records;
 mod runs;
@@ -40,6 +41,7 @@ pub use idempotency::Answer;
 pub use members::{LinkKind, Member, MemberLink};
 pub use organizations::{ApiKey, KeyOwner, Organization};
 pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
+pub use payments::{Payment, PaymentEnd, PaymentFilter};
 pub use primaries::Primary;
 pub use records::{Drawer, Record};
 pub use runs::{Progress, Run, RunFilter, RunStep, Why};
@@ -153,6 +155,7 @@ impl Store {
             definitions::ALL,
             records::ALL,
             runs::ALL,
+            payments::ALL,
         ] {
             self.db.check(statements).await?;
         }

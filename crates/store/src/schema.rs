@@ -13,4 +13,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 21, name: "brand", sql: include_str!("../migrations/0021_brand.sql") },
     Migration { version: 22, name: "service_time", sql: include_str!("../migrations/0022_service_time.sql") },
     Migration { version: 23, name: "automate", sql: include_str!("../migrations/0023_automate.sql") },
+    Migration { version: 26, name: "payments", sql: include_str!("../migrations/0026_payments.sql") },
 ];

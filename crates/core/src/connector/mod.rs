@@ -9,6 +9,7 @@ mod compose;
 mod document;
 mod input;
 mod modules;
+pub mod payment;
 mod placement;
 mod read;
 mod schema;
@@ -32,6 +33,7 @@ pub use input::{
     effective_parameters,
 };
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
+pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;
 pub use template::{Template, TemplateError, Values};

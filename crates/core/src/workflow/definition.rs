@@ -11,12 +11,15 @@ use super::expression::{Expression, Text};
 use super::run::RecordEvent;
 use crate::connector::{Connector, Field, FieldType, Method};
 use crate::error::FieldError;
-use crate::{form, names};
+use crate::{form, money, names};
 
 /// Actions of one workflow.
 const ACTIONS_MAX: usize = 50;
 /// Addresses of one mail.
 const RECIPIENTS_MAX: usize = 50;
+/// Fewest and most minutes in which a payment can be made.
+const EXPIRES_MIN: u32 = 5;
+const EXPIRES_MAX: u32 = 43_200;
 /// What a record has besides the fields of its form.
 pub const RECORD_FACTS: [&str; 5] = ["id", "created_at", "updated_at", "created_by", "version"];
 
@@ -68,7 +71,7 @@ impl Trigger {
     }
 }
 
-/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`.
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `payment`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowAction {
@@ -92,6 +95,9 @@ pub struct WorkflowAction {
     /// changes the record
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_record: Option<UpdateRecord>,
+    /// asks for money, and waits until it is there
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentAction>,
 }
 
 /// What becomes of the actions after one that failed for good.
@@ -203,6 +209,64 @@ pub struct UpdateRecord {
     pub set: BTreeMap<String, Mapped>,
 }
 
+/// Asks for money on a checkout page of the connection's service, and waits until it is paid or nobody will pay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentAction {
+    /// link name of a connection whose connector has `payment`
+    pub connection: String,
+    /// how much: a decimal such as `12.50`, with at most so many places as the currency has
+    pub amount: Mapped,
+    /// code of ISO 4217, such as `EUR`
+    pub currency: Currency,
+    /// what the payer reads on the page; may have `{{ expression }}` in it
+    pub description: String,
+    /// stands beside the payment at the service; may have `{{ expression }}` in it. Absent: the id of the record
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// address of the payer
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Mapped>,
+    /// how long there is time to pay: 5 to 43,200 minutes, and what the service allows; an hour unless told
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_minutes: Option<u32>,
+    /// what the payer reads when it is paid
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_text: Option<String>,
+    /// what becomes of the run when it is not paid
+    #[serde(default, skip_serializing_if = "OnUnpaid::is_stop")]
+    pub on_unpaid: OnUnpaid,
+}
+
+/// A currency: its code, or where that comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Currency {
+    /// the code itself
+    Code(String),
+    /// where it comes from
+    Mapped(Mapped),
+}
+
+/// What becomes of a run when its payment has failed, expired or was called off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnpaid {
+    /// the action has failed
+    #[default]
+    Stop,
+    /// the action is done; `results.<action>.state` says how it ended
+    Continue,
+}
+
+impl OnUnpaid {
+    /// Whether it stops; for serde.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
 /// What an action does, whichever it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Work<'a> {
@@ -214,18 +278,24 @@ pub enum Work<'a> {
     Mail(&'a Mail),
     /// changes the record
     UpdateRecord(&'a UpdateRecord),
+    /// asks for money
+    Payment(&'a PaymentAction),
 }
 
 impl WorkflowAction {
     /// What it does; `None` where it says nothing or more than one thing.
     pub fn work(&self) -> Option<Work<'_>> {
-        match (&self.integration, &self.invoke, &self.mail, &self.update_record) {
-            (Some(integration), None, None, None) => Some(Work::Integration(integration)),
-            (None, Some(request), None, None) => Some(Work::Invoke(request)),
-            (None, None, Some(mail), None) => Some(Work::Mail(mail)),
-            (None, None, None, Some(update)) => Some(Work::UpdateRecord(update)),
-            _ => None,
-        }
+        let mut all = [
+            self.integration.as_ref().map(Work::Integration),
+            self.invoke.as_ref().map(Work::Invoke),
+            self.mail.as_ref().map(Work::Mail),
+            self.update_record.as_ref().map(Work::UpdateRecord),
+            self.payment.as_ref().map(Work::Payment),
+        ]
+        .into_iter()
+        .flatten();
+        let only = all.next();
+        if all.next().is_some() { None } else { only }
     }
 
     /// The connection that it calls through.
@@ -233,6 +303,7 @@ impl WorkflowAction {
         match self.work()? {
             Work::Integration(integration) => Some(&integration.connection),
             Work::Invoke(request) => Some(&request.connection),
+            Work::Payment(payment) => Some(&payment.connection),
             Work::Mail(_) | Work::UpdateRecord(_) => None,
         }
     }
@@ -315,6 +386,8 @@ pub struct Grounds {
     pub forms: BTreeMap<String, BTreeMap<String, (Shape, bool)>>,
     /// the connections that the application may use: link name → connector
     pub connections: BTreeMap<String, Arc<Connector>>,
+    /// the organization's region
+    pub region: String,
 }
 
 struct Check<'a> {
@@ -381,13 +454,14 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 path,
                 "invalid",
-                "An action is exactly one of integration, invoke, mail and update_record.",
+                "An action is exactly one of integration, invoke, mail, update_record and payment.",
             ),
             Some(Work::Integration(integration)) => {
                 self.integration(&format!("{path}.integration"), integration);
             }
             Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
             Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::Payment(payment)) => self.payment(&format!("{path}.payment"), payment),
             Some(Work::UpdateRecord(update)) => {
                 let path = format!("{path}.update_record.set");
                 if update.set.is_empty() {
@@ -530,6 +604,57 @@ impl<'a> Check<'a> {
         self.text(&format!("{path}.text"), &mail.text);
     }
 
+    fn payment(&mut self, path: &str, payment: &'a PaymentAction) {
+        let Some(connector) = self.connector(path, &payment.connection) else { return };
+        self.mapped(&format!("{path}.amount"), &payment.amount, None);
+        if let Mapped::Field(name) = &payment.amount
+            && self.fields.get(name).is_some_and(|(shape, _)| matches!(shape, Shape::Flag | Shape::List | Shape::Object))
+        {
+            self.wrong(format!("{path}.amount"), "invalid", format!("{name:?} is no amount. Map another field, or use an expression."));
+        }
+        self.text(&format!("{path}.description"), &payment.description);
+        if payment.description.trim().is_empty() {
+            self.wrong(format!("{path}.description"), "required", "Say what is paid for.");
+        }
+        if let Some(reference) = &payment.reference {
+            self.text(&format!("{path}.reference"), reference);
+        }
+        if let Some(email) = &payment.email {
+            self.mapped(&format!("{path}.email"), email, None);
+        }
+        if payment.expires_minutes.is_some_and(|minutes| !(EXPIRES_MIN..=EXPIRES_MAX).contains(&minutes)) {
+            let message = format!("Say {EXPIRES_MIN} to {EXPIRES_MAX} minutes.");
+            self.wrong(format!("{path}.expires_minutes"), "out_of_range", message);
+        }
+        if payment.success_text.as_ref().is_some_and(|text| text.chars().count() > 2000) {
+            self.wrong(format!("{path}.success_text"), "too_long", "At most 2000 characters.");
+        }
+        let Some(described) = &connector.payment else {
+            let message = format!("{} takes no payments here: its connector has no `payment`.", connector.name);
+            return self.wrong(format!("{path}.connection"), "invalid", message);
+        };
+        if let Some(why) = connector.refusal_in(&self.grounds.region) {
+            self.wrong(format!("{path}.connection"), "not_available", why);
+        }
+        let currency = format!("{path}.currency");
+        match &payment.currency {
+            Currency::Mapped(Mapped::Value(Value::String(code))) | Currency::Code(code) => {
+                match described.takes(&connector.name, code) {
+                    Err(why) => self.wrong(&currency, "invalid", why),
+                    Ok(()) => {
+                        if let Mapped::Value(value) = &payment.amount
+                            && let Err(why) = amount_of(value, code)
+                                .and_then(|minor| described.amount(&connector.name, minor, code).map(drop))
+                        {
+                            self.wrong(format!("{path}.amount"), "invalid", why);
+                        }
+                    }
+                }
+            }
+            Currency::Mapped(mapped) => self.mapped(&currency, mapped, None),
+        }
+    }
+
     fn condition(&mut self, path: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.expression(path, text);
@@ -575,6 +700,21 @@ impl<'a> Check<'a> {
                 self.wrong(path, "unknown", message);
             }
         }
+    }
+}
+
+/// An amount as expressions give it, in the smallest units of its currency. The error is a sentence.
+pub fn amount_of(value: &Value, currency: &str) -> Result<i64, String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        // A float is no exact amount, but its shortest text is what somebody has written.
+        Value::Number(number) => number.to_string(),
+        _ => return Err("The amount is missing.".to_owned()),
+    };
+    match money::minor(&text, money::exponent(currency)) {
+        Ok(0) => Err("The amount is 0; there is nothing to pay.".to_owned()),
+        Ok(minor) => Ok(minor),
+        Err(why) => Err(format!("The amount {why}.")),
     }
 }
 
@@ -678,7 +818,59 @@ mod tests {
             fields.into_iter().map(|(name, facts)| (name.to_owned(), facts)).collect();
         Grounds {
             forms: BTreeMap::from([("vendors".to_owned(), fields)]),
-            connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector))]),
+            connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector)), ("pay".to_owned(), Arc::new(cash()))]),
+            region: "eu".to_owned(),
+        }
+    }
+
+    /// A service that takes payments, in India only.
+    fn cash() -> Connector {
+        Connector::from_json(json!({
+            "name": "Cash", "base_url": "https://cash.example", "auth": {"type": "none"}, "regions": ["in"],
+            "modules": {"c": {"fields": [{"name": "id"}], "operations": {
+                "create": {"method": "POST", "path": "/c", "result": "/id", "idempotency": {"in": "header", "name": "Key"}},
+                "read": {"path": "/c/{id}"}, "end": {"method": "POST", "path": "/c/{id}/end"}}}},
+            "payment": {"checkout_hosts": ["cash.example"], "amounts": "minor", "currencies": ["EUR", "JPY"],
+                "create": {"operation": "c.create"}, "read": {"operation": "c.read", "with": {"id": "{payment.checkout}"}},
+                "expire": {"operation": "c.end", "with": {"id": "{payment.checkout}"}},
+                "url": "/url", "amount": "/amount", "currency": "/currency",
+                "states": [{"when": {"/status": "paid"}, "state": "paid"}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn payments_are_checked() {
+        let check = |region: &str, more: Value| {
+            let mut payment = json!({"connection": "pay", "amount": {"field": "amount"}, "currency": "EUR",
+                "description": "Fee of {{ record.vendor_name }}"});
+            for (name, value) in more.as_object().unwrap() {
+                payment[name] = value.clone();
+            }
+            let grounds = Grounds { region: region.to_owned(), ..grounds() };
+            let wrong = workflow(&json!([{"name": "pay", "payment": payment}])).check(&grounds).err();
+            let wrong = wrong.unwrap_or_default().into_iter();
+            wrong.map(|e| (e.field.replace("actions.0.payment.", ""), e.code)).collect::<Vec<_>>()
+        };
+        let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+        assert_eq!(check("in", json!({})), []);
+        assert_eq!(check("in", json!({"currency": {"expression": "'EUR'"}, "email": {"expression": "submitter.email"}})), []);
+        assert_eq!(check("eu", json!({})), one("connection", "not_available"));
+        for (more, field, code) in [
+            (json!({"connection": "acme"}), "connection", "invalid"),
+            (json!({"connection": "none"}), "connection", "unknown"),
+            (json!({"currency": "USD"}), "currency", "invalid"),
+            (json!({"currency": "eur"}), "currency", "invalid"),
+            (json!({"amount": {"value": "1.005"}}), "amount", "invalid"),
+            (json!({"amount": {"value": 0}}), "amount", "invalid"),
+            (json!({"amount": {"value": "1.5"}, "currency": "JPY"}), "amount", "invalid"),
+            (json!({"amount": {"field": "agreed"}}), "amount", "invalid"),
+            (json!({"amount": {"field": "none"}}), "amount", "unknown"),
+            (json!({"description": " "}), "description", "required"),
+            (json!({"description": "{{ record.none }}"}), "description", "unknown"),
+            (json!({"expires_minutes": 4}), "expires_minutes", "out_of_range"),
+        ] {
+            assert_eq!(check("in", more.clone()), one(field, code), "{more}");
         }
     }
 

@@ -38,6 +38,8 @@ pub(crate) enum Ended {
     Skipped,
     /// it may go better later
     Later { code: &'static str, reason: String, retry_after: Option<Duration>, doubt: bool },
+    /// it waits for somebody, who has so long a time; `nudges`: how many hints that it has come it has seen
+    Waiting { after: Duration, nudges: i64, code: &'static str, reason: String },
     /// a person has to do something about the connection first
     Paused { connection: String, code: &'static str, reason: String },
     /// it will not go better
@@ -61,7 +63,7 @@ pub(crate) struct Tried {
 }
 
 impl Tried {
-    fn of(ended: Ended) -> Self {
+    pub fn of(ended: Ended) -> Self {
         Self {
             ended,
             request: None,
@@ -74,7 +76,7 @@ impl Tried {
         }
     }
 
-    fn failed(code: &'static str, reason: impl Into<String>) -> Self {
+    pub fn failed(code: &'static str, reason: impl Into<String>) -> Self {
         Self::of(Ended::Failed { code, reason: reason.into() })
     }
 }
@@ -98,7 +100,7 @@ pub(crate) struct Doing<'a> {
 
 impl Doing<'_> {
     /// The same for every try of an action, and different for every other: 32 hexadecimal digits, which every service takes.
-    fn key(&self, action: &str) -> String {
+    pub fn key(&self, action: &str) -> String {
         let whole = digest(format!("{}\n{}\n{action}", self.organization, self.run.id).as_bytes());
         whole.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
             use std::fmt::Write;
@@ -109,7 +111,7 @@ impl Doing<'_> {
 }
 
 /// A mapping could not be computed: which field, and why.
-fn mapping_failed(path: &str, why: &str) -> Tried {
+pub(crate) fn mapping_failed(path: &str, why: &str) -> Tried {
     Tried::failed("mapping_failed", format!("{path}: {why}"))
 }
 
@@ -128,13 +130,15 @@ impl Engine {
             Some(Work::Integration(integration)) => self.push(op, doing, &action.name, integration).await,
             Some(Work::Invoke(request)) => self.request(op, doing, request).await,
             Some(Work::Mail(mail)) => self.post(doing, &action.name, mail).await,
+            // Boxed: rare, and several times as large as the others.
+            Some(Work::Payment(payment)) => Box::pin(self.pay(op, doing, &action.name, payment)).await,
             Some(Work::UpdateRecord(update)) => self.change(doing, update).await,
             None => Tried::failed("invalid", "The action is not one of those that this version knows."),
         }
     }
 
     /// What is mapped; `Err` is a sentence.
-    async fn mapped(&self, doing: &Doing<'_>, mapped: &Mapped) -> Result<Value, String> {
+    pub(crate) async fn mapped(&self, doing: &Doing<'_>, mapped: &Mapped) -> Result<Value, String> {
         match (mapped.value(doing.context), mapped) {
             (Some(value), _) => value,
             (None, Mapped::Lookup(lookup)) => self.look_up_record(doing, lookup).await,
@@ -256,7 +260,7 @@ impl Engine {
         tried
     }
 
-    async fn made_ready(
+    pub(crate) async fn made_ready(
         &self,
         doing: &Doing<'_>,
         op: &Op,
@@ -276,14 +280,17 @@ impl Engine {
     }
 
     /// Takes the credential out of what is kept of an answer, should the service have sent it back.
-    async fn conceal(&self, doing: &Doing<'_>, op: &Op, connection: &str, tried: &mut Tried) {
+    pub(crate) async fn conceal(&self, doing: &Doing<'_>, op: &Op, connection: &str, tried: &mut Tried) {
         let Ok(ready) = self.made_ready(doing, op, connection).await else { return };
         let Ok(callable) = ready.callable() else { return };
         let concealed = callable.injection.concealed();
         tried.reply = tried.reply.take().map(|reply| concealed.value(reply));
         match &mut tried.ended {
             Ended::Done { result } => *result = concealed.value(result.take()),
-            Ended::Later { reason, .. } | Ended::Paused { reason, .. } | Ended::Failed { reason, .. } => {
+            Ended::Later { reason, .. }
+            | Ended::Waiting { reason, .. }
+            | Ended::Paused { reason, .. }
+            | Ended::Failed { reason, .. } => {
                 *reason = concealed.text(reason);
             }
             Ended::Skipped => {}
@@ -295,7 +302,7 @@ impl Engine {
         clippy::too_many_arguments,
         reason = "the parts of one question, all borrowed from the push that asks it"
     )]
-    async fn find_made(
+    pub(crate) async fn find_made(
         &self,
         op: &Op,
         doing: &Doing<'_>,
@@ -504,7 +511,7 @@ impl Engine {
 }
 
 /// The call as invoke takes it.
-fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
+pub(crate) fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
     let lists = |pairs: &[(String, String)]| {
         let mut all = Map::new();
         for (name, value) in pairs {
@@ -530,7 +537,7 @@ fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
 }
 
 /// The request as the history shows it; the credential is placed later and is not in it.
-fn shown(call: &OperationCall) -> Value {
+pub(crate) fn shown(call: &OperationCall) -> Value {
     let object = |pairs: &[(String, String)]| {
         pairs.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect::<Map<_, _>>()
     };
@@ -538,7 +545,7 @@ fn shown(call: &OperationCall) -> Value {
         "headers": object(&call.headers), "body": call.body})
 }
 
-fn json_of(answer: &Invoked) -> Option<Value> {
+pub(crate) fn json_of(answer: &Invoked) -> Option<Value> {
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -570,7 +577,7 @@ fn mask(value: &mut Value) {
 }
 
 /// What an answer means. `operation`: what says how a success looks; without one it is a status from 200 to 299.
-fn judged(
+pub(crate) fn judged(
     answer: &Invoked,
     connection: &str,
     service: &str,
@@ -633,7 +640,7 @@ fn judged(
 }
 
 /// What one of Jackfield's own failures means. `doubtful`: whether sending the request again could have its effect twice.
-fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Tried {
+pub(crate) fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Tried {
     let (error, code) = (&failed.error, failed.error.code.as_str());
     let reason = error.detail.clone();
     let (ended, health) = match error.code {

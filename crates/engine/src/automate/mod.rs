@@ -8,6 +8,8 @@ pub mod components;
 pub(crate) mod gates;
 pub mod hosted;
 pub(crate) mod live;
+pub mod payers;
+pub(crate) mod payments;
 pub mod publish;
 pub mod records;
 pub(crate) mod runner;

@@ -120,6 +120,11 @@ enum Next {
         since: Timestamp,
         doubt: bool,
     },
+    /// it waits for somebody; hints that come meanwhile make it due at once
+    Wait {
+        due_at: Timestamp,
+        nudges: i64,
+    },
     Pause {
         connection: String,
         doubt: bool,
@@ -184,6 +189,12 @@ impl Engine {
         let recovered = work.recover_runs(now).await?;
         work.mend_runs().await?;
         work.commit().await?;
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = engine.close_payments().await {
+                tracing::warn!(%error, "checkouts that nobody waits for could not be looked for");
+            }
+        });
         if recovered > 0 {
             tracing::info!(runs = recovered, "runs of a node that died are taken up again");
         }
@@ -360,7 +371,9 @@ impl Engine {
             let context = way.context(&submitter);
             let at = clock::now();
             let tried = self.try_action(way, action, principal, live, &context, at).await;
-            let step = step_of(way, action, &tried, at);
+            // A look that finds nothing new is no step.
+            let idle = matches!(tried.ended, Ended::Waiting { .. }) && tried.request.is_none();
+            let step = (!idle).then(|| step_of(way, action, &tried, at));
             if !way.take(action, tried, step, last, notes).await {
                 return;
             }
@@ -496,7 +509,20 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
     }
     Ok(match &note.next {
         Next::Keep => work.keep_run(run, progress(false), now.plus(LEASE), now).await?,
-        Next::End(state) => work.end_run(run, *state, progress(false), why, now).await?,
+        Next::End(state) => {
+            if *state == RunState::Failed {
+                work.close_payments(&run.organization_id, &run.id, now).await?;
+            }
+            work.end_run(run, *state, progress(false), why, now).await?
+        }
+        Next::Wait { due_at, nudges } => {
+            let why = why.unwrap_or(Why { code: "internal", reason: "" });
+            let kept = work.retry_run(run, progress(false), Some(now), *due_at, why, now).await?;
+            if kept {
+                work.hasten_run(&run.organization_id, &run.id, *nudges, now).await?;
+            }
+            kept
+        }
         Next::Later { due_at, since, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.retry_run(run, progress(*doubt), Some(*since), *due_at, why, now).await?
@@ -521,6 +547,7 @@ fn step_of(way: &Way, action: &WorkflowAction, tried: &Tried, at: Timestamp) -> 
         Ended::Done { .. } => ("done", None),
         Ended::Skipped => ("skipped", None),
         Ended::Later { reason, .. } => ("retried", Some(reason)),
+        Ended::Waiting { reason, .. } => ("waiting", Some(reason)),
         Ended::Paused { reason, .. } => ("paused", Some(reason)),
         Ended::Failed { reason, .. } => ("failed", Some(reason)),
     };
@@ -603,7 +630,7 @@ impl Way {
         &mut self,
         action: &WorkflowAction,
         tried: Tried,
-        step: RunStep,
+        step: Option<RunStep>,
         last: bool,
         notes: &mpsc::Sender<Note>,
     ) -> bool {
@@ -635,6 +662,10 @@ impl Way {
                     self.later(code, &reason, retry_after, doubt || (self.doubt && !tried.found));
                 (next, Some(why))
             }
+            Ended::Waiting { after, nudges, code, reason } => {
+                let next = Next::Wait { due_at: clock::now().plus(after), nudges };
+                (next, Some((code.to_owned(), sayable(&reason))))
+            }
             Ended::Paused { connection, code, reason } => {
                 let next = Next::Pause { connection, doubt: self.doubt };
                 (next, Some((code.to_owned(), sayable(&reason))))
@@ -646,7 +677,7 @@ impl Way {
             self.doubt = false;
             self.since = None;
         }
-        let written = self.note(notes, Some(step), next, why, data).await;
+        let written = self.note(notes, step, next, why, data).await;
         // The first try of the next action.
         self.attempts += i64::from(goes_on);
         written && goes_on

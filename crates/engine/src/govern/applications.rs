@@ -323,6 +323,7 @@ impl Engine {
             );
         }
         work.end_runs(&op.organization, link_name).await?;
+        work.end_payments(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
         work.end_definitions(&op.organization, link_name).await?;
         work.touch(&op.organization);

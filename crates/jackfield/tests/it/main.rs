@@ -26,6 +26,7 @@ mod life;
 mod manners;
 mod nodes;
 mod pages;
+mod payments;
 mod people;
 mod permissions;
 mod proxy;

@@ -5,6 +5,7 @@ use axum::response::Response;
 use jackfield_core::form::Form;
 use jackfield_core::workflow::Workflow;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
+use jackfield_engine::automate::payers::{PaymentQuery, PaymentView};
 use jackfield_engine::automate::publish::{Preflight, PreflightQuery, Publication, ReleaseView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{ReplayRequest, ReplayView, RunQuery, RunView};
@@ -234,6 +235,30 @@ pub(crate) async fn read_run(
     asked: Asked,
 ) -> Response {
     reply(&asked.op, 200, engine.read_run(&asked.op, &link, &id).await)
+}
+
+/// The payments of an application, the latest first
+#[utoipa::path(get, path = "/v1/applications/{link_name}/payments", tag = "payments", params(("link_name" = String, Path), PaymentQuery),
+    responses((status = 200, body = Page<PaymentView>), (status = "default", body = Problem)))]
+pub(crate) async fn list_payments(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<PaymentQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_payments(&asked.op, &link, &query).await)
+}
+
+/// A payment, with the address of its payer's page
+#[utoipa::path(get, path = "/v1/applications/{link_name}/payments/{id}", tag = "payments",
+    params(("link_name" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = PaymentView), (status = "default", body = Problem)))]
+pub(crate) async fn read_payment(
+    State(engine): State<Engine>,
+    Path((link, id)): Path<(String, String)>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_payment(&asked.op, &link, &id).await)
 }
 
 /// Replay a run that has failed or was cancelled

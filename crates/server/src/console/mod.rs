@@ -27,6 +27,7 @@ mod journey;
 mod members;
 mod overview;
 pub(crate) mod parts;
+mod payers;
 pub(crate) mod pictures;
 mod playground;
 mod publish;
@@ -56,6 +57,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(journey::routes())
         .merge(connect::routes())
         .merge(hosted::routes())
+        .merge(payers::routes())
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use jackfield_core::connector::{self, Operation};
 use jackfield_core::form::{Form as Document, FormField};
 use jackfield_core::workflow::{
-    Grounds, Integration, Mapped, OnFailure, Trigger, Work, Workflow, WorkflowAction,
+    Currency, Grounds, Integration, Mapped, OnFailure, Trigger, Work, Workflow, WorkflowAction,
 };
 use jackfield_core::{Result, Timestamp};
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch};
@@ -84,6 +84,7 @@ fn doing(action: &WorkflowAction, connections: &BTreeMap<String, String>) -> Doi
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
             format!("sets {} of the record", fields.join(", "))
         }
+        Some(Work::Payment(payment)) => format!("asks for a payment: {}", payment.description),
         None => "nothing that is known".to_owned(),
     };
     let at = action
@@ -231,6 +232,16 @@ fn act(
             act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
         }
         Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
+        Some(Work::Payment(payment)) => {
+            put("amount", &payment.amount, "Amount", "decimal", true);
+            match &payment.currency {
+                Currency::Code(code) => put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true),
+                Currency::Mapped(mapped) => put("currency", mapped, "Currency", "", true),
+            }
+            if let Some(email) = &payment.email {
+                put("email", email, "E-mail of the payer", "email", false);
+            }
+        }
         None => {}
     }
     act
