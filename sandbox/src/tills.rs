@@ -251,6 +251,11 @@ impl Tills {
         self.inside().faults.push(fault);
     }
 
+    /// Nothing goes wrong any more.
+    pub fn clear_faults(&self) {
+        self.inside().faults.clear();
+    }
+
     /// Every checkout that was made.
     pub fn checkouts(&self) -> Vec<Checkout> {
         self.inside().checkouts.values().cloned().collect()

@@ -315,7 +315,8 @@ impl Engine {
                     wrong.iter().map(|error| format!("{}: {}", error.field, error.message)).collect();
                 Box::new(Tried::failed("mapping_failed", words.join(" ")))
             })?;
-        let harmless = matches!(operation.repeat(), Repeat::Harmless | Repeat::Keyed(_));
+        // A key recognizes the same request only, and what is looked for is looked for in doubt: whatever may have made a checkout is.
+        let harmless = operation.repeat() == Repeat::Harmless;
         let request = kept(shown(&composed));
         let answer = self.call(till.op, connection, "workflow", &invocation(&composed, till.doing)).await;
         match answer {

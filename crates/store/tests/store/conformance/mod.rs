@@ -16,6 +16,7 @@ mod leases;
 mod members;
 mod organizations;
 mod overview;
+mod payments;
 mod primaries;
 mod records;
 mod runs;
