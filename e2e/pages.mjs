@@ -90,6 +90,7 @@ export const PAGES = [
   { route: '/console/applications/{link}/workflows/{workflow}', with: { link: 'portal', workflow: 'push' }, name: 'workflow' },
   { route: '/console/applications/{link}/workflows/{workflow}/edit', with: { link: 'portal', workflow: 'push' } },
   { route: '/console/applications/{link}/workflows/{workflow}/delete', with: { link: 'portal', workflow: 'push' } },
+  { route: '/console/applications/{link}/payments', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
   { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },

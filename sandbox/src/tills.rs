@@ -209,13 +209,13 @@ fn paypal_error(name: &str, issue: &str) -> Value {
 impl Tills {
     /// Serves on a listener. Must be called inside a Tokio runtime.
     pub fn start(listener: TcpListener) -> io::Result<Self> {
-        let tills = Self {
-            inside: Arc::default(),
-            url: format!("http://{}", listener.local_addr()?),
-        };
+        let tills = Self { inside: Arc::default(), url: format!("http://{}", listener.local_addr()?) };
         let router = Router::new()
             .route("/stripe/v1/balance", get(|| async { axum::Json(json!({"object": "balance"})) }))
-            .route("/stripe/v1/account", get(|| async { axum::Json(json!({"id": "acct_1", "email": "till@stripe.example"})) }))
+            .route(
+                "/stripe/v1/account",
+                get(|| async { axum::Json(json!({"id": "acct_1", "email": "till@stripe.example"})) }),
+            )
             .route("/stripe/v1/checkout/sessions", post(stripe_create))
             .route("/stripe/v1/checkout/sessions/{id}", get(stripe_read))
             .route("/stripe/v1/checkout/sessions/{id}/expire", post(stripe_expire))
@@ -224,7 +224,10 @@ impl Tills {
             .route("/razorpay/v1/payment_links/{id}", get(razorpay_read))
             .route("/razorpay/v1/payment_links/{id}/cancel", post(razorpay_cancel))
             .route("/paypal/v1/oauth2/token", post(paypal_token))
-            .route("/paypal/v1/notifications/webhooks-event-types", get(|| async { axum::Json(json!({"event_types": []})) }))
+            .route(
+                "/paypal/v1/notifications/webhooks-event-types",
+                get(|| async { axum::Json(json!({"event_types": []})) }),
+            )
             .route("/paypal/v1/notifications/verify-webhook-signature", post(paypal_verify))
             .route("/paypal/v2/checkout/orders", post(paypal_create))
             .route("/paypal/v2/checkout/orders/{id}", get(paypal_read))
@@ -322,7 +325,8 @@ impl Tills {
 
     fn struck(&self, fault: TillFault) -> bool {
         let faults = &mut self.inside().faults;
-        let standing = matches!(fault, TillFault::NoWebhook | TillFault::TwiceWebhook | TillFault::DeclineCapture);
+        let standing =
+            matches!(fault, TillFault::NoWebhook | TillFault::TwiceWebhook | TillFault::DeclineCapture);
         match faults.iter().position(|one| *one == fault) {
             Some(_) if standing => true,
             Some(at) => {
@@ -346,12 +350,18 @@ impl Tills {
         }
         let at = now();
         let body = match till {
-            Till::Stripe => json!({"id": secret::token("evt_"), "object": "event", "type": event, "created": at,
-                "livemode": false, "data": {"object": object}}),
-            Till::Razorpay => json!({"entity": "event", "account_id": "acc_1", "event": event, "contains": ["payment_link"],
-                "payload": {"payment_link": {"entity": object}}, "created_at": at}),
-            Till::PayPal => json!({"id": secret::token("WH-"), "event_version": "1.0", "resource_type": "checkout-order",
-                "event_type": event, "summary": "An order was changed", "resource": object, "links": []}),
+            Till::Stripe => {
+                json!({"id": secret::token("evt_"), "object": "event", "type": event, "created": at,
+                "livemode": false, "data": {"object": object}})
+            }
+            Till::Razorpay => {
+                json!({"entity": "event", "account_id": "acc_1", "event": event, "contains": ["payment_link"],
+                "payload": {"payment_link": {"entity": object}}, "created_at": at})
+            }
+            Till::PayPal => {
+                json!({"id": secret::token("WH-"), "event_version": "1.0", "resource_type": "checkout-order",
+                "event_type": event, "summary": "An order was changed", "resource": object, "links": []})
+            }
         }
         .to_string();
         let headers = match till {
@@ -402,23 +412,27 @@ impl Tills {
                     "success_url": checkout.return_url, "cancel_url": checkout.cancel_url,
                     "url": open.then_some(url)})
             }
-            Till::Razorpay => json!({"id": checkout.id, "accept_partial": false, "amount": number(&checkout.amount),
+            Till::Razorpay => {
+                json!({"id": checkout.id, "accept_partial": false, "amount": number(&checkout.amount),
                 "amount_paid": checkout.paid.as_deref().map_or(0, number), "currency": checkout.currency,
                 "status": checkout.status, "reference_id": checkout.reference, "expire_by": checkout.expires_at,
-                "callback_url": checkout.return_url, "callback_method": "get", "short_url": url, "payments": []}),
+                "callback_url": checkout.return_url, "callback_method": "get", "short_url": url, "payments": []})
+            }
             Till::PayPal => {
                 let amount = json!({"currency_code": checkout.currency, "value": checkout.amount});
-                let mut unit = json!({"reference_id": "default", "custom_id": checkout.reference, "amount": amount});
+                let mut unit =
+                    json!({"reference_id": "default", "custom_id": checkout.reference, "amount": amount});
                 if let Some(status) = &checkout.capture {
                     let paid = json!({"currency_code": checkout.currency,
                         "value": checkout.paid.as_ref().unwrap_or(&checkout.amount)});
-                    unit["payments"] = json!({"captures": [{"id": "CAPTURE1", "status": status, "amount": paid}]});
+                    unit["payments"] =
+                        json!({"captures": [{"id": "CAPTURE1", "status": status, "amount": paid}]});
                 }
                 json!({"id": checkout.id, "intent": "CAPTURE", "status": checkout.status, "purchase_units": [unit],
-                    "links": [
-                        {"rel": "self", "method": "GET", "href": format!("{}/paypal/v2/checkout/orders/{}", self.url, checkout.id)},
-                        {"rel": "payer-action", "method": "GET", "href": url},
-                    ]})
+                "links": [
+                    {"rel": "self", "method": "GET", "href": format!("{}/paypal/v2/checkout/orders/{}", self.url, checkout.id)},
+                    {"rel": "payer-action", "method": "GET", "href": url},
+                ]})
             }
         }
     }
@@ -480,7 +494,8 @@ fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 }
 
 fn is_basic(headers: &HeaderMap, user: &str, password: &str) -> bool {
-    header_of(headers, "authorization") == format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+    header_of(headers, "authorization")
+        == format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
 }
 
 fn is_bearer(headers: &HeaderMap, token: &str) -> bool {
@@ -518,13 +533,17 @@ async fn stripe_create(State(tills): State<Tills>, request: Request) -> Response
     let wrong = match amount.parse::<i64>() {
         _ if get("mode") != "payment" => "mode: payment is wanted",
         _ if get("line_items[0][quantity]") != "1" => "line_items[0][quantity] is missing",
-        _ if get("line_items[0][price_data][product_data][name]").is_empty() => "product_data[name] is missing",
+        _ if get("line_items[0][price_data][product_data][name]").is_empty() => {
+            "product_data[name] is missing"
+        }
         _ if !get("success_url").starts_with("http") => "success_url is missing",
         _ if currency.len() != 3 || currency != currency.to_lowercase() => "Invalid currency",
         _ if !(now() + 30 * 60..=now() + 24 * 3600).contains(&expires_at) => {
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
         }
-        Ok(amount) if ["kwd", "bhd", "tnd", "omr", "jod"].contains(&currency.as_str()) && amount % 10 != 0 => {
+        Ok(amount)
+            if ["kwd", "bhd", "tnd", "omr", "jod"].contains(&currency.as_str()) && amount % 10 != 0 =>
+        {
             "The last digit of a three-decimal amount must be 0"
         }
         Ok(1..) => "",
@@ -570,7 +589,9 @@ async fn stripe_expire(State(tills): State<Tills>, Path(id): Path<String>, heade
             let checkout = Checkout { status: "expired".to_owned(), ..checkout };
             answer(200, &tills.shown(&checkout))
         }
-        Some(_) => refuse(400, &stripe_error("Only Checkout Sessions with a status in [\"open\"] can be expired.")),
+        Some(_) => {
+            refuse(400, &stripe_error("Only Checkout Sessions with a status in [\"open\"] can be expired."))
+        }
         None => refuse(404, &stripe_error("No such checkout.session")),
     }
 }
@@ -587,12 +608,15 @@ async fn razorpay_create(State(tills): State<Tills>, request: Request) -> Respon
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     let string = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let (reference, expires_at) = (string("reference_id"), body["expire_by"].as_i64().unwrap_or_default());
-    let taken = tills.inside().checkouts.values().any(|one| !reference.is_empty() && one.reference == reference);
+    let taken =
+        tills.inside().checkouts.values().any(|one| !reference.is_empty() && one.reference == reference);
     let wrong = match body["amount"].as_i64() {
         _ if taken => "payment link with given reference_id already exists",
         _ if reference.len() > 40 => "The reference id may not be greater than 40 characters.",
         _ if expires_at < now() + 15 * 60 => "expire_by should be at least 15 minutes after current time",
-        _ if !body["callback_url"].is_null() && body["callback_method"] != "get" => "callback_method must be get",
+        _ if !body["callback_url"].is_null() && body["callback_method"] != "get" => {
+            "callback_method must be get"
+        }
         _ if string("currency").len() != 3 => "The currency is invalid.",
         Some(1..) => "",
         _ => "The amount must be an integer.",
@@ -628,7 +652,10 @@ async fn razorpay_list(State(tills): State<Tills>, request: Request) -> Response
     let all: Vec<Value> = tills
         .checkouts()
         .iter()
-        .filter(|one| one.till == Till::Razorpay && query.get("reference_id").is_none_or(|wanted| *wanted == one.reference))
+        .filter(|one| {
+            one.till == Till::Razorpay
+                && query.get("reference_id").is_none_or(|wanted| *wanted == one.reference)
+        })
         .map(|one| tills.shown(one))
         .collect();
     answer(200, &json!({"payment_links": all}))
@@ -636,7 +663,9 @@ async fn razorpay_list(State(tills): State<Tills>, request: Request) -> Response
 
 async fn razorpay_read(State(tills): State<Tills>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     match tills.found(Till::Razorpay, &id) {
-        _ if !is_basic(&headers, RAZORPAY_KEY, RAZORPAY_SECRET) => refuse(401, &razorpay_error("Authentication failed")),
+        _ if !is_basic(&headers, RAZORPAY_KEY, RAZORPAY_SECRET) => {
+            refuse(401, &razorpay_error("Authentication failed"))
+        }
         Some(checkout) => answer(200, &tills.shown(&checkout)),
         None => refuse(400, &razorpay_error("The id provided does not exist")),
     }
@@ -759,8 +788,14 @@ async fn paypal_verify(State(tills): State<Tills>, request: Request) -> Response
     }
     let body: Map<String, Value> = serde_json::from_str(&text).unwrap_or_default();
     let string = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let event = text.split_once("\"webhook_event\":").map_or("", |(_, rest)| rest.strip_suffix('}').unwrap_or(rest));
-    let signed = format!("{}|{}|{}|{event}", string("transmission_id"), string("transmission_time"), string("webhook_id"));
+    let event =
+        text.split_once("\"webhook_event\":").map_or("", |(_, rest)| rest.strip_suffix('}').unwrap_or(rest));
+    let signed = format!(
+        "{}|{}|{}|{event}",
+        string("transmission_id"),
+        string("transmission_time"),
+        string("webhook_id")
+    );
     let own = string("webhook_id") == PAYPAL_WEBHOOK && string("transmission_sig") == mac(TOKEN, &signed);
     drop(tills);
     answer(200, &json!({"verification_status": if own { "SUCCESS" } else { "FAILURE" }}))

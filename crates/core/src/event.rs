@@ -80,6 +80,10 @@ events! {
     RunsReplayed = "application.runs_replayed";
     /// A run was cancelled.
     RunCancelled = "application.run_cancelled";
+    /// Somebody read what an application signs its webhooks with.
+    WebhookSecretRead = "application.webhook_secret_read";
+    /// An application signs its webhooks with another secret.
+    WebhookSecretRotated = "application.webhook_secret_rotated";
     /// A checkout was made for a payment: somebody can pay.
     PaymentOpened = "payment.opened";
     /// A payment is paid.

@@ -6,8 +6,8 @@ const DIGITS_MAX: usize = 15;
 /// Places after the decimal point of a currency (ISO 4217, minor units). What is not listed has two.
 pub fn exponent(currency: &str) -> u8 {
     match currency {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI" | "VND"
-        | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
+        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         "CLF" | "UYW" => 4,
         _ => 2,
@@ -96,7 +96,10 @@ mod tests {
         ] {
             assert!(minor(text, places).is_err(), "{text}");
         }
-        assert_eq!(minor("1.005", 2).unwrap_err(), "has more places after the point than the currency; write it as 12.00");
+        assert_eq!(
+            minor("1.005", 2).unwrap_err(),
+            "has more places after the point than the currency; write it as 12.00"
+        );
     }
 
     #[test]
@@ -107,7 +110,10 @@ mod tests {
                 assert_eq!(minor(&decimal(amount, places), places), Ok(amount), "{currency} {amount}");
             }
         }
-        assert_eq!((decimal(5, 2).as_str(), decimal(500, 0).as_str(), decimal(1234, 3).as_str()), ("0.05", "500", "1.234"));
+        assert_eq!(
+            (decimal(5, 2).as_str(), decimal(500, 0).as_str(), decimal(1234, 3).as_str()),
+            ("0.05", "500", "1.234")
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     account, applications, audit, authorizations, connections, connectors, demo, doctor, init, invoke,
-    members, pages, runs, serve,
+    members, pages, payments, runs, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -27,7 +27,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, applications, runs, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, applications, runs, payments, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -60,6 +60,8 @@ enum Command {
     Applications(applications::Applications),
     /// Runs: what workflows did, and replaying what failed
     Runs(runs::Runs),
+    /// Payments that runs ask for
+    Payments(payments::Payments),
     /// Authorizations: the accounts that a connection holds
     Authorizations(authorizations::Authorizations),
     /// Flows: attempts to authorize in a browser
@@ -129,6 +131,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Connections(args) => connections::run(args).await,
         Command::Applications(args) => applications::run(args).await,
         Command::Runs(args) => runs::run(args).await,
+        Command::Payments(args) => payments::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,
         Command::Invoke(args) => invoke::run(*args).await,

@@ -134,6 +134,8 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::automate::read_run))
         .routes(routes!(api::automate::replay_run))
         .routes(routes!(api::automate::cancel_run))
+        .routes(routes!(api::automate::read_webhook_secret))
+        .routes(routes!(api::automate::rotate_webhook_secret))
         .routes(routes!(api::automate::list_payments))
         .routes(routes!(api::automate::read_payment))
         .routes(routes!(api::automate::preflight))

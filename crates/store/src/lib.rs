@@ -27,6 +27,7 @@ mod records;
 mod runs;
 mod schema;
 mod sessions;
+mod webhooks;
 
 pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
@@ -46,6 +47,7 @@ pub use primaries::Primary;
 pub use records::{Drawer, Record};
 pub use runs::{Progress, Run, RunFilter, RunStep, Why};
 pub use sessions::{Session, Throttle};
+pub use webhooks::WebhookSecret;
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -156,6 +158,7 @@ impl Store {
             records::ALL,
             runs::ALL,
             payments::ALL,
+            webhooks::ALL,
         ] {
             self.db.check(statements).await?;
         }

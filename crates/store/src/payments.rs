@@ -143,9 +143,8 @@ impl Payment {
             run: row.text("run")?,
             action: row.text("action")?,
             actor: row.text("actor")?,
-            state: PaymentState::parse(&state).ok_or_else(|| {
-                StoreError::corrupt("payments", "state", format!("{state:?} is not known"))
-            })?,
+            state: PaymentState::parse(&state)
+                .ok_or_else(|| StoreError::corrupt("payments", "state", format!("{state:?} is not known")))?,
             amount: row.int("amount")?,
             currency: row.text("currency")?,
             description: row.text("description")?,
@@ -196,7 +195,12 @@ impl Store {
     }
 
     /// What an action of a run asks for.
-    pub async fn payment_of_action(&self, organization: &str, run: &str, action: &str) -> Result<Option<Payment>> {
+    pub async fn payment_of_action(
+        &self,
+        organization: &str,
+        run: &str,
+        action: &str,
+    ) -> Result<Option<Payment>> {
         let values: [Value<'_>; 3] = [organization.into(), run.into(), action.into()];
         self.db.query_opt(&PAYMENT_OF_ACTION, &values).await?.as_ref().map(Payment::read).transpose()
     }
@@ -351,7 +355,13 @@ impl Tx {
     }
 
     /// After a run was told to wait: it does not, where something happened since it had seen so many nudges.
-    pub async fn hasten_run(&mut self, organization: &str, run: &str, seen: i64, now: Timestamp) -> Result<bool> {
+    pub async fn hasten_run(
+        &mut self,
+        organization: &str,
+        run: &str,
+        seen: i64,
+        now: Timestamp,
+    ) -> Result<bool> {
         let values: [Value<'_>; 4] = [organization.into(), run.into(), seen.into(), now.into()];
         Ok(self.execute(&PAYMENT_HASTEN, &values).await? == 1)
     }

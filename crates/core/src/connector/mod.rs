@@ -12,6 +12,8 @@ mod modules;
 pub mod payment;
 mod placement;
 mod read;
+#[cfg(test)]
+mod requests;
 mod schema;
 pub mod target;
 pub mod template;

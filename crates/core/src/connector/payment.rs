@@ -287,7 +287,14 @@ impl Payment {
 
     /// Whether an answer asks for so much, and where it says that it was paid, whether that was so much. The error is a sentence. What the
     /// answer does not hold is passed over, unless it is `whole`.
-    pub fn agrees(&self, answer: &Value, minor: i64, currency: &str, whole: bool, paid: bool) -> Result<(), String> {
+    pub fn agrees(
+        &self,
+        answer: &Value,
+        minor: i64,
+        currency: &str,
+        whole: bool,
+        paid: bool,
+    ) -> Result<(), String> {
         let wanted = format!("{} {currency}", money::decimal(minor, money::exponent(currency)));
         let same = |what: &str, amount: &str, unit: &str, needed: bool| -> Result<(), String> {
             let unit = answer.pointer(unit).and_then(text).map(|unit| unit.to_ascii_uppercase());
@@ -300,7 +307,9 @@ impl Payment {
                     let amount = text(amount).unwrap_or_default();
                     Err(format!("The service says that {amount} {unit} {what}, and {wanted} was asked for."))
                 }
-                _ if needed => Err(format!("The service does not say how much {what}; {wanted} was asked for.")),
+                _ if needed => {
+                    Err(format!("The service does not say how much {what}; {wanted} was asked for."))
+                }
                 _ => Ok(()),
             }
         };
@@ -354,7 +363,9 @@ impl Payment {
     /// For how many minutes a checkout is open when so many are asked for.
     pub fn minutes(&self, asked: Option<u32>) -> u32 {
         let asked = asked.unwrap_or(60);
-        self.expiry.map_or(asked, |expiry| asked.clamp(expiry.min_minutes, expiry.max_minutes.max(expiry.min_minutes)))
+        self.expiry.map_or(asked, |expiry| {
+            asked.clamp(expiry.min_minutes, expiry.max_minutes.max(expiry.min_minutes))
+        })
     }
 
     /// The ids that a notification may mean.
@@ -401,7 +412,8 @@ mod tests {
         assert_eq!(minor.amount("S", 5120, "KWD").unwrap(), "5120");
         let wrong = minor.amount("S", 5124, "KWD").unwrap_err();
         assert_eq!(wrong, "S takes KWD in steps of 0.010 only, not 5.124.");
-        let decimal = payment(json!({"amounts": "decimal", "exponents": {"HUF": 0}, "currencies": ["EUR", "HUF"]}));
+        let decimal =
+            payment(json!({"amounts": "decimal", "exponents": {"HUF": 0}, "currencies": ["EUR", "HUF"]}));
         assert_eq!(decimal.amount("S", 1250, "EUR").unwrap(), "12.50");
         assert_eq!(decimal.amount("S", 10_000, "HUF").unwrap(), "100");
         assert!(decimal.amount("S", 10_050, "HUF").unwrap_err().contains("0 places"));
@@ -428,7 +440,10 @@ mod tests {
         assert_eq!(one.state(&json!({"status": "complete", "paid": "yes"})), Some(PaymentState::Paid));
         assert_eq!(one.state(&json!({"status": "complete", "paid": "no"})), None);
         assert_eq!(one.state(&json!({"status": "expired"})), Some(PaymentState::Expired));
-        assert_eq!(one.checkout_url(&json!({"url": "https://pay.example/x"})).as_deref(), Some("https://pay.example/x"));
+        assert_eq!(
+            one.checkout_url(&json!({"url": "https://pay.example/x"})).as_deref(),
+            Some("https://pay.example/x")
+        );
         let links = payment(json!({"url": "/links", "url_rel": ["payer-action", "approve"]}));
         let answer = json!({"links": [{"rel": "self", "href": "s"}, {"rel": "approve", "href": "a"}]});
         assert_eq!(links.checkout_url(&answer).as_deref(), Some("a"));
@@ -437,7 +452,12 @@ mod tests {
         assert!(may("https://pay.example/x", "https://api.example"));
         assert!(may("https://pay.example/x#fid%2F", "https://api.example"));
         assert!(!may("https://pay.example/x#a\r\nSet-Cookie: x", "https://api.example"));
-        for url in ["http://pay.example/x", "https://evil.example/x", "javascript:alert(1)", "https://pay.example@evil.example/"] {
+        for url in [
+            "http://pay.example/x",
+            "https://evil.example/x",
+            "javascript:alert(1)",
+            "https://pay.example@evil.example/",
+        ] {
             assert!(!may(url, "https://api.example"), "{url}");
         }
         assert!(may("http://pay.example/x", "http://api.example"));

@@ -873,11 +873,14 @@ impl<'a> Check<'a> {
         for (index, host) in payment.checkout_hosts.iter().enumerate() {
             self.template(&format!("payment.checkout_hosts.{index}"), host, Kind::Host, May::default());
         }
-        let currencies = payment.currencies.iter().chain(payment.exponents.keys()).chain(payment.multiples.keys());
+        let currencies =
+            payment.currencies.iter().chain(payment.exponents.keys()).chain(payment.multiples.keys());
         for currency in currencies.filter(|currency| !crate::money::is_currency(currency)) {
             self.wrong("payment.currencies", "invalid", format!("{currency:?} is not a code such as EUR"));
         }
-        if payment.exponents.values().any(|places| *places > 4) || payment.multiples.values().any(|step| *step == 0) {
+        if payment.exponents.values().any(|places| *places > 4)
+            || payment.multiples.values().any(|step| *step == 0)
+        {
             self.wrong("payment", "invalid", "has places after the point above 4, or steps of 0");
         }
         let calls = [
@@ -893,10 +896,15 @@ impl<'a> Check<'a> {
         }
         if let Some((_, create)) = payment.create.operation(connector) {
             if create.result.is_none() {
-                self.wrong("payment.create.operation", "invalid", "must be an operation whose `result` leads to the id");
+                self.wrong(
+                    "payment.create.operation",
+                    "invalid",
+                    "must be an operation whose `result` leads to the id",
+                );
             }
             if create.repeat() == super::Repeat::Doubtful {
-                let message = "must be an operation with `idempotency` or `find`: nobody may be asked to pay twice";
+                let message =
+                    "must be an operation with `idempotency` or `find`: nobody may be asked to pay twice";
                 self.wrong("payment.create.operation", "invalid", message);
             }
         }
@@ -905,7 +913,10 @@ impl<'a> Check<'a> {
             let message = "needs expiry, expire or capture, so that nobody pays what nobody waits for";
             self.wrong("payment", "required", message);
         }
-        if payment.expiry.is_some_and(|expiry| expiry.min_minutes > expiry.max_minutes || expiry.max_minutes == 0) {
+        if payment
+            .expiry
+            .is_some_and(|expiry| expiry.min_minutes > expiry.max_minutes || expiry.max_minutes == 0)
+        {
             self.wrong("payment.expiry", "invalid", "has more minutes at least than at most");
         }
         for (name, pointer) in [
@@ -937,7 +948,11 @@ impl<'a> Check<'a> {
         }
         if let Some(webhook) = &payment.webhook {
             if webhook.checkout.is_empty() {
-                self.wrong("payment.webhook.checkout", "required", "must say where the id of the checkout stands");
+                self.wrong(
+                    "payment.webhook.checkout",
+                    "required",
+                    "must say where the id of the checkout stands",
+                );
             }
             for pointer in &webhook.checkout {
                 self.pointer("payment.webhook.checkout", Some(pointer));
@@ -950,7 +965,8 @@ impl<'a> Check<'a> {
         let path = "payment.webhook.signature";
         match signature {
             WebhookSignature::None => {}
-            WebhookSignature::Hmac { header, secret } | WebhookSignature::TimestampedHmac { header, secret, .. } => {
+            WebhookSignature::Hmac { header, secret }
+            | WebhookSignature::TimestampedHmac { header, secret, .. } => {
                 if !is_token(header) {
                     self.wrong(at(path, "header"), "invalid", "must be the name of a header");
                 }
@@ -964,11 +980,20 @@ impl<'a> Check<'a> {
                     None => self.wrong(at(path, "operation"), "unknown", "is not an operation of a module"),
                     Some((module, operation)) => {
                         let all = module.fields_of(operation);
-                        for name in fields.keys().filter(|name| !all.iter().any(|field| field.name == **name)) {
-                            self.wrong(at(&at(path, "with"), name), "unknown", "is not a field of the operation");
+                        for name in fields.keys().filter(|name| !all.iter().any(|field| field.name == **name))
+                        {
+                            self.wrong(
+                                at(&at(path, "with"), name),
+                                "unknown",
+                                "is not a field of the operation",
+                            );
                         }
                         if operation.expect.is_none() {
-                            self.wrong(at(path, "operation"), "invalid", "must say by `expect` what a confirmation is");
+                            self.wrong(
+                                at(path, "operation"),
+                                "invalid",
+                                "must say by `expect` what a confirmation is",
+                            );
                         }
                     }
                 }

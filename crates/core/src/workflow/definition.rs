@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::expression::{Expression, Text};
 use super::run::RecordEvent;
-use crate::connector::{Connector, Field, FieldType, Method};
+use crate::connector::{Connector, Field, FieldType, Method, target};
 use crate::error::FieldError;
 use crate::{form, money, names};
 
@@ -71,7 +71,7 @@ impl Trigger {
     }
 }
 
-/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `payment`.
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `payment`, `webhook`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowAction {
@@ -98,6 +98,9 @@ pub struct WorkflowAction {
     /// asks for money, and waits until it is there
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment: Option<PaymentAction>,
+    /// sends a signed webhook to any public address
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
 }
 
 /// What becomes of the actions after one that failed for good.
@@ -267,6 +270,19 @@ impl OnUnpaid {
     }
 }
 
+/// Sends a POST to any public https address, signed as Standard Webhooks has it. Texts may have `{{ expression }}` in them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// absolute address
+    pub url: String,
+    /// JSON whose texts may have `{{ expression }}` in them; a text that is one expression and nothing else gives its value as it is
+    pub body: Value,
+    /// headers besides those of the signature
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
 /// What an action does, whichever it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Work<'a> {
@@ -280,6 +296,8 @@ pub enum Work<'a> {
     UpdateRecord(&'a UpdateRecord),
     /// asks for money
     Payment(&'a PaymentAction),
+    /// sends a webhook
+    Webhook(&'a Webhook),
 }
 
 impl WorkflowAction {
@@ -291,6 +309,7 @@ impl WorkflowAction {
             self.mail.as_ref().map(Work::Mail),
             self.update_record.as_ref().map(Work::UpdateRecord),
             self.payment.as_ref().map(Work::Payment),
+            self.webhook.as_ref().map(Work::Webhook),
         ]
         .into_iter()
         .flatten();
@@ -304,7 +323,7 @@ impl WorkflowAction {
             Work::Integration(integration) => Some(&integration.connection),
             Work::Invoke(request) => Some(&request.connection),
             Work::Payment(payment) => Some(&payment.connection),
-            Work::Mail(_) | Work::UpdateRecord(_) => None,
+            Work::Mail(_) | Work::UpdateRecord(_) | Work::Webhook(_) => None,
         }
     }
 }
@@ -454,13 +473,14 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 path,
                 "invalid",
-                "An action is exactly one of integration, invoke, mail, update_record and payment.",
+                "An action is exactly one of integration, invoke, mail, update_record, payment and webhook.",
             ),
             Some(Work::Integration(integration)) => {
                 self.integration(&format!("{path}.integration"), integration);
             }
             Some(Work::Invoke(request)) => self.request(&format!("{path}.invoke"), request),
             Some(Work::Mail(mail)) => self.mail(&format!("{path}.mail"), mail),
+            Some(Work::Webhook(webhook)) => self.webhook(&format!("{path}.webhook"), webhook),
             Some(Work::Payment(payment)) => self.payment(&format!("{path}.payment"), payment),
             Some(Work::UpdateRecord(update)) => {
                 let path = format!("{path}.update_record.set");
@@ -604,13 +624,44 @@ impl<'a> Check<'a> {
         self.text(&format!("{path}.text"), &mail.text);
     }
 
+    fn webhook(&mut self, path: &str, webhook: &'a Webhook) {
+        self.text(&format!("{path}.url"), &webhook.url);
+        // Http passes here as everywhere; the installation's outgoing rules decide.
+        if !target::has_web_scheme(&webhook.url) {
+            let message = "Say the whole address, beginning with https://.";
+            self.wrong(format!("{path}.url"), "invalid", message);
+        } else if !webhook.url.contains("{{")
+            && let Err(why) = target::parse(&webhook.url)
+        {
+            self.wrong(format!("{path}.url"), "invalid", format!("It cannot be sent there: {why}."));
+        }
+        for (name, text) in &webhook.headers {
+            let path = format!("{path}.headers.{name}");
+            self.text(&path, text);
+            let lower = name.to_ascii_lowercase();
+            let own =
+                ["host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"];
+            if lower.starts_with("webhook-") || own.contains(&lower.as_str()) {
+                self.wrong(&path, "not_allowed", "This header is set by Jackfield.");
+            }
+        }
+        self.body(&format!("{path}.body"), &webhook.body);
+    }
+
     fn payment(&mut self, path: &str, payment: &'a PaymentAction) {
         let Some(connector) = self.connector(path, &payment.connection) else { return };
         self.mapped(&format!("{path}.amount"), &payment.amount, None);
         if let Mapped::Field(name) = &payment.amount
-            && self.fields.get(name).is_some_and(|(shape, _)| matches!(shape, Shape::Flag | Shape::List | Shape::Object))
+            && self
+                .fields
+                .get(name)
+                .is_some_and(|(shape, _)| matches!(shape, Shape::Flag | Shape::List | Shape::Object))
         {
-            self.wrong(format!("{path}.amount"), "invalid", format!("{name:?} is no amount. Map another field, or use an expression."));
+            self.wrong(
+                format!("{path}.amount"),
+                "invalid",
+                format!("{name:?} is no amount. Map another field, or use an expression."),
+            );
         }
         self.text(&format!("{path}.description"), &payment.description);
         if payment.description.trim().is_empty() {
@@ -630,7 +681,8 @@ impl<'a> Check<'a> {
             self.wrong(format!("{path}.success_text"), "too_long", "At most 2000 characters.");
         }
         let Some(described) = &connector.payment else {
-            let message = format!("{} takes no payments here: its connector has no `payment`.", connector.name);
+            let message =
+                format!("{} takes no payments here: its connector has no `payment`.", connector.name);
             return self.wrong(format!("{path}.connection"), "invalid", message);
         };
         if let Some(why) = connector.refusal_in(&self.grounds.region) {
@@ -752,41 +804,49 @@ impl Request {
 
     /// The body with what its expressions give. `Err` is the dotted path within the body, and a sentence.
     pub fn rendered_body(&self, context: &Value) -> Result<Option<Value>, (String, String)> {
-        fn render(at: &str, body: &Value, context: &Value) -> Result<Value, (String, String)> {
-            let inner = |name: &str| format!("{at}.{name}");
-            Ok(match body {
-                Value::String(text) => {
-                    let failed = |why| (at.to_owned(), why);
-                    // One expression and nothing else: its value as it is, be it a number or a list.
-                    let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-                    match alone.filter(|inside| !inside.contains("}}")) {
-                        Some(inside) => Expression::parse(inside.trim())
-                            .and_then(|parsed| parsed.eval(context))
-                            .map_err(failed)?,
-                        None => Text::parse(text)
-                            .and_then(|parsed| parsed.render(context))
-                            .map(Value::String)
-                            .map_err(failed)?,
-                    }
-                }
-                Value::Array(items) => {
-                    let items = items.iter().enumerate();
-                    items
-                        .map(|(index, item)| render(&inner(&index.to_string()), item, context))
-                        .collect::<Result<_, _>>()?
-                }
-                Value::Object(members) => {
-                    let mut made = Map::new();
-                    for (name, value) in members {
-                        made.insert(name.clone(), render(&inner(name), value, context)?);
-                    }
-                    Value::Object(made)
-                }
-                other => other.clone(),
-            })
-        }
         self.body.as_ref().map(|body| render("body", body, context)).transpose()
     }
+}
+
+impl Webhook {
+    /// The body with what its expressions give. `Err` is the dotted path within the body, and a sentence.
+    pub fn rendered_body(&self, context: &Value) -> Result<Value, (String, String)> {
+        render("body", &self.body, context)
+    }
+}
+
+fn render(at: &str, body: &Value, context: &Value) -> Result<Value, (String, String)> {
+    let inner = |name: &str| format!("{at}.{name}");
+    Ok(match body {
+        Value::String(text) => {
+            let failed = |why| (at.to_owned(), why);
+            // One expression and nothing else: its value as it is, be it a number or a list.
+            let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            match alone.filter(|inside| !inside.contains("}}")) {
+                Some(inside) => Expression::parse(inside.trim())
+                    .and_then(|parsed| parsed.eval(context))
+                    .map_err(failed)?,
+                None => Text::parse(text)
+                    .and_then(|parsed| parsed.render(context))
+                    .map(Value::String)
+                    .map_err(failed)?,
+            }
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items
+                .map(|(index, item)| render(&inner(&index.to_string()), item, context))
+                .collect::<Result<_, _>>()?
+        }
+        Value::Object(members) => {
+            let mut made = Map::new();
+            for (name, value) in members {
+                made.insert(name.clone(), render(&inner(name), value, context)?);
+            }
+            Value::Object(made)
+        }
+        other => other.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -818,7 +878,10 @@ mod tests {
             fields.into_iter().map(|(name, facts)| (name.to_owned(), facts)).collect();
         Grounds {
             forms: BTreeMap::from([("vendors".to_owned(), fields)]),
-            connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector)), ("pay".to_owned(), Arc::new(cash()))]),
+            connections: BTreeMap::from([
+                ("acme".to_owned(), Arc::new(connector)),
+                ("pay".to_owned(), Arc::new(cash())),
+            ]),
             region: "eu".to_owned(),
         }
     }
@@ -854,7 +917,13 @@ mod tests {
         };
         let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
         assert_eq!(check("in", json!({})), []);
-        assert_eq!(check("in", json!({"currency": {"expression": "'EUR'"}, "email": {"expression": "submitter.email"}})), []);
+        assert_eq!(
+            check(
+                "in",
+                json!({"currency": {"expression": "'EUR'"}, "email": {"expression": "submitter.email"}})
+            ),
+            []
+        );
         assert_eq!(check("eu", json!({})), one("connection", "not_available"));
         for (more, field, code) in [
             (json!({"connection": "acme"}), "connection", "invalid"),
@@ -871,6 +940,29 @@ mod tests {
             (json!({"expires_minutes": 4}), "expires_minutes", "out_of_range"),
         ] {
             assert_eq!(check("in", more.clone()), one(field, code), "{more}");
+        }
+    }
+
+    #[test]
+    fn webhooks_are_checked() {
+        let check = |webhook: Value| faults(&json!([{"name": "tell", "webhook": webhook}]));
+        let body = json!({"name": "{{ record.vendor_name }}"});
+        assert_eq!(
+            check(json!({"url": "https://a.example/x?y=1", "body": body, "headers": {"X-A": "1"}})),
+            []
+        );
+        for (webhook, field) in [
+            (json!({"url": "/x", "body": body}), "url"),
+            (json!({"url": "https://user@a.example/", "body": body}), "url"),
+            (json!({"url": "https://a.example/", "body": {"a": ["{{ record.none }}"]}}), "body.a.0"),
+            (
+                json!({"url": "https://a.example/", "body": 1, "headers": {"Webhook-Id": "1"}}),
+                "headers.Webhook-Id",
+            ),
+        ] {
+            let wrong = check(webhook.clone());
+            assert_eq!(wrong.len(), 1, "{webhook} {wrong:?}");
+            assert_eq!(wrong[0].0, format!("actions.0.webhook.{field}"));
         }
     }
 

@@ -5,8 +5,8 @@ pub mod expression;
 mod run;
 
 pub use definition::{
-    Currency, Grounds, Integration, Lookup, Mail, Mapped, OnFailure, OnUnpaid, PaymentAction, RECORD_FACTS, Request,
-    Shape, Trigger, UpdateRecord, Work, Workflow, WorkflowAction, amount_of,
+    Currency, Grounds, Integration, Lookup, Mail, Mapped, OnFailure, OnUnpaid, PaymentAction, RECORD_FACTS,
+    Request, Shape, Trigger, UpdateRecord, Webhook, Work, Workflow, WorkflowAction, amount_of,
 };
 pub use expression::{Expression, Text};
 pub use run::{GIVE_UP, RecordEvent, RunState, backoff};

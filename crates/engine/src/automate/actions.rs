@@ -130,6 +130,7 @@ impl Engine {
             Some(Work::Integration(integration)) => self.push(op, doing, &action.name, integration).await,
             Some(Work::Invoke(request)) => self.request(op, doing, request).await,
             Some(Work::Mail(mail)) => self.post(doing, &action.name, mail).await,
+            Some(Work::Webhook(webhook)) => self.send_webhook(doing, &action.name, webhook).await,
             // Boxed: rare, and several times as large as the others.
             Some(Work::Payment(payment)) => Box::pin(self.pay(op, doing, &action.name, payment)).await,
             Some(Work::UpdateRecord(update)) => self.change(doing, update).await,
@@ -675,7 +676,7 @@ pub(crate) fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Trie
 }
 
 /// RFC 9110 §10.2.3, where it says seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 

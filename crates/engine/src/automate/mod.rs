@@ -14,3 +14,4 @@ pub mod publish;
 pub mod records;
 pub(crate) mod runner;
 pub mod runs;
+pub mod webhooks;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jackfield_core::id::{self, Prefix};
 use jackfield_core::workflow::RunState;
-use jackfield_core::{Action, Brand, Code, Environment, Error, PaymentState, Principal, Result, Timestamp, permit};
+use jackfield_core::{
+    Action, Brand, Code, Environment, Error, PaymentState, Principal, Result, Timestamp, permit,
+};
 use jackfield_store::{Payment, PaymentFilter};
 use jackfield_vault::token;
 use serde::{Deserialize, Serialize};
@@ -163,7 +165,12 @@ fn missing(id: &str) -> Error {
 
 impl Engine {
     /// The payments of an application, the latest first.
-    pub async fn list_payments(&self, op: &Op, application: &str, query: &PaymentQuery) -> Result<Page<PaymentView>> {
+    pub async fn list_payments(
+        &self,
+        op: &Op,
+        application: &str,
+        query: &PaymentQuery,
+    ) -> Result<Page<PaymentView>> {
         let found = self.find_application(op, application).await?;
         permit(&op.principal, Action::See, &found.runs())?;
         if query.state.as_deref().is_some_and(|state| PaymentState::parse(state).is_none()) {
@@ -249,9 +256,12 @@ impl Engine {
             }
             _ => None,
         };
-        let public = form.as_ref().is_some_and(|form| form.form.access == jackfield_core::form::Access::Public)
-            && environment == Some(Environment::Production);
-        let again = place.filter(|_| public).map(|(application, form, _)| format!("/f/{organization_id}/{application}/{form}"));
+        let public =
+            form.as_ref().is_some_and(|form| form.form.access == jackfield_core::form::Access::Public)
+                && environment == Some(Environment::Production);
+        let again = place
+            .filter(|_| public)
+            .map(|(application, form, _)| format!("/f/{organization_id}/{application}/{form}"));
         Ok(PayerPage {
             brand: organization.brand.clone(),
             organization: organization.name,
@@ -261,11 +271,17 @@ impl Engine {
             description: row.as_ref().map(|row| row.description.clone()).unwrap_or_default(),
             success: row.as_ref().map(|row| row.success_text.clone()).unwrap_or_default(),
             thanks: form.as_ref().and_then(|form| form.form.thanks.clone()),
-            url: row.as_ref().filter(|row| row.state == PaymentState::Open && row.expires_at > clock::now()).and_then(|row| row.url.clone()),
+            url: row
+                .as_ref()
+                .filter(|row| row.state == PaymentState::Open && row.expires_at > clock::now())
+                .and_then(|row| row.url.clone()),
             expires_at: row.as_ref().map(|row| row.expires_at),
             again,
             environment: environment.filter(|one| *one != Environment::Production),
-            embed_origins: form.filter(|_| public).map(|form| form.form.embed_origins.clone()).unwrap_or_default(),
+            embed_origins: form
+                .filter(|_| public)
+                .map(|form| form.form.embed_origins.clone())
+                .unwrap_or_default(),
         })
     }
 }

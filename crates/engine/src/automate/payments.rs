@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use jackfield_core::connector::payment::{self, PaymentWebhook};
-use jackfield_core::connector::{Connector, Payment as Described, PaymentCall, PaymentValues, Repeat, WebhookSignature};
+use jackfield_core::connector::{
+    Connector, Payment as Described, PaymentCall, PaymentValues, Repeat, WebhookSignature,
+};
 use jackfield_core::id::Prefix;
 use jackfield_core::payment::look_again;
 use jackfield_core::workflow::{Currency, Mapped, OnUnpaid, PaymentAction, Text, amount_of};
@@ -24,7 +26,9 @@ use jackfield_vault::{Context, token};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 
-use crate::automate::actions::{Doing, Ended, Tried, failure, invocation, json_of, judged, kept, mapping_failed, shown};
+use crate::automate::actions::{
+    Doing, Ended, Tried, failure, invocation, json_of, judged, kept, mapping_failed, shown,
+};
 use crate::automate::gates::Health;
 use crate::automate::records::acting;
 use crate::call::invoke::{Failed, Invoked};
@@ -202,8 +206,7 @@ impl Engine {
         doing: &Doing<'_>,
         row: &Payment,
     ) -> Result<(Arc<Ready>, Arc<Connector>), Box<Tried>> {
-        let broken =
-            |error: Error| Box::new(failure(&Failed { error, sent: false }, &row.connection, false));
+        let broken = |error: Error| Box::new(failure(&Failed { error, sent: false }, &row.connection, false));
         let ready = self.made_ready(doing, op, &row.connection).await.map_err(broken)?;
         let connector = Arc::clone(&ready.callable().map_err(broken)?.vocabulary.connector);
         let organization = self.own_organization(doing.organization).await.map_err(broken)?;
@@ -242,7 +245,8 @@ impl Engine {
         }
         let amount = mapped("amount", &action.amount).await?;
         let amount = amount_of(&amount, &currency).map_err(|why| wrong("amount", &why))?;
-        let description: String = text("description", &action.description)?.trim().chars().take(120).collect();
+        let description: String =
+            text("description", &action.description)?.trim().chars().take(120).collect();
         let reference = match &action.reference {
             Some(reference) => text("reference", reference)?.chars().take(120).collect(),
             None => doing.run.record.clone(),
@@ -386,7 +390,8 @@ impl Engine {
                 Ok(arguments) => arguments,
                 Err(why) => return Ok(mapping_failed(&described.create.operation, &why)),
             };
-            let looked = self.find_made(op, doing, &row.connection, module, find, &arguments, &till.ready).await;
+            let looked =
+                self.find_made(op, doing, &row.connection, module, find, &arguments, &till.ready).await;
             match looked {
                 Ok(Some(id)) => return self.opened(till, &id, None, expires_at, None).await,
                 Ok(None) => {}
@@ -415,7 +420,11 @@ impl Engine {
             .operation(connector)
             .and_then(|(_, operation)| operation.result_id(called.body.as_ref()));
         let Some(id) = id else {
-            return Err(End::failed("payment_failed", "The service did not say how the checkout is called.", false));
+            return Err(End::failed(
+                "payment_failed",
+                "The service did not say how the checkout is called.",
+                false,
+            ));
         };
         let step = Tried { ended: Ended::Skipped, ..tried };
         self.opened(till, &id, called.body.as_ref(), expires_at, Some(step)).await
@@ -437,11 +446,13 @@ impl Engine {
         let mut url = answer.and_then(|answer| described.checkout_url(answer));
         let mut seen = answer.cloned();
         if url.is_none() {
-            let till = Till { row: &row, ready: Arc::clone(&till.ready), connector: Arc::clone(connector), ..*till };
-            let called = match self.payment_call(&till, &described.read, &till.values(), &till.key("read")).await {
-                Ok(called) => called,
-                Err(tried) => return Ok(in_doubt(*tried)),
-            };
+            let till =
+                Till { row: &row, ready: Arc::clone(&till.ready), connector: Arc::clone(connector), ..*till };
+            let called =
+                match self.payment_call(&till, &described.read, &till.values(), &till.key("read")).await {
+                    Ok(called) => called,
+                    Err(tried) => return Ok(in_doubt(*tried)),
+                };
             if !matches!(called.tried.ended, Ended::Done { .. }) {
                 return Ok(in_doubt(called.tried));
             }
@@ -468,9 +479,8 @@ impl Engine {
         let url = url.filter(|_| wrong.is_none());
         let open = async {
             let mut work = self.begin(PERMIT).await?;
-            let opened = work
-                .open_payment(&row.organization_id, &row.id, id, url.as_deref(), expires_at, now)
-                .await?;
+            let opened =
+                work.open_payment(&row.organization_id, &row.id, id, url.as_deref(), expires_at, now).await?;
             if opened {
                 let event = op.event(EventKind::PaymentOpened).on_connection(&row.connection).to(&row.id);
                 work.record(told(event, &row));
@@ -509,13 +519,14 @@ impl Engine {
         match seen {
             PaymentState::Approved => {
                 let Some(capture) = &described.capture else { return Ok(waiting(row, now, None)) };
-                let refused = match self.payment_call(till, capture, &till.values(), &till.key("capture")).await {
-                    Ok(called) => match called.tried.ended {
-                        Ended::Failed { reason, .. } => Some(reason),
-                        _ => None,
-                    },
-                    Err(tried) => return patient(*tried, row, now),
-                };
+                let refused =
+                    match self.payment_call(till, capture, &till.values(), &till.key("capture")).await {
+                        Ok(called) => match called.tried.ended {
+                            Ended::Failed { reason, .. } => Some(reason),
+                            _ => None,
+                        },
+                        Err(tried) => return patient(*tried, row, now),
+                    };
                 match self.look(till).await {
                     Ok(state @ (PaymentState::Open | PaymentState::Approved)) => match refused {
                         Some(reason) => Err(End::failed("payment_failed", reason, true)),
@@ -653,7 +664,8 @@ impl Engine {
             Err(_) => return Ok(()),
         };
         let Some(described) = &connector.payment else { return closed().await };
-        let till = Till { op: &acting.op, doing: &doing, row, ready, connector: Arc::clone(&connector), described };
+        let till =
+            Till { op: &acting.op, doing: &doing, row, ready, connector: Arc::clone(&connector), described };
         let seen = match self.look(&till).await {
             Ok(PaymentState::Open | PaymentState::Approved) => self.close_checkout(&till).await,
             other => other,
@@ -754,10 +766,12 @@ impl Engine {
             &format!("hook {organization} {connection}"),
             &visit.address,
         )?;
-        let refused = || Error::new(Code::InvalidRequest, "This is not a notification that is expected here.");
+        let refused =
+            || Error::new(Code::InvalidRequest, "This is not a notification that is expected here.");
         let event: Value = serde_json::from_slice(body).map_err(|_| refused())?;
         let found = self.store().connection(organization, connection).await?.ok_or_else(refused)?;
-        let connector = self.find_connector(organization, &found.connector).await.map_err(|_| refused())?.connector;
+        let connector =
+            self.find_connector(organization, &found.connector).await.map_err(|_| refused())?.connector;
         let described = connector.payment.as_ref().ok_or_else(refused)?;
         let webhook = described.webhook.as_ref().ok_or_else(refused)?;
         let secret = |name: &str| -> Result<secrecy::SecretString> {

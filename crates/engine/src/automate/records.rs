@@ -470,7 +470,8 @@ fn asks_for_money(workflow: &LiveWorkflow, data: &Value, record: &Record, event:
         let facts = json!({"record": data["record"], "former": data["former"], "event": event,
             "environment": record.environment, "application": record.application, "form": record.form});
         let holds = |condition: &String| Expression::parse(condition).and_then(|parsed| parsed.holds(&facts));
-        action.payment.is_some() && action.condition.as_ref().is_none_or(|condition| holds(condition) != Ok(false))
+        action.payment.is_some()
+            && action.condition.as_ref().is_none_or(|condition| holds(condition) != Ok(false))
     })
 }
 

@@ -324,6 +324,7 @@ impl Engine {
         }
         work.end_runs(&op.organization, link_name).await?;
         work.end_payments(&op.organization, link_name).await?;
+        work.end_webhook_secrets(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
         work.end_definitions(&op.organization, link_name).await?;
         work.touch(&op.organization);

@@ -13,5 +13,6 @@ pub mod init;
 pub mod invoke;
 pub mod members;
 pub mod pages;
+pub mod payments;
 pub mod runs;
 pub mod serve;

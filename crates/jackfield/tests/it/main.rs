@@ -36,5 +36,6 @@ mod ssrf;
 mod start;
 mod support;
 mod upstream;
+mod webhooks;
 mod workflows;
 mod world;

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use jackfield_sandbox::tills::{
-    Checkout, Notification, PAYPAL_CLIENT, PAYPAL_SECRET, PAYPAL_WEBHOOK, RAZORPAY_KEY, RAZORPAY_SECRET, RAZORPAY_WEBHOOK,
-    STRIPE_KEY, STRIPE_SECRET, Till, TillFault, Tills,
+    Checkout, Notification, PAYPAL_CLIENT, PAYPAL_SECRET, PAYPAL_WEBHOOK, RAZORPAY_KEY, RAZORPAY_SECRET,
+    RAZORPAY_WEBHOOK, STRIPE_KEY, STRIPE_SECRET, Till, TillFault, Tills,
 };
 use jackfield_testkit::browser::Browser;
 use jackfield_testkit::reqwest;
@@ -29,8 +29,14 @@ fn document(till: Till, tills: &Tills) -> Value {
     let root = format!("{}/{}", tills.url, till.word());
     document["link_name"] = json!(format!("my_{}", till.word()));
     document["name"] = json!(format!("My {}", document["name"].as_str().unwrap()));
-    document["base_url"] = json!(document["base_url"].as_str().unwrap().replace("https://api.stripe.com", &root)
-        .replace("https://api.razorpay.com", &root).replace("https://{api_host}", &root));
+    document["base_url"] = json!(
+        document["base_url"]
+            .as_str()
+            .unwrap()
+            .replace("https://api.stripe.com", &root)
+            .replace("https://api.razorpay.com", &root)
+            .replace("https://{api_host}", &root)
+    );
     if document.get("hosts").is_some() {
         document["hosts"] = json!([host]);
     }
@@ -61,7 +67,10 @@ impl Shop {
             {"name": "who", "required": true}, {"name": "amount", "type": "decimal", "decimals": 3},
             {"name": "currency"}, {"name": "till"}, {"name": "note"},
         ]);
-        server.post(&forms, json!({"name": "Orders", "definition": {"fields": fields, "access": "public"}})).await.expect(201);
+        server
+            .post(&forms, json!({"name": "Orders", "definition": {"fields": fields, "access": "public"}}))
+            .await
+            .expect(201);
         let shop = Self { server, tills, application, organization };
         for till in ALL {
             shop.connect(till).await;
@@ -73,9 +82,10 @@ impl Shop {
         let (server, word) = (&self.server, till.word());
         let connector = server.connector(document(till, &self.tills)).await;
         let (parameters, authorization) = match till {
-            Till::Stripe => {
-                (json!({"webhook_secret": STRIPE_SECRET}), json!({"account_name": "S", "credentials": {"secret_key": STRIPE_KEY}}))
-            }
+            Till::Stripe => (
+                json!({"webhook_secret": STRIPE_SECRET}),
+                json!({"account_name": "S", "credentials": {"secret_key": STRIPE_KEY}}),
+            ),
             Till::Razorpay => (
                 json!({"webhook_secret": RAZORPAY_WEBHOOK}),
                 json!({"account_name": "R", "credentials": {"username": RAZORPAY_KEY, "password": RAZORPAY_SECRET}}),
@@ -97,7 +107,10 @@ impl Shop {
             {"name": "keep", "update_record": {"set": {"note": {"expression": "results.pay.state ~ ' ' ~ results.pay.amount"}}}},
         ]});
         let path = format!("/v1/applications/{}/workflows", self.application);
-        server.post(&path, json!({"name": format!("Pay {word}"), "definition": definition})).await.expect(201);
+        server
+            .post(&path, json!({"name": format!("Pay {word}"), "definition": definition}))
+            .await
+            .expect(201);
     }
 
     fn path(&self, rest: &str) -> String {
@@ -106,7 +119,8 @@ impl Shop {
 
     /// Sends the form in; the run and the record.
     async fn order(&self, till: Till, amount: &str, currency: &str) -> Value {
-        let data = json!({"data": {"who": "Ada", "amount": amount, "currency": currency, "till": till.word()}});
+        let data =
+            json!({"data": {"who": "Ada", "amount": amount, "currency": currency, "till": till.word()}});
         let path = self.path("forms/orders/records?environment=development");
         let made = self.server.post(&path, data).await.expect(201);
         assert_eq!(made["runs"].as_array().unwrap().len(), 1, "{made}");
@@ -126,7 +140,8 @@ impl Shop {
             if payment["superseded"] == true {
                 return None;
             }
-            let over = ["paid", "failed", "expired", "cancelled"].contains(&payment["state"].as_str().unwrap_or(""));
+            let over =
+                ["paid", "failed", "expired", "cancelled"].contains(&payment["state"].as_str().unwrap_or(""));
             assert!(!over || payment["state"] == state, "{payment:#}");
             (payment["state"] == state).then(|| payment.clone())
         })
@@ -157,7 +172,11 @@ impl Shop {
     /// The path of the payer's page.
     async fn page(&self, order: &Value) -> String {
         let found = self.reaches(order, "open").await;
-        let payment = self.server.get(&self.path(&format!("payments/{}", found["id"].as_str().unwrap()))).await.expect(200);
+        let payment = self
+            .server
+            .get(&self.path(&format!("payments/{}", found["id"].as_str().unwrap())))
+            .await
+            .expect(200);
         payment["page"].as_str().unwrap().to_owned()
     }
 
@@ -167,8 +186,14 @@ impl Shop {
     }
 
     /// Sends a notification again, changed as told; the status.
-    async fn send(&self, notification: &Notification, change: impl Fn(&str, &str) -> String, body: &str) -> u16 {
-        let url = format!("{}/hooks/payments/{}/{}", self.server.url, self.organization, notification.till.word());
+    async fn send(
+        &self,
+        notification: &Notification,
+        change: impl Fn(&str, &str) -> String,
+        body: &str,
+    ) -> u16 {
+        let url =
+            format!("{}/hooks/payments/{}/{}", self.server.url, self.organization, notification.till.word());
         let mut request = reqwest::Client::new().post(url).body(body.to_owned());
         for (name, value) in &notification.headers {
             request = request.header(name, change(name, value));
@@ -197,19 +222,27 @@ async fn somebody_pays_and_the_service_says_so() {
             shop.tills.pay(&checkout.id).await;
             let run = shop.ends(&order, "succeeded").await;
             let paid = &run["results"]["pay"];
-            assert_eq!((&paid["state"], &paid["amount"], &paid["currency"]), (&json!("paid"), &json!(said), &json!(currency)));
+            assert_eq!(
+                (&paid["state"], &paid["amount"], &paid["currency"]),
+                (&json!("paid"), &json!(said), &json!(currency))
+            );
             assert_eq!(paid["id"], checkout.id);
             assert!(paid["paid_at"].is_string(), "{paid}");
             assert_eq!(shop.note(&order).await, format!("paid {said}"));
-            let steps: Vec<&str> =
-                run["steps"].as_array().unwrap().iter().map(|step| step["outcome"].as_str().unwrap()).collect();
+            let steps: Vec<&str> = run["steps"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|step| step["outcome"].as_str().unwrap())
+                .collect();
             assert_eq!(steps, ["waiting", "done", "done"], "looks that found nothing are no steps");
         }
         // The service's key is nowhere in what is shown.
         let runs = shop.server.get(&shop.path("runs")).await.text;
         assert!(!runs.contains(STRIPE_KEY) && !runs.contains(RAZORPAY_SECRET));
         let trail = shop.server.get("/v1/audit?action=payment").await.expect(200);
-        let words: Vec<&str> = trail["items"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
+        let words: Vec<&str> =
+            trail["items"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap()).collect();
         assert_eq!(words.iter().filter(|word| **word == "payment.paid").count(), 6, "{words:?}");
         assert_eq!(words.iter().filter(|word| **word == "payment.opened").count(), 6, "{words:?}");
     }
@@ -288,7 +321,9 @@ async fn nobody_pays() {
 async fn the_time_is_over_by_our_own_clock() {
     let home = Home::postgres();
     let shop = Shop::open(&home).await;
-    for (till, state) in [(Till::Stripe, "expired"), (Till::Razorpay, "cancelled"), (Till::PayPal, "PAYER_ACTION_REQUIRED")] {
+    for (till, state) in
+        [(Till::Stripe, "expired"), (Till::Razorpay, "cancelled"), (Till::PayPal, "PAYER_ACTION_REQUIRED")]
+    {
         let order = shop.order(till, "10", if till == Till::PayPal { "EUR" } else { "INR" }).await;
         let checkout = shop.opened(&order).await;
         home.sql(&format!("update payments set expires_at = 1 where checkout = '{}'", checkout.id));
@@ -310,13 +345,21 @@ async fn the_time_is_over_by_our_own_clock() {
 async fn a_run_that_is_called_off_takes_its_checkout_with_it() {
     for home in Home::both() {
         let shop = Shop::open(&home).await;
-        for (till, status) in [(Till::Stripe, "expired"), (Till::Razorpay, "cancelled"), (Till::PayPal, "PAYER_ACTION_REQUIRED")] {
+        for (till, status) in [
+            (Till::Stripe, "expired"),
+            (Till::Razorpay, "cancelled"),
+            (Till::PayPal, "PAYER_ACTION_REQUIRED"),
+        ] {
             let order = shop.order(till, "10", if till == Till::PayPal { "EUR" } else { "INR" }).await;
             let checkout = shop.opened(&order).await;
             let path = shop.path(&format!("runs/{}/cancel", order["runs"][0].as_str().unwrap()));
             shop.server.post(&path, json!({})).await.expect(200);
             until("a payment that is over", async || {
-                let found = shop.server.get(&shop.path(&format!("payments?run={}", order["runs"][0].as_str().unwrap()))).await.expect(200);
+                let found = shop
+                    .server
+                    .get(&shop.path(&format!("payments?run={}", order["runs"][0].as_str().unwrap())))
+                    .await
+                    .expect(200);
                 ["cancelled", "expired"].contains(&found["items"][0]["state"].as_str().unwrap()).then_some(())
             })
             .await;
@@ -344,15 +387,30 @@ async fn who_is_not_the_service_changes_nothing() {
         assert_eq!(shop.tills.notify(&checkout.id, "checkout.session.completed").await, [204]);
         let good = shop.tills.notifications().pop().unwrap();
         let same = |_: &str, value: &str| value.to_owned();
-        let forged = good.body.replace("\"unpaid\"", "\"paid\"").replace("created", "paid").replace("PAYER_ACTION_REQUIRED", "COMPLETED");
+        let forged = good
+            .body
+            .replace("\"unpaid\"", "\"paid\"")
+            .replace("created", "paid")
+            .replace("PAYER_ACTION_REQUIRED", "COMPLETED");
         assert_ne!(forged, good.body, "{till:?}");
         for (what, status) in [
             ("another body", shop.send(&good, same, &forged).await),
-            ("no signature", shop.send(&Notification { headers: Vec::new(), ..good.clone() }, same, &good.body).await),
-            ("another signature", shop.send(&good, |name, value| {
-                let signs = name.to_lowercase().contains("sig");
-                if signs { value.replace(['a', '1'], "b") } else { value.to_owned() }
-            }, &good.body).await),
+            (
+                "no signature",
+                shop.send(&Notification { headers: Vec::new(), ..good.clone() }, same, &good.body).await,
+            ),
+            (
+                "another signature",
+                shop.send(
+                    &good,
+                    |name, value| {
+                        let signs = name.to_lowercase().contains("sig");
+                        if signs { value.replace(['a', '1'], "b") } else { value.to_owned() }
+                    },
+                    &good.body,
+                )
+                .await,
+            ),
             ("no JSON", shop.send(&good, same, "{").await),
             ("too much", shop.send(&good, same, &" ".repeat(1024 * 1024 + 1)).await),
         ] {
@@ -362,9 +420,27 @@ async fn who_is_not_the_service_changes_nothing() {
         // An old one of Stripe's is refused although its signature is right.
         if till == Till::Stripe {
             let old = json!({"data": {"object": {"id": checkout.id}}}).to_string();
-            let status = shop.send(&Notification { headers: vec![("Stripe-Signature".to_owned(), stripe_signature(&old, -301))], ..good.clone() }, same, &old).await;
+            let status = shop
+                .send(
+                    &Notification {
+                        headers: vec![("Stripe-Signature".to_owned(), stripe_signature(&old, -301))],
+                        ..good.clone()
+                    },
+                    same,
+                    &old,
+                )
+                .await;
             assert_eq!(status, 400);
-            let status = shop.send(&Notification { headers: vec![("Stripe-Signature".to_owned(), stripe_signature(&old, -200))], ..good.clone() }, same, &old).await;
+            let status = shop
+                .send(
+                    &Notification {
+                        headers: vec![("Stripe-Signature".to_owned(), stripe_signature(&old, -200))],
+                        ..good.clone()
+                    },
+                    same,
+                    &old,
+                )
+                .await;
             assert_eq!(status, 204);
         }
         let strange = format!("{}/hooks/payments/{}/none", shop.server.url, shop.organization);
@@ -387,7 +463,8 @@ async fn who_is_not_the_service_changes_nothing() {
 /// As Stripe signs, so many seconds from now.
 fn stripe_signature(body: &str, seconds: i64) -> String {
     let at = jiff::Timestamp::now().as_second() + seconds;
-    let tag = jackfield_vault::token::hmac_sha256(STRIPE_SECRET.as_bytes(), &[format!("{at}.{body}").as_bytes()]);
+    let tag =
+        jackfield_vault::token::hmac_sha256(STRIPE_SECRET.as_bytes(), &[format!("{at}.{body}").as_bytes()]);
     let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("t={at},v1={hex}")
 }
@@ -409,8 +486,13 @@ async fn an_answer_that_is_lost_makes_no_second_checkout() {
                 shop.ends(&order, "succeeded").await;
                 assert_eq!(shop.tills.checkouts().len(), before + 1, "{till:?} {fault:?}");
                 if fault != TillFault::PaidBeforeAnswer {
-                    let more = if till == Till::Razorpay && fault == TillFault::LoseCreateAnswer { 1 } else { 2 };
-                    assert_eq!(shop.tills.requests(), requests + more, "{till:?} {fault:?}: it was tried again, or looked for");
+                    let more =
+                        if till == Till::Razorpay && fault == TillFault::LoseCreateAnswer { 1 } else { 2 };
+                    assert_eq!(
+                        shop.tills.requests(),
+                        requests + more,
+                        "{till:?} {fault:?}: it was tried again, or looked for"
+                    );
                 }
             }
         }
@@ -476,7 +558,8 @@ async fn a_payer_is_led_from_the_form_to_the_money_and_back() {
         let browser = Browser::new();
         let form = format!("{}/f/{}/{}/orders", shop.server.url, shop.organization, shop.application);
         let page = browser.get(&form).await.unwrap();
-        let fields = [("data.who", "Bob"), ("data.amount", "12.5"), ("data.currency", "EUR"), ("data.till", "stripe")];
+        let fields =
+            [("data.who", "Bob"), ("data.amount", "12.5"), ("data.currency", "EUR"), ("data.till", "stripe")];
         let page = page.submit("Send", &fields).await.unwrap();
         let path = page.url.path().to_owned();
         assert!(path.starts_with("/pay/") && page.status == 200, "{} {}", page.url, page.body);
@@ -494,7 +577,11 @@ async fn a_payer_is_led_from_the_form_to_the_money_and_back() {
         assert!(till.url.as_str().starts_with(&format!("{}/stripe/page/", shop.tills.url)), "{}", till.url);
         // Back without paying: the same checkout once more.
         let left = till.submit("Go back", &[]).await.unwrap();
-        assert!(left.body.contains("You have left the payment page") && left.url.path() == format!("{path}/left"), "{}", left.body);
+        assert!(
+            left.body.contains("You have left the payment page") && left.url.path() == format!("{path}/left"),
+            "{}",
+            left.body
+        );
         let till = left.follow("Try again").await.unwrap();
         let back = till.submit("Pay", &[]).await.unwrap();
         assert_eq!(back.url.path(), format!("{path}/back"));
@@ -530,10 +617,16 @@ async fn a_page_leads_to_the_hosts_of_the_connector_only() {
     shop.server.post("/v1/connections/elsewhere/authorizations", authorization).await.expect(201);
     let definition = json!({"form": "orders", "on": "created", "condition": "record.till == 'stripe'", "actions": [
         {"name": "pay", "payment": {"connection": "elsewhere", "amount": {"value": "3"}, "currency": "EUR", "description": "x"}}]});
-    shop.server.api("PATCH", &shop.path("workflows/pay_stripe"), json!({"definition": definition})).await.expect(200);
+    shop.server
+        .api("PATCH", &shop.path("workflows/pay_stripe"), json!({"definition": definition}))
+        .await
+        .expect(200);
     let order = shop.order(Till::Stripe, "10", "EUR").await;
     let run = shop.ends(&order, "failed").await;
-    assert!(run["reason"].as_str().unwrap().contains("on a host that the connector does not list"), "{run:#}");
+    assert!(
+        run["reason"].as_str().unwrap().contains("on a host that the connector does not list"),
+        "{run:#}"
+    );
     // And the checkout is ended at the service.
     until("the checkout ended", async || (shop.tills.checkouts()[0].status == "expired").then_some(())).await;
 }

@@ -65,12 +65,13 @@ impl Head {
     }
 
     /// Those who see everything see all of its pages.
-    pub fn tabs(&self) -> [(&'static str, &'static str, String); 10] {
+    pub fn tabs(&self) -> [(&'static str, &'static str, String); 11] {
         [
             ("", "Connections"),
             ("forms", "Forms"),
             ("workflows", "Workflows"),
             ("runs", "Runs"),
+            ("payments", "Payments"),
             ("publish", "Publish"),
             ("allowed", "Allowed"),
             ("components", "Components"),

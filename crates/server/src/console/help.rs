@@ -21,6 +21,7 @@ const PAGES: &[(&str, &str)] = &[
     ("words", include_str!("../../../../docs/words.md")),
     ("connectors", include_str!("../../../../docs/connectors.md")),
     ("workflows", include_str!("../../../../docs/workflows.md")),
+    ("payments", include_str!("../../../../docs/payments.md")),
     ("members", include_str!("../../../../docs/members.md")),
     ("permissions", include_str!("../../../../docs/permissions.md")),
     ("errors", include_str!("../../../../docs/errors.md")),

@@ -28,6 +28,7 @@ mod members;
 mod overview;
 pub(crate) mod parts;
 mod payers;
+mod payments;
 pub(crate) mod pictures;
 mod playground;
 mod publish;
@@ -58,6 +59,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(connect::routes())
         .merge(hosted::routes())
         .merge(payers::routes())
+        .merge(payments::routes())
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())

@@ -99,7 +99,8 @@ async fn look(engine: &Engine, token: &str, from: From, request: Request) -> Res
         (Told::Open, From::Service) | (Told::Processing, _) => again(3, &format!("{path}/back")),
         _ => None,
     };
-    let shown = Page { page: &page, theme: theme(&parts.headers), now: visit.now, from, path, in_frame, next };
+    let shown =
+        Page { page: &page, theme: theme(&parts.headers), now: visit.now, from, path, in_frame, next };
     framed(html(StatusCode::OK, &shown), &page.embed_origins)
 }
 
@@ -142,9 +143,8 @@ async fn notified(
         return StatusCode::PAYLOAD_TOO_LARGE;
     };
     let headers: &HeaderMap = &parts.headers;
-    let taken = engine
-        .take_payment_notification(&visit, &organization, &connection, headers, &body.to_bytes())
-        .await;
+    let taken =
+        engine.take_payment_notification(&visit, &organization, &connection, headers, &body.to_bytes()).await;
     match taken {
         Ok(()) => StatusCode::NO_CONTENT,
         Err(error) => said(&error, &connection),

@@ -8,6 +8,7 @@ use axum::routing::get;
 use jackfield_core::form::Form as Document;
 use jackfield_core::workflow::{RunState, Workflow};
 use jackfield_core::{Code, Environment, Result, Timestamp};
+use jackfield_engine::automate::payers::{PaymentQuery, PaymentView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{RunQuery, RunView};
 use jackfield_engine::{Engine, Page};
@@ -185,6 +186,7 @@ struct Show<'a> {
     values: Vec<(String, String)>,
     /// nothing for those who may not see runs
     runs: Option<Vec<RunView>>,
+    payments: Vec<PaymentView>,
     workflows: Called,
     forms: Called,
 }
@@ -211,6 +213,17 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         Err(error) if matches!(error.code, Code::Forbidden | Code::NotFound) => None,
         Err(error) => return Err(error),
     };
+    // Whoever sees no runs sees no payments.
+    let payments = if runs.is_some() {
+        let query = PaymentQuery {
+            environment: Some(place.environment.as_str().to_owned()),
+            record: Some(record.id.clone()),
+            ..PaymentQuery::default()
+        };
+        engine.list_payments(&desk.op, link, &query).await?.items
+    } else {
+        Vec::new()
+    };
     let people = People::of(engine, desk).await?;
     let fields = place.served()?.fields.iter();
     let values: Vec<(String, String)> =
@@ -224,6 +237,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         by: sender(&people, &record),
         values,
         runs,
+        payments,
         workflows: Called::of::<Workflow>(engine, &desk.op, link).await?,
         forms: Called::of::<Document>(engine, &desk.op, link).await?,
         record,

@@ -209,6 +209,8 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         }
         Kind::RunsReplayed => Sentence::new("replayed runs of").application(subject),
         Kind::RunCancelled => Sentence::new("cancelled a run of").application(subject),
+        Kind::WebhookSecretRead => Sentence::new("read the webhook secret of").application(subject),
+        Kind::WebhookSecretRotated => Sentence::new("rotated the webhook secret of").application(subject),
         Kind::PaymentOpened => money("asked for"),
         Kind::PaymentPaid => money("received"),
         Kind::PaymentFailed => money("did not get"),

@@ -84,6 +84,7 @@ fn doing(action: &WorkflowAction, connections: &BTreeMap<String, String>) -> Doi
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
             format!("sets {} of the record", fields.join(", "))
         }
+        Some(Work::Webhook(webhook)) => format!("a webhook to {}", webhook.url),
         Some(Work::Payment(payment)) => format!("asks for a payment: {}", payment.description),
         None => "nothing that is known".to_owned(),
     };
@@ -232,10 +233,13 @@ fn act(
             act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
         }
         Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
+        Some(Work::Webhook(webhook)) => act.more = pretty(Some(&webhook.body)),
         Some(Work::Payment(payment)) => {
             put("amount", &payment.amount, "Amount", "decimal", true);
             match &payment.currency {
-                Currency::Code(code) => put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true),
+                Currency::Code(code) => {
+                    put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true)
+                }
                 Currency::Mapped(mapped) => put("currency", mapped, "Currency", "", true),
             }
             if let Some(email) = &payment.email {

@@ -21,6 +21,7 @@ mod primaries;
 mod records;
 mod runs;
 mod sessions;
+mod webhooks;
 mod whole;
 
 use std::future::Future;

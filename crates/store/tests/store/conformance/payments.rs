@@ -73,7 +73,8 @@ fn run(id: &str) -> Run {
     }
 }
 
-const PAID: PaymentEnd<'_> = PaymentEnd { state: PaymentState::Paid, code: None, reason: None, close_at: None };
+const PAID: PaymentEnd<'_> =
+    PaymentEnd { state: PaymentState::Paid, code: None, reason: None, close_at: None };
 
 async fn read(store: &Store, id: &str) -> Payment {
     store.payment(ORG, id).await.unwrap().unwrap()
@@ -89,7 +90,8 @@ async fn payments() {
         })
         .await;
         // One run asks once.
-        let twice = failing(&store, async |tx| tx.insert_payment(&payment(ORG, "pay_3", "run_1")).await).await;
+        let twice =
+            failing(&store, async |tx| tx.insert_payment(&payment(ORG, "pay_3", "run_1")).await).await;
         assert!(twice.is_unique("payments_of_run"), "{twice:?}");
         assert_eq!(read(&store, "pay_1").await, payment(ORG, "pay_1", "run_1"));
         assert_eq!(store.payment_of_action(ORG, "run_1", "pay").await.unwrap().unwrap().id, "pay_1");
@@ -124,26 +126,49 @@ async fn payments() {
         .await;
         assert!(first && !second && expiry);
         let open = read(&store, "pay_1").await;
-        assert_eq!((open.state, open.checkout.as_deref(), open.url.as_deref()), (PaymentState::Open, Some("cs_1"), Some("https://x")));
+        assert_eq!(
+            (open.state, open.checkout.as_deref(), open.url.as_deref()),
+            (PaymentState::Open, Some("cs_1"), Some("https://x"))
+        );
         assert_eq!((open.expires_at, open.opened_at), (at(90), Some(at(2))));
         assert!(!change(&store, async |tx| tx.set_payment_expiry(ORG, "pay_1", at(1), at(4)).await).await);
-        let by = async |organization, connection, id: &str| store.payment_by_checkout(organization, connection, id).await.unwrap();
+        let by = async |organization, connection, id: &str| {
+            store.payment_by_checkout(organization, connection, id).await.unwrap()
+        };
         assert_eq!(by(ORG, "till", "cs_1").await.unwrap().id, "pay_1");
-        for none in [by(OTHER, "till", "cs_1").await, by(ORG, "other", "cs_1").await, by(ORG, "till", "cs_2").await] {
+        for none in
+            [by(OTHER, "till", "cs_1").await, by(ORG, "other", "cs_1").await, by(ORG, "till", "cs_2").await]
+        {
             assert_eq!(none, None);
         }
-        assert!(change(&store, async |tx| tx.say_payment(ORG, "pay_1", PaymentState::Processing, None, at(5)).await).await);
+        assert!(
+            change(&store, async |tx| tx
+                .say_payment(ORG, "pay_1", PaymentState::Processing, None, at(5))
+                .await)
+            .await
+        );
         assert_eq!(read(&store, "pay_1").await.url.as_deref(), Some("https://x"));
-        let end = async |state, at| change(&store, async |tx| tx.end_payment(ORG, "pay_1", PaymentEnd { state, ..PAID }, at).await).await;
+        let end = async |state, at| {
+            change(&store, async |tx| tx.end_payment(ORG, "pay_1", PaymentEnd { state, ..PAID }, at).await)
+                .await
+        };
         assert!(end(PaymentState::Paid, at(6)).await);
         assert!(!end(PaymentState::Expired, at(7)).await, "it is over");
         let paid = read(&store, "pay_1").await;
         assert_eq!((paid.state, paid.paid_at, paid.ended_at), (PaymentState::Paid, Some(at(6)), Some(at(6))));
-        assert!(!change(&store, async |tx| tx.say_payment(ORG, "pay_1", PaymentState::Open, None, at(8)).await).await);
+        assert!(
+            !change(&store, async |tx| tx.say_payment(ORG, "pay_1", PaymentState::Open, None, at(8)).await)
+                .await
+        );
         assert!(!change(&store, async |tx| tx.nudge_payment(ORG, "pay_1", at(8)).await).await);
         // What is paid is never asked for anew; what failed is.
         assert_eq!(change(&store, async |tx| tx.supersede_payments(ORG, "run_1", at(9)).await).await, 0);
-        let failed = PaymentEnd { state: PaymentState::Failed, code: Some("c"), reason: Some("r"), close_at: Some(at(10)) };
+        let failed = PaymentEnd {
+            state: PaymentState::Failed,
+            code: Some("c"),
+            reason: Some("r"),
+            close_at: Some(at(10)),
+        };
         assert!(change(&store, async |tx| tx.end_payment(ORG, "pay_2", failed, at(9)).await).await);
         assert_eq!(change(&store, async |tx| tx.supersede_payments(ORG, "run_2", at(9)).await).await, 1);
         assert_eq!(store.payment_of_run(ORG, "run_2").await.unwrap(), None);
@@ -206,7 +231,8 @@ async fn what_nobody_waits_for_is_closed_by_one() {
             tx.end_payment(ORG, "pay_3", PAID, NOW).await
         })
         .await;
-        let close = async |run: &str| change(&store, async |tx| tx.close_payments(ORG, run, at(1)).await).await;
+        let close =
+            async |run: &str| change(&store, async |tx| tx.close_payments(ORG, run, at(1)).await).await;
         assert_eq!((close("run_1").await, close("run_1").await, close("run_3").await), (1, 0, 0));
         let claim = async |now, limit| {
             let rows = change(&store, async |tx| tx.claim_closing_payments(now, at(60), limit).await).await;
@@ -233,7 +259,8 @@ async fn pages_of_payers() {
             tx.insert_pay_page("d2", ORG, "run_2", b"t2", at(9)).await
         })
         .await;
-        let twice = failing(&store, async |tx| tx.insert_pay_page("d3", ORG, "run_1", b"t3", NOW).await).await;
+        let twice =
+            failing(&store, async |tx| tx.insert_pay_page("d3", ORG, "run_1", b"t3", NOW).await).await;
         assert!(twice.is_unique("pay_pages_of_run"), "{twice:?}");
         assert_eq!(store.pay_page("d1").await.unwrap(), Some((ORG.to_owned(), "run_1".to_owned())));
         assert_eq!(store.pay_page("none").await.unwrap(), None);
