@@ -122,6 +122,9 @@ export const PAGES = [
   { route: '/console/applications/{link}/datasources/{datasource}', with: { link: 'portal', datasource: 'all' }, name: 'datasource' },
   { route: '/console/applications/{link}/datasources/{datasource}/edit', with: { link: 'portal', datasource: 'all' } },
   { route: '/console/applications/{link}/datasources/{datasource}/delete', with: { link: 'portal', datasource: 'all' } },
+  { route: '/console/applications/{link}/payments', with: { link: 'portal' } },
+  { route: '/console/applications/{link}/payments', with: { link: 'vendor_portal' }, name: 'payments-none' },
+  { route: '/console/applications/{link}/payments/{id}', with: (w) => ({ link: 'portal', id: w.payment }), name: 'payment' },
   { route: '/console/applications/{link}/runs', with: { link: 'portal' } },
   { route: '/console/applications/{link}/runs', with: { link: 'vendor_portal' }, name: 'runs-none' },
   { route: '/console/applications/{link}/runs/{id}', with: (w) => ({ link: 'portal', id: w.failed }), name: 'run-failed' },
@@ -157,6 +160,7 @@ export const PAGES = [
 
   { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'intake', form: 'contact' }), who: 'nobody', name: 'form' },
   { route: '/f/{organization}/{application}/{form}', with: (w) => ({ organization: w.organization, application: 'intake', form: 'contact' }), query: '?sent', who: 'nobody', name: 'form-sent' },
+  { route: '/pay/{token}', with: (w) => ({ token: w.payer }), who: 'nobody', name: 'pay' },
   { route: '/console/fill/{application}/{form}', with: { application: 'intake', form: 'contact' }, query: '?environment=development', name: 'form-member' },
 
   { route: '/console/help/{page}', with: { page: 'members' } },
@@ -227,6 +231,20 @@ async function build(api, world, word) {
   const look = { name: 'look', invoke: { connection: 'vendors', method: 'GET', url: '/vendors', query: { day: '{{ date }}' } } };
   await api.post(`${portal}/schedules`, { name: word('Nightly'), link_name: 'nightly', definition: { at: { cron: '0 3,15 * * 1-5', time_zone: 'Europe/Berlin' }, actions: [look] } });
   await api.post(`${portal}/datasources`, { name: word('All vendors'), link_name: 'all', definition: { connection: 'vendors', module: 'vendor', operation: 'list', key: '/Id' } });
+  // A service that nobody can reach: what is asked for there is still being asked for.
+  const till = { name: 'Till', link_name: 'till', base_url: 'https://till.invalid', auth: { type: 'none' },
+    modules: { c: { fields: [{ name: 'id' }], operations: {
+      create: { method: 'POST', path: '/c', result: '/id', idempotency: { in: 'header', name: 'Key' } },
+      read: { path: '/c/{id}' }, end: { method: 'POST', path: '/c/{id}/end' } } } },
+    payment: { checkout_hosts: ['till.invalid'], amounts: 'minor', url: '/url', amount: '/amount', currency: '/currency',
+      states: [{ when: { '/status': 'paid' }, state: 'paid' }], create: { operation: 'c.create' },
+      read: { operation: 'c.read', with: { id: '{payment.checkout}' } }, expire: { operation: 'c.end', with: { id: '{payment.checkout}' } } } };
+  await api.connector(till);
+  await api.connection({ connector: 'till', name: word('Till'), link_name: 'till' });
+  await api.post('/v1/connections/till/authorizations', { account_name: word('Till') });
+  await workflow('paid', 'created', 'record.count == 3', [
+    { name: 'pay', payment: { connection: 'till', amount: { field: 'price' }, currency: 'EUR', description: word('A fee', 100) } },
+  ]);
   await api.post(`${portal}/publish`, { to: 'stage', note: word('The first one'), anyway: true });
   await api.post(`${portal}/publish`, { to: 'production', anyway: true });
   await api.post(`${portal}/datasources/all/pull`, {});
@@ -241,6 +259,14 @@ async function build(api, world, word) {
   world.import = (await api.post(`${portal}/forms/vendors/imports`, file)).id;
   while ((await api.get(`${portal}/forms/vendors/imports/${world.import}`)).state === 'running') {
     await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+  for (const until = Date.now() + 20_000; !world.payment;) {
+    const { items: [payment] } = await api.get(`${portal}/payments`);
+    if (payment) {
+      world.payment = payment.id;
+      world.payer = (await api.get(`${portal}/payments/${payment.id}`)).page.split('/').pop();
+    } else if (Date.now() > until) throw new Error('nothing was asked for');
+    else await new Promise((resolve) => { setTimeout(resolve, 50); });
   }
   const edited = await api.send('PATCH', `${records}/${made.id}`, { data: { count: 4 } });
   for (const id of edited.runs) {

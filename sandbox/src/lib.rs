@@ -20,6 +20,7 @@ mod params;
 mod secret;
 mod serve;
 mod state;
+pub mod tills;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

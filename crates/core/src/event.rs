@@ -86,6 +86,20 @@ events! {
     RunsReplayed = "application.runs_replayed";
     /// A run was cancelled.
     RunCancelled = "application.run_cancelled";
+    /// Somebody read what an application signs its webhooks with.
+    WebhookSecretRead = "application.webhook_secret_read";
+    /// An application signs its webhooks with another secret.
+    WebhookSecretRotated = "application.webhook_secret_rotated";
+    /// A checkout was made for a payment: somebody can pay.
+    PaymentOpened = "payment.opened";
+    /// A payment is paid.
+    PaymentPaid = "payment.paid";
+    /// A payment cannot be paid, or is not what was asked for.
+    PaymentFailed = "payment.failed";
+    /// Nobody paid in time.
+    PaymentExpired = "payment.expired";
+    /// A payment was called off.
+    PaymentCancelled = "payment.cancelled";
     /// A custom connector was made.
     ConnectorCreated = "connector.created";
     /// A custom connector changed.

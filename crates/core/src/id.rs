@@ -44,6 +44,8 @@ prefixes! {
     Import = "imp";
     /// one try of an action of a run
     Step = "stp";
+    /// payment that a run asks for
+    Payment = "pay";
 }
 
 /// A new id from the time and ten random bytes, which the caller draws.

@@ -140,6 +140,8 @@ impl Engine {
                 .max(work.prune_rates(half_hour(now.minus(KEPT))).await?)
                 .max(work.prune_runs(now.minus(KEPT)).await?)
                 .max(work.prune_imports(now.minus(KEPT)).await?)
+                // A payment can be open for a month, and its page tells how it ended.
+                .max(work.prune_pay_pages(now.minus(KEPT * 3)).await?)
                 // After the runs that it set off, which tell of it.
                 .max(work.prune_records(now.minus(KEPT)).await?);
             work.commit().await?;

@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
     account, applications, audit, authorizations, connections, connectors, datasources, demo, doctor, init,
-    invoke, members, pages, records, runs, schedules, serve,
+    invoke, members, pages, payments, records, runs, schedules, serve,
 };
 use crate::failure::{Failure, Result};
 
@@ -27,7 +27,7 @@ use crate::failure::{Failure, Result};
     version,
     disable_help_subcommand = true,
     after_help = "Begin with `jackfield demo`, which needs nothing, or with `jackfield serve`.\n\
-                  Commands about connectors, connections, applications, records, runs, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
+                  Commands about connectors, connections, applications, records, runs, payments, authorizations, flows, members, keys and the audit trail, invoke and whoami talk to a server: \
                   JACKFIELD_URL and JACKFIELD_API_KEY say to which and as whom, or `jackfield login` saves it."
 )]
 struct Cli {
@@ -66,6 +66,8 @@ enum Command {
     Datasources(datasources::Datasources),
     /// Runs: what workflows and schedules did, and replaying what failed
     Runs(runs::Runs),
+    /// Payments that runs ask for
+    Payments(payments::Payments),
     /// Authorizations: the accounts that a connection holds
     Authorizations(authorizations::Authorizations),
     /// Flows: attempts to authorize in a browser
@@ -138,6 +140,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Schedules(args) => schedules::run(args).await,
         Command::Datasources(args) => datasources::run(args).await,
         Command::Runs(args) => runs::run(args).await,
+        Command::Payments(args) => payments::run(args).await,
         Command::Authorizations(args) => authorizations::run(args).await,
         Command::Flows(args) => account::flows(args).await,
         Command::Invoke(args) => invoke::run(*args).await,

@@ -41,6 +41,7 @@ use crate::{ServerOptions, address, api, assets, console, doors, pages};
         (name = "schedules", description = "what runs at times"),
         (name = "datasources", description = "tables of what services list"),
         (name = "runs", description = "what workflows and schedules did, and every try of it"),
+        (name = "payments", description = "what runs ask money for, and how far that is"),
         (name = "connectors", description = "descriptions of services"),
         (name = "connections", description = "named, configured uses of connectors"),
         (name = "authorizations", description = "what services granted to people"),
@@ -151,6 +152,10 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::automate::read_run))
         .routes(routes!(api::automate::replay_run))
         .routes(routes!(api::automate::cancel_run))
+        .routes(routes!(api::automate::read_webhook_secret))
+        .routes(routes!(api::automate::rotate_webhook_secret))
+        .routes(routes!(api::automate::list_payments))
+        .routes(routes!(api::automate::read_payment))
         .routes(routes!(api::automate::preflight))
         .routes(routes!(api::automate::publish))
         .routes(routes!(api::automate::list_releases))

@@ -23,12 +23,14 @@ mod members;
 mod migrate;
 mod organizations;
 mod overview;
+mod payments;
 mod primaries;
 mod records;
 mod runs;
 mod schedules;
 mod schema;
 mod sessions;
+mod webhooks;
 
 pub use applications::{Access, Application, Component, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
@@ -45,11 +47,13 @@ pub use imports::{Import, ImportProgress};
 pub use members::{LinkKind, Member, MemberLink};
 pub use organizations::{ApiKey, KeyOwner, Organization};
 pub use overview::{Drawn, Line, Needs, NeedyAuthorization, Rate};
+pub use payments::{Payment, PaymentEnd, PaymentFilter};
 pub use primaries::Primary;
 pub use records::{Drawer, Record};
 pub use runs::{Progress, Run, RunFilter, RunStep, Why};
 pub use schedules::Scheduled;
 pub use sessions::{Session, Throttle};
+pub use webhooks::WebhookSecret;
 
 use jackfield_core::{Permit, Timestamp};
 
@@ -162,6 +166,8 @@ impl Store {
             runs::ALL,
             schedules::ALL,
             datasources::ALL,
+            payments::ALL,
+            webhooks::ALL,
         ] {
             self.db.check(statements).await?;
         }

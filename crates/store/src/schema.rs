@@ -15,5 +15,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 23, name: "automate", sql: include_str!("../migrations/0023_automate.sql") },
     Migration { version: 24, name: "schedules", sql: include_str!("../migrations/0024_schedules.sql") },
     Migration { version: 25, name: "datasources", sql: include_str!("../migrations/0025_datasources.sql") },
+    Migration { version: 26, name: "payments", sql: include_str!("../migrations/0026_payments.sql") },
     Migration { version: 27, name: "imports", sql: include_str!("../migrations/0027_imports.sql") },
 ];

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::auth::Auth;
 use super::modules::Module;
+use super::payment::Payment;
 use super::template::{Template, Values};
 use crate::words::Level;
 
@@ -80,6 +81,9 @@ pub struct Connector {
     /// The service's resources and what can be done to them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub modules: BTreeMap<String, Module>,
+    /// How payments are made at the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
     /// How one signs in.
     pub auth: Auth,
     /// What the author of this document checked it against.

@@ -9,8 +9,11 @@ mod compose;
 mod document;
 mod input;
 mod modules;
+pub mod payment;
 mod placement;
 mod read;
+#[cfg(test)]
+mod requests;
 mod schema;
 pub mod target;
 pub mod template;
@@ -32,6 +35,7 @@ pub use input::{
     effective_parameters,
 };
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
+pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;
 pub use template::{Template, TemplateError, Values};

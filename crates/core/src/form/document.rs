@@ -265,16 +265,7 @@ impl FormField {
 
     /// Places after the decimal point that a `decimal` or `currency` has.
     pub fn places(&self) -> u8 {
-        let of_currency = || match self.currency.as_deref() {
-            // ISO 4217, minor units.
-            Some(
-                "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "UYI"
-                | "VND" | "VUV" | "XAF" | "XOF" | "XPF",
-            ) => 0,
-            Some("BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND") => 3,
-            Some("CLF" | "UYW") => 4,
-            _ => 2,
-        };
+        let of_currency = || self.currency.as_deref().map_or(2, crate::money::exponent);
         self.decimals.unwrap_or_else(of_currency)
     }
 

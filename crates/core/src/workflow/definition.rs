@@ -9,14 +9,17 @@ use utoipa::ToSchema;
 
 use super::expression::{Expression, Text};
 use super::run::RecordEvent;
-use crate::connector::{Connector, Field, FieldType, Method};
+use crate::connector::{Connector, Field, FieldType, Method, target};
 use crate::error::FieldError;
-use crate::{form, names};
+use crate::{form, money, names};
 
 /// Actions of one workflow.
 const ACTIONS_MAX: usize = 50;
 /// Addresses of one mail.
 const RECIPIENTS_MAX: usize = 50;
+/// Fewest and most minutes in which a payment can be made.
+const EXPIRES_MIN: u32 = 5;
+const EXPIRES_MAX: u32 = 43_200;
 /// What a record has besides the fields of its form.
 pub const RECORD_FACTS: [&str; 5] = ["id", "created_at", "updated_at", "created_by", "version"];
 
@@ -68,7 +71,7 @@ impl Trigger {
     }
 }
 
-/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `pull`.
+/// One thing that a workflow does: exactly one of `integration`, `invoke`, `mail`, `update_record`, `payment`, `webhook`, `pull`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkflowAction {
@@ -92,6 +95,12 @@ pub struct WorkflowAction {
     /// changes the record
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update_record: Option<UpdateRecord>,
+    /// asks for money, and waits until it is there
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentAction>,
+    /// sends a signed webhook to any public address
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Webhook>,
     /// pulls a datasource
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<Pull>,
@@ -221,6 +230,77 @@ pub struct UpdateRecord {
     pub set: BTreeMap<String, Mapped>,
 }
 
+/// Asks for money on a checkout page of the connection's service, and waits until it is paid or nobody will pay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PaymentAction {
+    /// link name of a connection whose connector has `payment`
+    pub connection: String,
+    /// how much: a decimal such as `12.50`, with at most so many places as the currency has
+    pub amount: Mapped,
+    /// code of ISO 4217, such as `EUR`
+    pub currency: Currency,
+    /// what the payer reads on the page; may have `{{ expression }}` in it
+    pub description: String,
+    /// stands beside the payment at the service; may have `{{ expression }}` in it. Absent: the id of the record
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// address of the payer
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Mapped>,
+    /// how long there is time to pay: 5 to 43,200 minutes, and what the service allows; an hour unless told
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_minutes: Option<u32>,
+    /// what the payer reads when it is paid
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_text: Option<String>,
+    /// what becomes of the run when it is not paid
+    #[serde(default, skip_serializing_if = "OnUnpaid::is_stop")]
+    pub on_unpaid: OnUnpaid,
+}
+
+/// A currency: its code, or where that comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Currency {
+    /// the code itself
+    Code(String),
+    /// where it comes from
+    Mapped(Mapped),
+}
+
+/// What becomes of a run when its payment has failed, expired or was called off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnpaid {
+    /// the action has failed
+    #[default]
+    Stop,
+    /// the action is done; `results.<action>.state` says how it ended
+    Continue,
+}
+
+impl OnUnpaid {
+    /// Whether it stops; for serde.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_stop(&self) -> bool {
+        *self == Self::Stop
+    }
+}
+
+/// Sends a POST to any public https address, signed as Standard Webhooks has it. Texts may have `{{ expression }}` in them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    /// absolute address
+    pub url: String,
+    /// JSON whose texts may have `{{ expression }}` in them; a text that is one expression and nothing else gives its value as it is
+    pub body: Value,
+    /// headers besides those of the signature
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+}
+
 /// What an action does, whichever it is.
 #[derive(Clone, Copy, Debug)]
 pub enum Work<'a> {
@@ -234,6 +314,10 @@ pub enum Work<'a> {
     UpdateRecord(&'a UpdateRecord),
     /// pulls a datasource
     Pull(&'a Pull),
+    /// asks for money
+    Payment(&'a PaymentAction),
+    /// sends a webhook
+    Webhook(&'a Webhook),
 }
 
 impl WorkflowAction {
@@ -245,10 +329,13 @@ impl WorkflowAction {
             self.mail.as_ref().map(Work::Mail),
             self.update_record.as_ref().map(Work::UpdateRecord),
             self.pull.as_ref().map(Work::Pull),
+            self.payment.as_ref().map(Work::Payment),
+            self.webhook.as_ref().map(Work::Webhook),
         ]
         .into_iter()
         .flatten();
-        all.next().filter(|_| all.next().is_none())
+        let only = all.next();
+        if all.next().is_some() { None } else { only }
     }
 
     /// The connection that it calls through.
@@ -256,8 +343,9 @@ impl WorkflowAction {
         match self.work()? {
             Work::Integration(integration) => Some(&integration.connection),
             Work::Invoke(request) => Some(&request.connection),
+            Work::Payment(payment) => Some(&payment.connection),
             // A datasource knows its own.
-            Work::Mail(_) | Work::UpdateRecord(_) | Work::Pull(_) => None,
+            Work::Mail(_) | Work::UpdateRecord(_) | Work::Pull(_) | Work::Webhook(_) => None,
         }
     }
 }
@@ -341,6 +429,8 @@ pub struct Grounds {
     pub connections: BTreeMap<String, Arc<Connector>>,
     /// link names of the datasources of the application
     pub datasources: BTreeSet<String>,
+    /// the organization's region
+    pub region: String,
 }
 
 /// What sets actions off, and so what they can name.
@@ -445,7 +535,7 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 path,
                 "invalid",
-                "An action is exactly one of integration, invoke, mail, update_record and pull.",
+                "An action is exactly one of integration, invoke, mail, update_record, payment, webhook and pull.",
             ),
             Some(Work::Integration(integration)) => {
                 self.integration(&format!("{path}.integration"), integration);
@@ -463,6 +553,13 @@ impl<'a> Check<'a> {
                 "invalid",
                 "There is no record here that could be changed: a schedule runs at times, not for records.",
             ),
+            Some(Work::Webhook(webhook)) => self.webhook(&format!("{path}.webhook"), webhook),
+            Some(Work::Payment(_)) if matches!(self.scene, Scene::Clock) => self.wrong(
+                format!("{path}.payment"),
+                "invalid",
+                "There is nobody here who could pay: a schedule runs at times, not for records.",
+            ),
+            Some(Work::Payment(payment)) => self.payment(&format!("{path}.payment"), payment),
             Some(Work::UpdateRecord(update)) => {
                 let path = format!("{path}.update_record.set");
                 if update.set.is_empty() {
@@ -626,6 +723,88 @@ impl<'a> Check<'a> {
         self.text(&format!("{path}.text"), &mail.text);
     }
 
+    fn webhook(&mut self, path: &str, webhook: &'a Webhook) {
+        self.text(&format!("{path}.url"), &webhook.url);
+        // Http passes here as everywhere; the installation's outgoing rules decide.
+        if !target::has_web_scheme(&webhook.url) {
+            let message = "Say the whole address, beginning with https://.";
+            self.wrong(format!("{path}.url"), "invalid", message);
+        } else if !webhook.url.contains("{{")
+            && let Err(why) = target::parse(&webhook.url)
+        {
+            self.wrong(format!("{path}.url"), "invalid", format!("It cannot be sent there: {why}."));
+        }
+        for (name, text) in &webhook.headers {
+            let path = format!("{path}.headers.{name}");
+            self.text(&path, text);
+            let lower = name.to_ascii_lowercase();
+            let own =
+                ["host", "content-length", "content-type", "transfer-encoding", "connection", "user-agent"];
+            if lower.starts_with("webhook-") || own.contains(&lower.as_str()) {
+                self.wrong(&path, "not_allowed", "This header is set by Jackfield.");
+            }
+        }
+        self.body(&format!("{path}.body"), &webhook.body);
+    }
+
+    fn payment(&mut self, path: &str, payment: &'a PaymentAction) {
+        let Some(connector) = self.connector(path, &payment.connection) else { return };
+        self.mapped(&format!("{path}.amount"), &payment.amount, None);
+        if let Mapped::Field(name) = &payment.amount
+            && self
+                .field(name)
+                .is_some_and(|shape| matches!(shape, Shape::Flag | Shape::List | Shape::Object))
+        {
+            self.wrong(
+                format!("{path}.amount"),
+                "invalid",
+                format!("{name:?} is no amount. Map another field, or use an expression."),
+            );
+        }
+        self.text(&format!("{path}.description"), &payment.description);
+        if payment.description.trim().is_empty() {
+            self.wrong(format!("{path}.description"), "required", "Say what is paid for.");
+        }
+        if let Some(reference) = &payment.reference {
+            self.text(&format!("{path}.reference"), reference);
+        }
+        if let Some(email) = &payment.email {
+            self.mapped(&format!("{path}.email"), email, None);
+        }
+        if payment.expires_minutes.is_some_and(|minutes| !(EXPIRES_MIN..=EXPIRES_MAX).contains(&minutes)) {
+            let message = format!("Say {EXPIRES_MIN} to {EXPIRES_MAX} minutes.");
+            self.wrong(format!("{path}.expires_minutes"), "out_of_range", message);
+        }
+        if payment.success_text.as_ref().is_some_and(|text| text.chars().count() > 2000) {
+            self.wrong(format!("{path}.success_text"), "too_long", "At most 2000 characters.");
+        }
+        let Some(described) = &connector.payment else {
+            let message =
+                format!("{} takes no payments here: its connector has no `payment`.", connector.name);
+            return self.wrong(format!("{path}.connection"), "invalid", message);
+        };
+        if let Some(why) = connector.refusal_in(&self.grounds.region) {
+            self.wrong(format!("{path}.connection"), "not_available", why);
+        }
+        let currency = format!("{path}.currency");
+        match &payment.currency {
+            Currency::Mapped(Mapped::Value(Value::String(code))) | Currency::Code(code) => {
+                match described.takes(&connector.name, code) {
+                    Err(why) => self.wrong(&currency, "invalid", why),
+                    Ok(()) => {
+                        if let Mapped::Value(value) = &payment.amount
+                            && let Err(why) = amount_of(value, code)
+                                .and_then(|minor| described.amount(&connector.name, minor, code).map(drop))
+                        {
+                            self.wrong(format!("{path}.amount"), "invalid", why);
+                        }
+                    }
+                }
+            }
+            Currency::Mapped(mapped) => self.mapped(&currency, mapped, None),
+        }
+    }
+
     fn condition(&mut self, path: &str, text: Option<&str>) {
         if let Some(text) = text {
             self.expression(path, text);
@@ -676,6 +855,21 @@ impl<'a> Check<'a> {
     }
 }
 
+/// An amount as expressions give it, in the smallest units of its currency. The error is a sentence.
+pub fn amount_of(value: &Value, currency: &str) -> Result<i64, String> {
+    let text = match value {
+        Value::String(text) => text.trim().to_owned(),
+        // A float is no exact amount, but its shortest text is what somebody has written.
+        Value::Number(number) => number.to_string(),
+        _ => return Err("The amount is missing.".to_owned()),
+    };
+    match money::minor(&text, money::exponent(currency)) {
+        Ok(0) => Err("The amount is 0; there is nothing to pay.".to_owned()),
+        Ok(minor) => Ok(minor),
+        Err(why) => Err(format!("The amount {why}.")),
+    }
+}
+
 fn known<'n>(kind: &str, of: &str, names: impl Iterator<Item = &'n String>) -> String {
     let names: Vec<&str> = names.take(50).map(String::as_str).collect();
     if names.is_empty() {
@@ -710,41 +904,49 @@ impl Request {
 
     /// The body with what its expressions give. `Err` is the dotted path within the body, and a sentence.
     pub fn rendered_body(&self, context: &Value) -> Result<Option<Value>, (String, String)> {
-        fn render(at: &str, body: &Value, context: &Value) -> Result<Value, (String, String)> {
-            let inner = |name: &str| format!("{at}.{name}");
-            Ok(match body {
-                Value::String(text) => {
-                    let failed = |why| (at.to_owned(), why);
-                    // One expression and nothing else: its value as it is, be it a number or a list.
-                    let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
-                    match alone.filter(|inside| !inside.contains("}}")) {
-                        Some(inside) => Expression::parse(inside.trim())
-                            .and_then(|parsed| parsed.eval(context))
-                            .map_err(failed)?,
-                        None => Text::parse(text)
-                            .and_then(|parsed| parsed.render(context))
-                            .map(Value::String)
-                            .map_err(failed)?,
-                    }
-                }
-                Value::Array(items) => {
-                    let items = items.iter().enumerate();
-                    items
-                        .map(|(index, item)| render(&inner(&index.to_string()), item, context))
-                        .collect::<Result<_, _>>()?
-                }
-                Value::Object(members) => {
-                    let mut made = Map::new();
-                    for (name, value) in members {
-                        made.insert(name.clone(), render(&inner(name), value, context)?);
-                    }
-                    Value::Object(made)
-                }
-                other => other.clone(),
-            })
-        }
         self.body.as_ref().map(|body| render("body", body, context)).transpose()
     }
+}
+
+impl Webhook {
+    /// The body with what its expressions give. `Err` is the dotted path within the body, and a sentence.
+    pub fn rendered_body(&self, context: &Value) -> Result<Value, (String, String)> {
+        render("body", &self.body, context)
+    }
+}
+
+fn render(at: &str, body: &Value, context: &Value) -> Result<Value, (String, String)> {
+    let inner = |name: &str| format!("{at}.{name}");
+    Ok(match body {
+        Value::String(text) => {
+            let failed = |why| (at.to_owned(), why);
+            // One expression and nothing else: its value as it is, be it a number or a list.
+            let alone = text.trim().strip_prefix("{{").and_then(|rest| rest.strip_suffix("}}"));
+            match alone.filter(|inside| !inside.contains("}}")) {
+                Some(inside) => Expression::parse(inside.trim())
+                    .and_then(|parsed| parsed.eval(context))
+                    .map_err(failed)?,
+                None => Text::parse(text)
+                    .and_then(|parsed| parsed.render(context))
+                    .map(Value::String)
+                    .map_err(failed)?,
+            }
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items
+                .map(|(index, item)| render(&inner(&index.to_string()), item, context))
+                .collect::<Result<_, _>>()?
+        }
+        Value::Object(members) => {
+            let mut made = Map::new();
+            for (name, value) in members {
+                made.insert(name.clone(), render(&inner(name), value, context)?);
+            }
+            Value::Object(made)
+        }
+        other => other.clone(),
+    })
 }
 
 #[cfg(test)]
@@ -776,8 +978,92 @@ mod tests {
             fields.into_iter().map(|(name, facts)| (name.to_owned(), facts)).collect();
         Grounds {
             forms: BTreeMap::from([("vendors".to_owned(), fields)]),
-            connections: BTreeMap::from([("acme".to_owned(), Arc::new(connector))]),
+            connections: BTreeMap::from([
+                ("acme".to_owned(), Arc::new(connector)),
+                ("pay".to_owned(), Arc::new(cash())),
+            ]),
+            region: "eu".to_owned(),
             datasources: BTreeSet::from(["rates".to_owned()]),
+        }
+    }
+
+    /// A service that takes payments, in India only.
+    fn cash() -> Connector {
+        Connector::from_json(json!({
+            "name": "Cash", "base_url": "https://cash.example", "auth": {"type": "none"}, "regions": ["in"],
+            "modules": {"c": {"fields": [{"name": "id"}], "operations": {
+                "create": {"method": "POST", "path": "/c", "result": "/id", "idempotency": {"in": "header", "name": "Key"}},
+                "read": {"path": "/c/{id}"}, "end": {"method": "POST", "path": "/c/{id}/end"}}}},
+            "payment": {"checkout_hosts": ["cash.example"], "amounts": "minor", "currencies": ["EUR", "JPY"],
+                "create": {"operation": "c.create"}, "read": {"operation": "c.read", "with": {"id": "{payment.checkout}"}},
+                "expire": {"operation": "c.end", "with": {"id": "{payment.checkout}"}},
+                "url": "/url", "amount": "/amount", "currency": "/currency",
+                "states": [{"when": {"/status": "paid"}, "state": "paid"}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn payments_are_checked() {
+        let check = |region: &str, more: Value| {
+            let mut payment = json!({"connection": "pay", "amount": {"field": "amount"}, "currency": "EUR",
+                "description": "Fee of {{ record.vendor_name }}"});
+            for (name, value) in more.as_object().unwrap() {
+                payment[name] = value.clone();
+            }
+            let grounds = Grounds { region: region.to_owned(), ..grounds() };
+            let wrong = workflow(&json!([{"name": "pay", "payment": payment}])).check(&grounds).err();
+            let wrong = wrong.unwrap_or_default().into_iter();
+            wrong.map(|e| (e.field.replace("actions.0.payment.", ""), e.code)).collect::<Vec<_>>()
+        };
+        let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+        assert_eq!(check("in", json!({})), []);
+        assert_eq!(
+            check(
+                "in",
+                json!({"currency": {"expression": "'EUR'"}, "email": {"expression": "submitter.email"}})
+            ),
+            []
+        );
+        assert_eq!(check("eu", json!({})), one("connection", "not_available"));
+        for (more, field, code) in [
+            (json!({"connection": "acme"}), "connection", "invalid"),
+            (json!({"connection": "none"}), "connection", "unknown"),
+            (json!({"currency": "USD"}), "currency", "invalid"),
+            (json!({"currency": "eur"}), "currency", "invalid"),
+            (json!({"amount": {"value": "1.005"}}), "amount", "invalid"),
+            (json!({"amount": {"value": 0}}), "amount", "invalid"),
+            (json!({"amount": {"value": "1.5"}, "currency": "JPY"}), "amount", "invalid"),
+            (json!({"amount": {"field": "agreed"}}), "amount", "invalid"),
+            (json!({"amount": {"field": "none"}}), "amount", "unknown"),
+            (json!({"description": " "}), "description", "required"),
+            (json!({"description": "{{ record.none }}"}), "description", "unknown"),
+            (json!({"expires_minutes": 4}), "expires_minutes", "out_of_range"),
+        ] {
+            assert_eq!(check("in", more.clone()), one(field, code), "{more}");
+        }
+    }
+
+    #[test]
+    fn webhooks_are_checked() {
+        let check = |webhook: Value| faults(&json!([{"name": "tell", "webhook": webhook}]));
+        let body = json!({"name": "{{ record.vendor_name }}"});
+        assert_eq!(
+            check(json!({"url": "https://a.example/x?y=1", "body": body, "headers": {"X-A": "1"}})),
+            []
+        );
+        for (webhook, field) in [
+            (json!({"url": "/x", "body": body}), "url"),
+            (json!({"url": "https://user@a.example/", "body": body}), "url"),
+            (json!({"url": "https://a.example/", "body": {"a": ["{{ record.none }}"]}}), "body.a.0"),
+            (
+                json!({"url": "https://a.example/", "body": 1, "headers": {"Webhook-Id": "1"}}),
+                "headers.Webhook-Id",
+            ),
+        ] {
+            let wrong = check(webhook.clone());
+            assert_eq!(wrong.len(), 1, "{webhook} {wrong:?}");
+            assert_eq!(wrong[0].0, format!("actions.0.webhook.{field}"));
         }
     }
 

@@ -5,8 +5,9 @@ pub mod expression;
 mod run;
 
 pub use definition::{
-    Grounds, Integration, Lookup, Mail, Mapped, OnFailure, Pull, RECORD_FACTS, Request, Scene, Shape,
-    Trigger, UpdateRecord, Work, Workflow, WorkflowAction, check_actions, check_integration, connections_of,
+    Currency, Grounds, Integration, Lookup, Mail, Mapped, OnFailure, OnUnpaid, PaymentAction, Pull,
+    RECORD_FACTS, Request, Scene, Shape, Trigger, UpdateRecord, Webhook, Work, Workflow, WorkflowAction,
+    amount_of, check_actions, check_integration, connections_of,
 };
 pub use expression::{Expression, Text};
 pub use run::{GIVE_UP, RecordEvent, RunState, backoff};

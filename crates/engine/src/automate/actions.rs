@@ -40,6 +40,8 @@ pub(crate) enum Ended {
     More { reason: String },
     /// it may go better later
     Later { code: &'static str, reason: String, retry_after: Option<Duration>, doubt: bool },
+    /// it waits for somebody, who has so long a time; `nudges`: how many hints that it has come it has seen
+    Waiting { after: Duration, nudges: i64, code: &'static str, reason: String },
     /// a person has to do something about the connection first
     Paused { connection: String, code: &'static str, reason: String },
     /// it will not go better
@@ -63,7 +65,7 @@ pub(crate) struct Tried {
 }
 
 impl Tried {
-    fn of(ended: Ended) -> Self {
+    pub fn of(ended: Ended) -> Self {
         Self {
             ended,
             request: None,
@@ -137,7 +139,7 @@ impl Doing<'_> {
     }
 
     /// The same for every try of an action, and different for every other: 32 hexadecimal digits, which every service takes.
-    fn key(&self, action: &str) -> String {
+    pub fn key(&self, action: &str) -> String {
         let whole = digest(format!("{}\n{}\n{action}", self.organization, self.run.id).as_bytes());
         whole.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
             use std::fmt::Write;
@@ -148,7 +150,7 @@ impl Doing<'_> {
 }
 
 /// A mapping could not be computed: which field, and why.
-fn mapping_failed(path: &str, why: &str) -> Tried {
+pub(crate) fn mapping_failed(path: &str, why: &str) -> Tried {
     Tried::failed("mapping_failed", format!("{path}: {why}"))
 }
 
@@ -167,6 +169,9 @@ impl Engine {
             Some(Work::Integration(integration)) => self.push(op, doing, &action.name, integration).await,
             Some(Work::Invoke(request)) => self.request(op, doing, request).await,
             Some(Work::Mail(mail)) => self.post(doing, &action.name, mail).await,
+            Some(Work::Webhook(webhook)) => self.send_webhook(doing, &action.name, webhook).await,
+            // Boxed: rare, and several times as large as the others.
+            Some(Work::Payment(payment)) => Box::pin(self.pay(op, doing, &action.name, payment)).await,
             Some(Work::UpdateRecord(update)) => self.change(doing, update).await,
             // Boxed, since it is rare: the future of each action would be as large.
             Some(Work::Pull(pull)) => Box::pin(self.pull(op, doing, pull)).await,
@@ -343,14 +348,17 @@ impl Engine {
     }
 
     /// Takes the credential out of what is kept of an answer, should the service have sent it back.
-    async fn conceal(&self, doing: &Doing<'_>, op: &Op, connection: &str, tried: &mut Tried) {
+    pub(crate) async fn conceal(&self, doing: &Doing<'_>, op: &Op, connection: &str, tried: &mut Tried) {
         let Ok(ready) = self.made_ready(doing, op, connection).await else { return };
         let Ok(callable) = ready.callable() else { return };
         let concealed = callable.injection.concealed();
         tried.reply = tried.reply.take().map(|reply| concealed.value(reply));
         match &mut tried.ended {
             Ended::Done { result } => *result = concealed.value(result.take()),
-            Ended::Later { reason, .. } | Ended::Paused { reason, .. } | Ended::Failed { reason, .. } => {
+            Ended::Later { reason, .. }
+            | Ended::Waiting { reason, .. }
+            | Ended::Paused { reason, .. }
+            | Ended::Failed { reason, .. } => {
                 *reason = concealed.text(reason);
             }
             Ended::Skipped | Ended::More { .. } => {}
@@ -362,7 +370,7 @@ impl Engine {
         clippy::too_many_arguments,
         reason = "the parts of one question, all borrowed from the push that asks it"
     )]
-    async fn find_made(
+    pub(crate) async fn find_made(
         &self,
         op: &Op,
         doing: &Doing<'_>,
@@ -568,7 +576,7 @@ impl Engine {
 }
 
 /// The call as invoke takes it.
-fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
+pub(crate) fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
     let lists = |pairs: &[(String, String)]| {
         let mut all = Map::new();
         for (name, value) in pairs {
@@ -602,7 +610,7 @@ pub(crate) fn shown(call: &OperationCall) -> Value {
         "headers": object(&call.headers), "body": call.body})
 }
 
-fn json_of(answer: &Invoked) -> Option<Value> {
+pub(crate) fn json_of(answer: &Invoked) -> Option<Value> {
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -634,7 +642,7 @@ fn mask(value: &mut Value) {
 }
 
 /// What an answer means. `operation`: what says how a success looks; without one it is a status from 200 to 299.
-fn judged(
+pub(crate) fn judged(
     answer: &Invoked,
     connection: &str,
     service: &str,
@@ -697,7 +705,7 @@ fn judged(
 }
 
 /// What one of Jackfield's own failures means. `doubtful`: whether sending the request again could have its effect twice.
-fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Tried {
+pub(crate) fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Tried {
     let (error, code) = (&failed.error, failed.error.code.as_str());
     let reason = error.detail.clone();
     let (ended, health) = match error.code {
@@ -732,7 +740,7 @@ fn failure(failed: &Failed, connection: &str, doubtful: bool) -> Tried {
 }
 
 /// RFC 9110 §10.2.3, where it says seconds.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 

@@ -256,7 +256,8 @@ fn below(wrong: Vec<FieldError>) -> impl Iterator<Item = FieldError> {
 impl Engine {
     /// The connections of an application that may be used in it with their connectors, and its forms.
     pub(crate) async fn grounds(&self, organization: &str, application: &str) -> Result<Grounds> {
-        let mut grounds = Grounds::default();
+        let region = self.own_organization(organization).await?.region.clone();
+        let mut grounds = Grounds { region, ..Grounds::default() };
         let forms =
             self.store().current_definitions(organization, application, "form:", "form;", COMPONENTS_MAX);
         for definition in forms.await? {

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use jackfield_core::form::{Access, Form};
 use jackfield_core::{Action, Brand, Code, Environment, Error, Permit, Result, permit};
-use jackfield_store::{Drawer, Organization};
+use jackfield_store::{Drawer, Organization, RunFilter};
 use serde_json::{Map, Value};
 
 use crate::automate::live::{Live, LiveForm};
-use crate::automate::records::NewRecord;
+use crate::automate::records::{NewRecord, ONCE, unique_digest};
 use crate::{Engine, Op, Visit};
 
 /// Records that one address may send to one application in a minute.
@@ -78,8 +78,13 @@ impl Default for Submissions {
 impl Submissions {
     /// Counts one; an error where it is one too many.
     fn count(&self, application: &str, address: &str) -> Result<()> {
-        let counter = self.0.get_with(format!("{application} {address}"), Arc::default);
-        if counter.fetch_add(1, Ordering::Relaxed) < A_MINUTE {
+        self.count_to(A_MINUTE, application, address)
+    }
+
+    /// The same with another number a minute.
+    pub fn count_to(&self, most: u32, what: &str, address: &str) -> Result<()> {
+        let counter = self.0.get_with(format!("{what} {address}"), Arc::default);
+        if counter.fetch_add(1, Ordering::Relaxed) < most {
             return Ok(());
         }
         Err(Error::new(
@@ -130,14 +135,15 @@ impl Engine {
         Ok(HostedForm::of(at, &place.form, Arc::clone(&place.live), organization))
     }
 
-    /// Takes in what somebody sent by a public form. `once` is of the page: the same page sent twice is one record.
+    /// Takes in what somebody sent by a public form. `once` is of the page: the same page sent twice is one record. Where something is to be
+    /// paid, the path of the page that leads there.
     pub async fn submit_publicly(
         &self,
         visit: &Visit,
         to: &HostedForm,
         once: &str,
         input: &Map<String, Value>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         if to.form.access != Access::Public || to.at.environment != Environment::Production {
             return Err(Error::not_found("form"));
         }
@@ -147,14 +153,14 @@ impl Engine {
         self.submit(permit, &to.live, to.at.drawer(), once, "", input, visit.now).await
     }
 
-    /// Takes in what a member sent by a form's page.
+    /// Takes in what a member sent by a form's page; the path where something is to be paid.
     pub async fn submit_as_member(
         &self,
         op: &Op,
         to: &HostedForm,
         once: &str,
         input: &Map<String, Value>,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let place = self.place(op, &to.at.application, &to.at.form, Some(to.at.environment.as_str())).await?;
         let member = op.member()?;
         let permit = permit(&op.principal, Action::Use, &place.resource(member))?;
@@ -171,25 +177,45 @@ impl Engine {
         created_by: &str,
         input: &Map<String, Value>,
         now: jackfield_core::Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Option<String>> {
         let once = Some(once).filter(|once| !once.is_empty());
         let mut work = self.begin(permit).await?;
-        match self
+        let kept = self
             .keep_new(
                 &mut work,
                 live,
                 drawer,
                 NewRecord { id: None, input, created_by, once, sets_off: true, now },
             )
-            .await
-        {
-            // It is kept already: whoever sent it twice is told that it is.
-            Err(error) if error.code == Code::RequestInProgress => return Ok(()),
+            .await;
+        let runs = match kept {
+            // It is kept already: whoever sent it twice is told that it is, and where he pays.
+            Err(error) if error.code == Code::RequestInProgress => {
+                drop(work);
+                self.runs_of_page(drawer, once.unwrap_or_default()).await?
+            }
             Err(error) => return Err(error),
-            Ok(_) => work.commit().await?,
+            Ok(view) => {
+                work.commit().await?;
+                self.inner.runner.wake();
+                view.runs
+            }
+        };
+        for run in runs {
+            if let Some(sealed) = self.store().pay_page_of_run(drawer.organization, &run).await? {
+                return Ok(Some(format!("/pay/{}", self.open_page(drawer.organization, &run, &sealed)?)));
+            }
         }
-        self.inner.runner.wake();
-        Ok(())
+        Ok(None)
+    }
+
+    /// The runs that a page of a form set off, in their order.
+    async fn runs_of_page(&self, drawer: Drawer<'_>, once: &str) -> Result<Vec<String>> {
+        let record = self.store().record_with(drawer, ONCE, &unique_digest(once)).await?;
+        let Some(record) = record else { return Ok(Vec::new()) };
+        let filter = RunFilter { application: drawer.application, record: &record, ..RunFilter::default() };
+        let runs = self.store().runs(drawer.organization, filter, "~", 200).await?;
+        Ok(runs.into_iter().rev().map(|run| run.id).collect())
     }
 
     /// What tells one page of a form from another.

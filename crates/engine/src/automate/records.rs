@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::automate::live::{Live, LiveForm};
+use crate::automate::live::{Live, LiveForm, LiveWorkflow};
 use crate::call::ready::environment_of;
 use crate::clock::new_id;
 use crate::govern::applications::Found;
@@ -26,7 +26,7 @@ const LAST: &str = "~";
 const SEARCHED_AT_ONCE: i64 = 500;
 const SEARCHED: usize = 20;
 /// Under which what a page sends once is kept among the unique values; no field has such a name.
-const ONCE: &str = "#once";
+pub(crate) const ONCE: &str = "#once";
 
 /// Where a record is meant.
 #[derive(Debug, Default, Clone, Deserialize, IntoParams)]
@@ -539,6 +539,9 @@ impl Engine {
                 ended_at: None,
             };
             work.insert_run(&run).await?;
+            if asks_for_money(workflow, &data, record, happened.event) {
+                self.make_page(work, &record.organization_id, &id, now).await?;
+            }
             made.push(id);
         }
         Ok(made)
@@ -565,6 +568,17 @@ fn holds(value: &Value, wanted: &str) -> bool {
         Value::Object(members) => members.values().any(|member| holds(member, wanted)),
         Value::Null | Value::Bool(_) => false,
     }
+}
+
+/// Whether a run of the workflow may ask for a payment. A condition that needs what actions before make may hold.
+fn asks_for_money(workflow: &LiveWorkflow, data: &Value, record: &Record, event: RecordEvent) -> bool {
+    workflow.workflow.actions.iter().any(|action| {
+        let facts = json!({"record": data["record"], "former": data["former"], "event": event,
+            "environment": record.environment, "application": record.application, "form": record.form});
+        let holds = |condition: &String| Expression::parse(condition).and_then(|parsed| parsed.holds(&facts));
+        action.payment.is_some()
+            && action.condition.as_ref().is_none_or(|condition| holds(condition) != Ok(false))
+    })
 }
 
 /// Says what is unique in a record; 422 where another has it.

@@ -129,6 +129,11 @@ enum Next {
         since: Option<Timestamp>,
         doubt: bool,
     },
+    /// it waits for somebody; hints that come meanwhile make it due at once
+    Wait {
+        due_at: Timestamp,
+        nudges: i64,
+    },
     Pause {
         connection: String,
         doubt: bool,
@@ -193,6 +198,12 @@ impl Engine {
         let recovered = work.recover_runs(now).await?;
         work.mend_runs().await?;
         work.commit().await?;
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = engine.close_payments().await {
+                tracing::warn!(%error, "checkouts that nobody waits for could not be looked for");
+            }
+        });
         if recovered > 0 {
             tracing::info!(runs = recovered, "runs of a node that died are taken up again");
         }
@@ -364,9 +375,10 @@ impl Engine {
             let context = way.context(&submitter);
             let at = clock::now();
             let tried = self.try_action(way, action, principal, live, &context, at).await;
-            // What is not done yet is no try that ended: how far it is stands with the run.
+            // What is not done yet is no try that ended, and a look that finds nothing new no step.
             let more = matches!(tried.ended, Ended::More { .. });
-            let step = (!more).then(|| step_of(way, action, &tried, at));
+            let idle = matches!(tried.ended, Ended::Waiting { .. }) && tried.request.is_none();
+            let step = (!more && !idle).then(|| step_of(way, action, &tried, at));
             if !way.take(action, tried, step, last, notes).await {
                 return;
             }
@@ -547,7 +559,20 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
     }
     Ok(match &note.next {
         Next::Keep => work.keep_run(run, progress(false), now.plus(LEASE), now).await?,
-        Next::End(state) => work.end_run(run, *state, progress(false), why, now).await?,
+        Next::End(state) => {
+            if *state == RunState::Failed {
+                work.close_payments(&run.organization_id, &run.id, now).await?;
+            }
+            work.end_run(run, *state, progress(false), why, now).await?
+        }
+        Next::Wait { due_at, nudges } => {
+            let why = why.unwrap_or(Why { code: "internal", reason: "" });
+            let kept = work.retry_run(run, progress(false), Some(now), *due_at, why, now).await?;
+            if kept {
+                work.hasten_run(&run.organization_id, &run.id, *nudges, now).await?;
+            }
+            kept
+        }
         Next::Later { due_at, since, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.retry_run(run, progress(*doubt), *since, *due_at, why, now).await?
@@ -581,6 +606,7 @@ fn step_of(way: &Way, action: &WorkflowAction, tried: &Tried, at: Timestamp) -> 
         Ended::Skipped => ("skipped", None),
         Ended::More { reason } => ("continued", Some(reason)),
         Ended::Later { reason, .. } => ("retried", Some(reason)),
+        Ended::Waiting { reason, .. } => ("waiting", Some(reason)),
         Ended::Paused { reason, .. } => ("paused", Some(reason)),
         Ended::Failed { reason, .. } => ("failed", Some(reason)),
     };
@@ -712,6 +738,10 @@ impl Way {
                 self.attempts = 0;
                 let next = Next::Later { due_at: clock::now(), since: None, doubt: false };
                 (next, Some(("pulling".to_owned(), sayable(&reason))))
+            }
+            Ended::Waiting { after, nudges, code, reason } => {
+                let next = Next::Wait { due_at: clock::now().plus(after), nudges };
+                (next, Some((code.to_owned(), sayable(&reason))))
             }
             Ended::Paused { connection, code, reason } => {
                 let next = Next::Pause { connection, doubt: self.doubt };

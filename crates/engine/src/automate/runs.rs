@@ -110,7 +110,7 @@ pub struct StepView {
     /// name of the action
     pub action: String,
     pub attempt: i64,
-    /// `done`, `skipped`, `found` (an earlier try had done it), `retried`, `paused` or `failed`
+    /// `done`, `skipped`, `found` (an earlier try had done it), `retried`, `waiting`, `paused` or `failed`
     pub outcome: String,
     /// an earlier try may have had its effect, and the service cannot tell: this one may have done it twice
     pub doubt: bool,
@@ -180,7 +180,7 @@ impl From<Run> for RunView {
 }
 
 /// The environment that is asked for; an application key sees its own.
-fn environment(principal: &Principal, asked: Option<&str>) -> Result<&'static str> {
+pub(crate) fn environment(principal: &Principal, asked: Option<&str>) -> Result<&'static str> {
     let asked = asked
         .map(|word| {
             Environment::parse(word).ok_or_else(|| {
@@ -271,6 +271,7 @@ impl Engine {
         let run = self.held_run(op, application, id).await?;
         let mut work = self.begin(permit).await?;
         let replayed = work.replay_runs(&op.organization, RunFilter::default(), id, op.now, 1).await?;
+        work.supersede_payments(&op.organization, id, op.now).await?;
         if replayed.is_empty() {
             return Err(Error::new(
                 Code::StateConflict,
@@ -301,6 +302,9 @@ impl Engine {
         };
         let mut work = self.begin(permit).await?;
         let runs = work.replay_runs(&op.organization, filter, "", op.now, REPLAYED).await?;
+        for run in &runs {
+            work.supersede_payments(&op.organization, run, op.now).await?;
+        }
         let view = ReplayView { runs };
         if !view.runs.is_empty() {
             let event = op.event(EventKind::RunsReplayed).to(application);
@@ -326,8 +330,14 @@ impl Engine {
             };
             return Err(Error::new(Code::StateConflict, format!("The run is {}. {why}", run.state)));
         }
+        let closing = work.close_payments(&op.organization, id, op.now).await?;
         work.record(op.event(EventKind::RunCancelled).to(application).with("run", id));
         work.commit().await?;
+        if closing > 0 {
+            // At once where it can be; the runner tries again.
+            let engine = self.clone();
+            tokio::spawn(async move { engine.close_payments().await });
+        }
         self.inner.runner.wake();
         self.read_run(op, application, id).await
     }

@@ -411,18 +411,10 @@ pub(crate) fn check_usable(found: &Found, region: &str) -> Result<()> {
         DRAFT => return Err(Error::new(Code::StateConflict, "The connector is a draft. Publish it first.")),
         _ => return Err(Error::new(Code::StateConflict, "The connector is disabled. Enable it first.")),
     }
-    if found.connector.available_in(region) {
-        return Ok(());
+    match found.connector.refusal_in(region) {
+        None => Ok(()),
+        Some(why) => Err(Error::field("connector", "not_available", why)),
     }
-    Err(Error::field(
-        "connector",
-        "not_available",
-        format!(
-            "{} is offered in {} only; the organization's region is {region}.",
-            found.connector.name,
-            found.connector.regions.join(", ")
-        ),
-    ))
 }
 
 pub(crate) fn link_name_taken(link_name: &str) -> Error {

@@ -325,6 +325,8 @@ impl Engine {
         work.end_schedules(&op.organization, link_name).await?;
         work.end_tables(&op.organization, link_name).await?;
         work.end_runs(&op.organization, link_name).await?;
+        work.end_payments(&op.organization, link_name).await?;
+        work.end_webhook_secrets(&op.organization, link_name).await?;
         work.end_records(&op.organization, link_name).await?;
         work.end_imports(&op.organization, link_name).await?;
         work.end_definitions(&op.organization, link_name).await?;

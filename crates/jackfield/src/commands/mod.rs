@@ -14,6 +14,7 @@ pub mod init;
 pub mod invoke;
 pub mod members;
 pub mod pages;
+pub mod payments;
 pub mod records;
 pub mod runs;
 pub mod schedules;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Answer, Home, Server};
 use crate::upstream::{Upstream, Wire, json_reply, key, keyed};
+use crate::world::PATIENCE;
 
 const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
@@ -25,6 +26,7 @@ pub(crate) struct Stage {
     record: String,
     import: String,
     run: String,
+    payment: String,
     _upstream: Upstream,
 }
 
@@ -51,6 +53,32 @@ fn listed(connection: &str) -> Value {
     json!({"connection": connection, "module": "note", "operation": "list", "with": {"kind": {"value": "a"}}, "key": "/id",
         "total": "/total", "incremental": {"field": "/changed", "parameter": "since"},
         "at": {"cron": "0 3 * * *", "time_zone": "UTC"}, "rows_max": 100, "enabled": true})
+}
+
+/// A connector that takes payments at a service that says nothing.
+fn till(upstream: &Upstream) -> Value {
+    let mut till = keyed("Till", &upstream.url, &[&upstream.host()]);
+    till["modules"] = json!({"c": {"fields": [{"name": "id"}], "operations": {
+        "create": {"method": "POST", "path": "/c", "result": "/id", "idempotency": {"in": "header", "name": "Key"}},
+        "read": {"path": "/c/{id}"}, "end": {"method": "POST", "path": "/c/{id}/end"}}}});
+    till["payment"] = json!({"checkout_hosts": [upstream.host()], "amounts": "minor", "url": "/url", "amount": "/amount",
+        "currency": "/currency", "states": [{"when": {"/status": "paid"}, "state": "paid"}], "create": {"operation": "c.create"},
+        "read": {"operation": "c.read", "with": {"id": "{payment.checkout}"}},
+        "expire": {"operation": "c.end", "with": {"id": "{payment.checkout}"}}});
+    till
+}
+
+/// The first payment that the application asks for. By hand: whoever spawns this wants it to be `Send`.
+async fn first_payment(server: &Server, base: &str) -> String {
+    let begun = std::time::Instant::now();
+    loop {
+        let found = server.get(&format!("{base}/payments")).await.expect(200);
+        if let Some(id) = found["items"][0]["id"].as_str() {
+            return id.to_owned();
+        }
+        assert!(begun.elapsed() < PATIENCE, "no payment was asked for");
+        tokio::time::sleep(std::time::Duration::from_millis(40)).await;
+    }
 }
 
 /// An operation of the description.
@@ -143,6 +171,14 @@ impl Stage {
             .post(&format!("{base}/datasources"), json!({"name": "Notes", "definition": listed(&connection)}))
             .await
             .expect(201);
+        let till = server.connector(till(&upstream)).await;
+        let till = server.connection(json!({"connector": till, "name": "Till"})).await;
+        let path = format!("/v1/connections/{till}/authorizations");
+        server.post(&path, json!({"credentials": crate::upstream::key()})).await.expect(201);
+        let pays = json!({"form": "mannered", "on": "created", "condition": "record.title == 'Mannered'", "actions": [
+            {"name": "pay", "payment": {"connection": till, "amount": {"value": 1}, "currency": "EUR", "description": "x"}}]});
+        let pays = json!({"name": "Pays", "definition": pays});
+        server.post(&format!("{base}/workflows"), pays).await.expect(201);
         for to in ["stage", "production"] {
             server.post(&format!("{base}/publish"), json!({"to": to})).await.expect(200);
         }
@@ -151,7 +187,9 @@ impl Stage {
         let imports = format!("{base}/forms/mannered/imports");
         let import = server.post(&imports, json!({"csv": "title\nMannered too\n"})).await.expect(201);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let payment = first_payment(&server, &base).await;
         Self {
+            payment,
             record: text(&record["id"]),
             import: text(&import["id"]),
             run: text(&record["runs"][0]),
@@ -184,6 +222,7 @@ impl Stage {
             _ if path.contains("/records/{id}") => &self.record,
             _ if path.contains("/imports/{id}") => &self.import,
             _ if path.contains("/runs/{id}") => &self.run,
+            _ if path.contains("/payments/{id}") => &self.payment,
             _ if path.starts_with("/v1/members/") => &self.member,
             _ if path.starts_with("/v1/sessions/") => &self.session,
             _ => &self.authorization,
@@ -308,7 +347,8 @@ impl Stage {
                 "POST",
                 "/v1/applications/{link_name}/runs/{id}/replay"
                 | "/v1/applications/{link_name}/runs/{id}/cancel"
-                | "/v1/applications/{link_name}/forms/{form}/imports/{id}/cancel",
+                | "/v1/applications/{link_name}/forms/{form}/imports/{id}/cancel"
+                | "/v1/applications/{link_name}/webhook-secret/rotate",
             ) => {
                 json!({})
             }

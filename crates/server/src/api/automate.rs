@@ -7,10 +7,12 @@ use jackfield_core::schedule::Schedule;
 use jackfield_core::workflow::Workflow;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
 use jackfield_engine::automate::imports::{ImportQuery, ImportView, NewImport};
+use jackfield_engine::automate::payers::{PaymentQuery, PaymentView};
 use jackfield_engine::automate::publish::{Preflight, PreflightQuery, Publication, ReleaseView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{ReplayRequest, ReplayView, RunQuery, RunView};
 use jackfield_engine::automate::schedules::ScheduleView;
+use jackfield_engine::automate::webhooks::WebhookSecretView;
 use jackfield_engine::{Engine, Page, PageQuery};
 
 use crate::error::Problem;
@@ -394,6 +396,58 @@ pub(crate) async fn read_run(
     asked: Asked,
 ) -> Response {
     reply(&asked.op, 200, engine.read_run(&asked.op, &link, &id).await)
+}
+
+/// What an application signs its webhooks with
+///
+/// Reading it is written into the audit trail.
+#[utoipa::path(get, path = "/v1/applications/{link_name}/webhook-secret", tag = "workflows", params(("link_name" = String, Path)),
+    responses((status = 200, body = WebhookSecretView), (status = "default", body = Problem)))]
+pub(crate) async fn read_webhook_secret(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_webhook_secret(&asked.op, &link).await)
+}
+
+/// Have an application sign its webhooks with another secret
+///
+/// The former one signs too for a day.
+#[utoipa::path(post, path = "/v1/applications/{link_name}/webhook-secret/rotate", tag = "workflows",
+    params(("link_name" = String, Path)),
+    responses((status = 200, body = WebhookSecretView), (status = "default", body = Problem)))]
+pub(crate) async fn rotate_webhook_secret(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: Asked,
+) -> Response {
+    let op = asked.op;
+    once(&engine, &op, || async { Ok(json(200, &engine.rotate_webhook_secret(&op, &link).await?)) }).await
+}
+
+/// The payments of an application, the latest first
+#[utoipa::path(get, path = "/v1/applications/{link_name}/payments", tag = "payments", params(("link_name" = String, Path), PaymentQuery),
+    responses((status = 200, body = Page<PaymentView>), (status = "default", body = Problem)))]
+pub(crate) async fn list_payments(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<PaymentQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_payments(&asked.op, &link, &query).await)
+}
+
+/// A payment, with the address of its payer's page
+#[utoipa::path(get, path = "/v1/applications/{link_name}/payments/{id}", tag = "payments",
+    params(("link_name" = String, Path), ("id" = String, Path)),
+    responses((status = 200, body = PaymentView), (status = "default", body = Problem)))]
+pub(crate) async fn read_payment(
+    State(engine): State<Engine>,
+    Path((link, id)): Path<(String, String)>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_payment(&asked.op, &link, &id).await)
 }
 
 /// Replay a run that has failed or was cancelled

@@ -66,7 +66,7 @@ impl Head {
     }
 
     /// Those who see everything see all of its pages.
-    pub fn tabs(&self) -> [(&'static str, &'static str, String); 12] {
+    pub fn tabs(&self) -> [(&'static str, &'static str, String); 13] {
         [
             ("", "Connections"),
             ("forms", "Forms"),
@@ -74,6 +74,7 @@ impl Head {
             ("schedules", "Schedules"),
             ("datasources", "Datasources"),
             ("runs", "Runs"),
+            ("payments", "Payments"),
             ("publish", "Publish"),
             ("allowed", "Allowed"),
             ("components", "Components"),

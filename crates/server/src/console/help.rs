@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str)] = &[
     ("workflows", include_str!("../../../../docs/workflows.md")),
     ("schedules", include_str!("../../../../docs/schedules.md")),
     ("datasources", include_str!("../../../../docs/datasources.md")),
+    ("payments", include_str!("../../../../docs/payments.md")),
     ("members", include_str!("../../../../docs/members.md")),
     ("permissions", include_str!("../../../../docs/permissions.md")),
     ("errors", include_str!("../../../../docs/errors.md")),

@@ -180,7 +180,7 @@ async fn take(
     }
     let input = data_of(&hosted.form, &fields);
     match engine.submit_publicly(&visit, &hosted, fields.get("once"), &input).await {
-        Ok(()) => see_other(&there),
+        Ok(pay) => see_other(pay.as_deref().unwrap_or(&there)),
         Err(error) if error.code.status() >= 500 || error.code == Code::NotFound => {
             trouble(&error, visit.request_id)
         }
@@ -220,7 +220,7 @@ async fn take_member(
 ) -> Response {
     let Sent { desk, form: fields } = sent;
     let environment = environment_of(&desk);
-    let outcome: Result<(HostedForm, Result<()>)> = async {
+    let outcome: Result<(HostedForm, Result<Option<String>>)> = async {
         let hosted = engine.member_form(&desk.op, &application, &form, environment).await?;
         let input = data_of(&hosted.form, &fields);
         let sent = engine.submit_as_member(&desk.op, &hosted, fields.get("once"), &input).await;
@@ -229,7 +229,8 @@ async fn take_member(
     .await;
     match outcome {
         Err(error) => desk.trouble(&error),
-        Ok((_, Ok(()))) => see_other(&format!(
+        Ok((_, Ok(Some(pay)))) => see_other(&pay),
+        Ok((_, Ok(None))) => see_other(&format!(
             "/console/fill/{}/{}?environment={environment}&sent",
             encoded(&application),
             encoded(&form)

@@ -29,6 +29,8 @@ mod journey;
 mod members;
 mod overview;
 pub(crate) mod parts;
+mod payers;
+mod payments;
 pub(crate) mod pictures;
 mod playground;
 mod publish;
@@ -59,6 +61,8 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(journey::routes())
         .merge(connect::routes())
         .merge(hosted::routes())
+        .merge(payers::routes())
+        .merge(payments::routes())
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())

@@ -8,6 +8,7 @@ use axum::routing::get;
 use jackfield_core::form::Form as Document;
 use jackfield_core::workflow::RunState;
 use jackfield_core::{Code, Environment, Result, Timestamp};
+use jackfield_engine::automate::payers::{PaymentQuery, PaymentView};
 use jackfield_engine::automate::records::{RecordInput, RecordPlace, RecordQuery, RecordView};
 use jackfield_engine::automate::runs::{RunQuery, RunView};
 use jackfield_engine::{Engine, Page};
@@ -198,6 +199,7 @@ struct Show<'a> {
     /// nothing for those who may not see runs
     runs: Option<Vec<RunView>>,
     runnable: Runnable,
+    payments: Vec<PaymentView>,
     forms: Called,
 }
 
@@ -223,6 +225,17 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         Err(error) if matches!(error.code, Code::Forbidden | Code::NotFound) => None,
         Err(error) => return Err(error),
     };
+    // Whoever sees no runs sees no payments.
+    let payments = if runs.is_some() {
+        let query = PaymentQuery {
+            environment: Some(place.environment.as_str().to_owned()),
+            record: Some(record.id.clone()),
+            ..PaymentQuery::default()
+        };
+        engine.list_payments(&desk.op, link, &query).await?.items
+    } else {
+        Vec::new()
+    };
     let people = People::of(engine, desk).await?;
     let fields = place.served()?.fields.iter();
     let values: Vec<(String, String)> =
@@ -237,6 +250,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         values,
         runs,
         runnable: Runnable::of(engine, &desk.op, link).await?,
+        payments,
         forms: Called::of::<Document>(engine, &desk.op, link).await?,
         record,
         place,

@@ -264,6 +264,7 @@ fn outcome(outcome: &str) -> (Status, &'static str, &'static str) {
         "found" => (Status::Connected, "Found", "An earlier try had done it."),
         "skipped" => (Status::Disabled, "Left out", "Its condition does not hold."),
         "retried" => (Status::NotConnected, "Not yet", "It is tried again."),
+        "waiting" => (Status::NotConnected, "Waits", "It goes on when the payer has paid."),
         "paused" => (Status::Attention, "Paused", "The connection cannot be called."),
         "failed" => (Status::Failed, "Failed", "Nothing is tried again by itself."),
         _ => (Status::NotConnected, "Something else", ""),

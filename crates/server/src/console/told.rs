@@ -127,6 +127,12 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
     };
     let by_role =
         |role: &str| jackfield_core::Role::parse(role).map(|role| parts::role_word(&role).to_lowercase());
+    let money = |did: &str| {
+        let sentence = Sentence::new(did).thing(format!("{} {}", text("amount"), text("currency")));
+        let application = text("application");
+        let place = format!("/console/applications/{application}/payments/{subject}");
+        Sentence { place: Some(place), ..sentence.rest(format!("in {application}")) }
+    };
     match kind {
         Kind::OrganizationCreated => Sentence::new("made the organization"),
         Kind::OrganizationUpdated if !text("plan").is_empty() => {
@@ -223,6 +229,13 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         }
         Kind::RunsReplayed => Sentence::new("replayed runs of").application(subject),
         Kind::RunCancelled => Sentence::new("cancelled a run of").application(subject),
+        Kind::WebhookSecretRead => Sentence::new("read the webhook secret of").application(subject),
+        Kind::WebhookSecretRotated => Sentence::new("rotated the webhook secret of").application(subject),
+        Kind::PaymentOpened => money("asked for"),
+        Kind::PaymentPaid => money("received"),
+        Kind::PaymentFailed => money("did not get"),
+        Kind::PaymentExpired => money("waited in vain for"),
+        Kind::PaymentCancelled => money("called off"),
         Kind::ConnectorCreated => Sentence::new("made the connector").thing(subject),
         Kind::ConnectorUpdated => Sentence::new("changed the connector").thing(subject),
         Kind::ConnectorStaged => match text("stage") {

@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use jackfield_core::connector::{self, Operation};
 use jackfield_core::form::{Form as Document, FormField};
 use jackfield_core::workflow::{
-    Grounds, Integration, Mapped, OnFailure, Trigger, Work, Workflow, WorkflowAction,
+    Currency, Grounds, Integration, Mapped, OnFailure, Trigger, Work, Workflow, WorkflowAction,
 };
 use jackfield_core::{Result, Timestamp};
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch};
@@ -136,6 +136,10 @@ pub(super) fn doing(
         Some(Work::UpdateRecord(update)) => {
             let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
             (format!("set {} of the record", fields.join(", ")), String::new())
+        }
+        Some(Work::Webhook(webhook)) => (format!("send a webhook to {}", webhook.url), String::new()),
+        Some(Work::Payment(payment)) => {
+            ("ask for a payment through".to_owned(), format!("for {}", payment.description))
         }
         Some(Work::Pull(pull)) => {
             let much = if pull.full { "pull all of" } else { "pull" };
@@ -319,6 +323,19 @@ pub(super) fn act(
             act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
         }
         Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
+        Some(Work::Webhook(webhook)) => act.more = pretty(Some(&webhook.body)),
+        Some(Work::Payment(payment)) => {
+            put("amount", &payment.amount, "Amount", "decimal", true);
+            match &payment.currency {
+                Currency::Code(code) => {
+                    put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true)
+                }
+                Currency::Mapped(mapped) => put("currency", mapped, "Currency", "", true),
+            }
+            if let Some(email) = &payment.email {
+                put("email", email, "E-mail of the payer", "email", false);
+            }
+        }
         Some(Work::Pull(_)) | None => {}
     }
     act

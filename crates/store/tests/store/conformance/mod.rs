@@ -18,11 +18,13 @@ mod leases;
 mod members;
 mod organizations;
 mod overview;
+mod payments;
 mod primaries;
 mod records;
 mod runs;
 mod schedules;
 mod sessions;
+mod webhooks;
 mod whole;
 
 use std::future::Future;

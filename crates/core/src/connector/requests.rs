@@ -1,0 +1,307 @@
+//! The requests that operations of the built-in connectors make, as their vendors document them: whoever changes a file sees what he changes.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{PageAsk, Repeat, Values, built_in};
+
+/// What a repetition is.
+fn word(repeat: Repeat<'_>) -> &'static str {
+    match repeat {
+        Repeat::Harmless => "harmless",
+        Repeat::Keyed(_) => "keyed",
+        Repeat::Findable(_) => "findable",
+        Repeat::Doubtful => "doubtful",
+    }
+}
+
+/// `METHOD path?query`, headers, body, and how a repetition is recognized.
+fn request(connector: &str, operation: &str, arguments: Value) -> (String, Value, &'static str) {
+    let connector = built_in().get(connector).unwrap();
+    let (module, name) = operation.split_once('.').unwrap();
+    let module = &connector.modules[module];
+    let operation = &module.operations[name];
+    let attributes = BTreeMap::from([("callback.realmId".to_owned(), "77".to_owned())]);
+    let parameters = BTreeMap::from([("api_version".to_owned(), "v62.0".to_owned())]);
+    let values = Values { attributes: Some(&attributes), parameters: Some(&parameters), ..Values::default() };
+    let Value::Object(arguments) = arguments else { panic!("no object") };
+    let page = operation.lists().then(PageAsk::default);
+    let call = module.call(operation, &arguments, &values, page.as_ref(), Some("k")).unwrap();
+    let mut line = format!("{} {}", call.method.as_str(), call.path);
+    for (index, (name, value)) in call.query.iter().enumerate() {
+        line.push_str(if index == 0 { "?" } else { "&" });
+        line.push_str(&format!("{name}={value}"));
+    }
+    for (name, value) in call.headers {
+        line.push_str(&format!(" {name}: {value}"));
+    }
+    (line, call.body.unwrap_or(Value::Null), word(operation.repeat()))
+}
+
+/// Every operation, with arguments, and what it sends.
+fn all() -> Vec<(&'static str, &'static str, Value, &'static str, Value, &'static str)> {
+    let none = Value::Null;
+    let person = || json!({"Last_Name": "Hopper", "Email": "g@b.example"});
+    vec![
+        (
+            "quickbooks",
+            "customer.update",
+            json!({"Id": "5", "SyncToken": "2", "Email": "a@b.example"}),
+            "POST /v3/company/77/customer?requestid=k",
+            json!({"sparse": true, "Id": "5", "SyncToken": "2", "PrimaryEmailAddr": {"Address": "a@b.example"}}),
+            "keyed",
+        ),
+        (
+            "quickbooks",
+            "vendor.update",
+            json!({"Id": "5", "SyncToken": "2", "DisplayName": "B"}),
+            "POST /v3/company/77/vendor?requestid=k",
+            json!({"sparse": true, "Id": "5", "SyncToken": "2", "DisplayName": "B"}),
+            "keyed",
+        ),
+        (
+            "quickbooks",
+            "customer.read",
+            json!({"Id": "5"}),
+            "GET /v3/company/77/customer/5",
+            none.clone(),
+            "harmless",
+        ),
+        (
+            "quickbooks",
+            "invoice.create",
+            json!({"Customer": "1", "Amount": "100.5", "Item": "3", "DueDate": "2026-12-01"}),
+            "POST /v3/company/77/invoice?requestid=k",
+            json!({"CustomerRef": {"value": "1"}, "DueDate": "2026-12-01", "Line": [{"DetailType": "SalesItemLineDetail",
+                "Amount": 100.5, "SalesItemLineDetail": {"ItemRef": {"value": "3"}}}]}),
+            "keyed",
+        ),
+        (
+            "quickbooks",
+            "invoice.list",
+            json!({}),
+            "GET /v3/company/77/query?query=select * from Invoice startposition 1 maxresults 100",
+            none.clone(),
+            "harmless",
+        ),
+        (
+            "zoho_crm",
+            "lead.upsert",
+            person(),
+            "POST /Leads/upsert",
+            json!({"duplicate_check_fields": ["Email"], "data": [{"Last_Name": "Hopper", "Email": "g@b.example"}]}),
+            "harmless",
+        ),
+        (
+            "zoho_crm",
+            "lead.update",
+            json!({"id": "9", "Phone": "1"}),
+            "PUT /Leads/9",
+            json!({"data": [{"Phone": "1"}]}),
+            "harmless",
+        ),
+        (
+            "zoho_crm",
+            "contact.create",
+            person(),
+            "POST /Contacts",
+            json!({"data": [{"Last_Name": "Hopper", "Email": "g@b.example"}]}),
+            "doubtful",
+        ),
+        (
+            "zoho_crm",
+            "contact.upsert",
+            person(),
+            "POST /Contacts/upsert",
+            json!({"duplicate_check_fields": ["Email"], "data": [{"Last_Name": "Hopper", "Email": "g@b.example"}]}),
+            "harmless",
+        ),
+        (
+            "salesforce",
+            "account.create",
+            json!({"Name": "Acme"}),
+            "POST /services/data/v62.0/sobjects/Account",
+            json!({"Name": "Acme"}),
+            "doubtful",
+        ),
+        (
+            "salesforce",
+            "contact.upsert",
+            json!({"external_field": "Number__c", "external_value": "a/1", "LastName": "Hopper"}),
+            "PATCH /services/data/v62.0/sobjects/Contact/Number__c/a%2F1",
+            json!({"LastName": "Hopper"}),
+            "harmless",
+        ),
+        (
+            "salesforce",
+            "lead.update",
+            json!({"Id": "00Q1", "Company": "Acme"}),
+            "PATCH /services/data/v62.0/sobjects/Lead/00Q1",
+            json!({"Company": "Acme"}),
+            "harmless",
+        ),
+        (
+            "salesforce",
+            "contact.list",
+            json!({}),
+            "GET /services/data/v62.0/query?q=select Id, FirstName, LastName, Email, Phone, AccountId from Contact order by Id",
+            none.clone(),
+            "harmless",
+        ),
+        (
+            "hubspot",
+            "contact.upsert",
+            json!({"email": "g@b.example", "lastname": "Hopper"}),
+            "POST /crm/v3/objects/contacts/batch/upsert",
+            json!({"inputs": [{"idProperty": "email", "id": "g@b.example", "properties": {"lastname": "Hopper"}}]}),
+            "harmless",
+        ),
+        (
+            "hubspot",
+            "contact.update",
+            json!({"id": "7", "phone": "1"}),
+            "PATCH /crm/v3/objects/contacts/7",
+            json!({"properties": {"phone": "1"}}),
+            "harmless",
+        ),
+        (
+            "hubspot",
+            "company.create",
+            json!({"name": "Acme"}),
+            "POST /crm/v3/objects/companies",
+            json!({"properties": {"name": "Acme"}}),
+            "doubtful",
+        ),
+        (
+            "hubspot",
+            "deal.create",
+            json!({"dealname": "Big", "amount": "5"}),
+            "POST /crm/v3/objects/deals",
+            json!({"properties": {"dealname": "Big", "amount": 5}}),
+            "doubtful",
+        ),
+        ("hubspot", "deal.list", json!({}), "GET /crm/v3/objects/deals?limit=100", none.clone(), "harmless"),
+        (
+            "jira",
+            "issue.update",
+            json!({"key": "PROJ-1", "summary": "S"}),
+            "PUT /rest/api/3/issue/PROJ-1",
+            json!({"fields": {"summary": "S"}}),
+            "harmless",
+        ),
+        (
+            "slack",
+            "message.update",
+            json!({"channel": "C1", "ts": "1.2", "text": "t"}),
+            "POST /chat.update",
+            json!({"channel": "C1", "ts": "1.2", "text": "t"}),
+            "harmless",
+        ),
+        (
+            "google_sheets",
+            "row.update",
+            json!({"spreadsheet": "s", "range": "Sheet1!A2:B2", "values": ["a", 1]}),
+            "PUT /spreadsheets/s/values/Sheet1%21A2%3AB2?valueInputOption=USER_ENTERED",
+            json!({"values": [["a", 1]]}),
+            "harmless",
+        ),
+        (
+            "mailchimp",
+            "member.upsert",
+            json!({"list": "l", "email_address": "g@b.example", "status_if_new": "pending", "FNAME": "G"}),
+            "PUT /lists/l/members/g%40b.example",
+            json!({"email_address": "g@b.example", "status_if_new": "pending", "merge_fields": {"FNAME": "G"}}),
+            "harmless",
+        ),
+        (
+            "airtable",
+            "record.upsert",
+            json!({"base": "app1", "table": "T", "merge_on": ["Name"], "fields": {"Name": "n"}}),
+            "PATCH /app1/T",
+            json!({"performUpsert": {"fieldsToMergeOn": ["Name"]}, "records": [{"fields": {"Name": "n"}}]}),
+            "harmless",
+        ),
+        (
+            "airtable",
+            "record.update",
+            json!({"base": "app1", "table": "T", "id": "rec1", "fields": {"Name": "n"}}),
+            "PATCH /app1/T/rec1",
+            json!({"fields": {"Name": "n"}}),
+            "harmless",
+        ),
+        (
+            "stripe",
+            "checkout.create",
+            json!({"amount": "1250", "currency": "eur", "name": "Order", "success_url": "https://a.example/",
+            "expires_at": "1700000000"}),
+            "POST /checkout/sessions Idempotency-Key: k",
+            json!({"mode": "payment", "payment_method_types": ["card"], "success_url": "https://a.example/", "expires_at": 1_700_000_000,
+                "line_items[0][quantity]": 1, "line_items[0][price_data][unit_amount]": 1250,
+                "line_items[0][price_data][currency]": "eur", "line_items[0][price_data][product_data][name]": "Order"}),
+            "keyed",
+        ),
+        (
+            "stripe",
+            "checkout.expire",
+            json!({"id": "cs_1"}),
+            "POST /checkout/sessions/cs_1/expire",
+            json!({}),
+            "harmless",
+        ),
+        (
+            "razorpay",
+            "payment_link.create",
+            json!({"amount": 29995, "currency": "INR", "reference_id": "r"}),
+            "POST /payment_links",
+            json!({"amount": 29995, "currency": "INR", "reference_id": "r", "accept_partial": false, "reminder_enable": false,
+                "notify": {"sms": false, "email": false}}),
+            "findable",
+        ),
+        (
+            "razorpay",
+            "payment_link.list",
+            json!({"reference_id": "r"}),
+            "GET /payment_links?count=100&skip=0&reference_id=r",
+            none,
+            "harmless",
+        ),
+        (
+            "paypal",
+            "order.create",
+            json!({"amount": "12.50", "currency": "EUR", "return_url": "https://a.example/"}),
+            "POST /v2/checkout/orders Prefer: return=representation PayPal-Request-Id: k",
+            json!({"intent": "CAPTURE", "purchase_units": [{"amount": {"currency_code": "EUR", "value": "12.50"}}],
+                "payment_source": {"paypal": {"experience_context": {"return_url": "https://a.example/"}}}}),
+            "keyed",
+        ),
+        (
+            "paypal",
+            "order.capture",
+            json!({"id": "O1"}),
+            "POST /v2/checkout/orders/O1/capture Prefer: return=representation PayPal-Request-Id: k",
+            json!({}),
+            "keyed",
+        ),
+    ]
+}
+
+#[test]
+fn requests_are_those_that_the_vendors_document() {
+    for (connector, operation, arguments, line, body, repeat) in all() {
+        let made = request(connector, operation, arguments);
+        assert_eq!(made, (line.to_owned(), body, repeat), "{connector} {operation}");
+    }
+    // A reader of this table trusts that nothing is left out of it by accident: every upsert stands here.
+    let listed: Vec<(&str, &str)> = all().iter().map(|row| (row.0, row.1)).collect();
+    for connector in built_in().iter() {
+        let name = connector.effective_link_name();
+        for (module, found) in &connector.modules {
+            for operation in found.operations.keys().filter(|operation| *operation == "upsert") {
+                let what = format!("{module}.{operation}");
+                let known = listed.iter().any(|(one, other)| *one == name && *other == what);
+                assert!(known || name == "zoho_crm" || name == "salesforce", "{name} {what}");
+            }
+        }
+    }
+}
