@@ -129,11 +129,11 @@ impl Engine {
         let broken = |error: Error| failure(&Failed { error, sent: false }, "", false);
         let text = |path: &str, text: &str| {
             let rendered = Text::parse(text).and_then(|parsed| parsed.render(doing.context));
-            rendered.map_err(|why| mapping_failed(path, &why))
+            rendered.map_err(|why| Box::new(mapping_failed(path, &why)))
         };
         let url = match text("url", &webhook.url) {
             Ok(url) => url,
-            Err(tried) => return tried,
+            Err(tried) => return *tried,
         };
         let body = match webhook.rendered_body(doing.context) {
             Ok(body) => body,
@@ -153,7 +153,7 @@ impl Engine {
         for (name, value) in &webhook.headers {
             let value = match text(&format!("headers.{name}"), value) {
                 Ok(value) => value,
-                Err(tried) => return tried,
+                Err(tried) => return *tried,
             };
             let (Ok(header), Ok(content)) = (name.parse::<HeaderName>(), HeaderValue::from_str(&value))
             else {
