@@ -33,11 +33,15 @@ const SERVER: &str = "crates/server/src";
 pub fn console_pages(root: &Path) -> Result<Vec<String>, String> {
     let Ok(list) = fs::read_to_string(root.join(CONSOLE_PAGES)) else { return Ok(Vec::new()) };
     let mut routes = Vec::new();
-    for folder in [root.join(SERVER), root.join(SERVER).join("console")] {
+    // With the folders in them: rooms of the console that have grown.
+    let mut folders = vec![root.join(SERVER)];
+    while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries {
             let path = entry.map_err(|e| format!("{}: {e}", folder.display()))?.path();
-            if path.extension().is_some_and(|extension| extension == "rs") {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let source = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
                 routes.extend(pages_of(&source));
             }

@@ -362,10 +362,8 @@ fn event_line(event: &EventView, connection: &str, names: &Names) -> EventLine {
     let sentence = told(Happening::of(event, connection), names);
     let detail = event.detail.as_object().into_iter().flatten();
     // People and applications are called by their names, wherever an event has their ids.
-    let called = |text: String| match id::is(Prefix::Member, &text) || id::is(Prefix::Application, &text) {
-        true => names.name(&text).to_owned(),
-        false => text,
-    };
+    let is_id = |text: &str| id::is(Prefix::Member, text) || id::is(Prefix::Application, text);
+    let called = |text: String| if is_id(&text) { names.name(&text).to_owned() } else { text };
     let detail = detail.map(|(name, value)| (name.replace('_', " "), called(said(value)))).collect();
     EventLine { at: event.at, sentence, detail }
 }

@@ -282,7 +282,7 @@ async fn field_page<'a>(
     });
     let overtaken = typed.as_ref().is_some_and(|(_, error)| was_overtaken(error));
     let filled = match (typed, present) {
-        (Some((fields, error)), _) => Form::refused(fields, error),
+        (Some((fields, error)), _) => Form::refused(fields.with("as", kind_word(&kind)), error),
         (None, Some(field)) => Form::new(inputs_of(document, field).with("as", kind_word(&kind))),
         (None, None) => Form::new(Fields::default().with("as", kind_word(&kind))),
     };
@@ -362,7 +362,6 @@ async fn put_field(engine: &Engine, sent: Sent, link: &str, form: &str, field: O
     match saved.await {
         Ok((name, news)) => desk.done(&path(link, &format!("forms/{form}#field-{name}")), &news),
         Err(error) if mends(&error) => {
-            let typed = typed.with("as", desk.query.get("as"));
             let page = field_page(engine, &desk, link, form, field, Some((typed, &error))).await;
             desk.again(&error, page)
         }
@@ -533,21 +532,20 @@ async fn settings_page<'a>(
     let head = Head::read(engine, desk, link, "forms").await?;
     let built = read(engine, desk, link, form).await?;
     let overtaken = typed.as_ref().is_some_and(|(_, error)| was_overtaken(error));
-    let filled = match typed {
-        Some((fields, error)) => Form::refused(fields, error),
-        None => {
-            let document = &built.definition;
-            let access = if document.access == Access::Public { "public" } else { "members" };
-            Form::new(
-                Fields::default()
-                    .with("name", built.name.as_str())
-                    .with("description", document.description.clone().unwrap_or_default())
-                    .with("access", access)
-                    .with("submit_label", document.submit_label.clone().unwrap_or_default())
-                    .with("thanks", document.thanks.clone().unwrap_or_default())
-                    .with("embed_origins", document.embed_origins.join("\n")),
-            )
-        }
+    let filled = if let Some((fields, error)) = typed {
+        Form::refused(fields, error)
+    } else {
+        let document = &built.definition;
+        let access = if document.access == Access::Public { "public" } else { "members" };
+        Form::new(
+            Fields::default()
+                .with("name", built.name.as_str())
+                .with("description", document.description.clone().unwrap_or_default())
+                .with("access", access)
+                .with("submit_label", document.submit_label.clone().unwrap_or_default())
+                .with("thanks", document.thanks.clone().unwrap_or_default())
+                .with("embed_origins", document.embed_origins.join("\n")),
+        )
     };
     let (link, of, version) = (built.link_name, built.name, built.version);
     Ok(Settings { frame: &desk.frame, head, link, of, version, form: filled, overtaken })

@@ -278,7 +278,7 @@ pub(super) fn field_of(
     };
     let default = lines(sent.get("default"));
     field.default = match kind {
-        FieldType::Checkbox => sent.has("default").then(|| json!(true)),
+        FieldType::Checkbox => sent.has("default").then_some(Value::Bool(true)),
         FieldType::MultiSelect => {
             let items: Vec<String> = default
                 .lines()

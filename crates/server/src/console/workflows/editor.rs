@@ -440,16 +440,16 @@ fn operation<'a>(
 
 /// The page that an address asks for: a choice, or the action.
 enum Page<'a> {
-    Choose(Choose<'a>),
+    Choose(Box<Choose<'a>>),
     Act(Box<Act<'a>>),
 }
 
 impl Page<'_> {
     fn respond(&self, desk: &Desk, error: Option<&Error>) -> Response {
         match (self, error) {
-            (Self::Choose(page), None) => desk.page(http::StatusCode::OK, page),
+            (Self::Choose(page), None) => desk.page(http::StatusCode::OK, page.as_ref()),
             (Self::Act(page), None) => desk.page(http::StatusCode::OK, page.as_ref()),
-            (Self::Choose(page), Some(error)) => desk.page(status(error), page),
+            (Self::Choose(page), Some(error)) => desk.page(status(error), page.as_ref()),
             (Self::Act(page), Some(error)) => desk.page(status(error), page.as_ref()),
         }
     }
@@ -489,7 +489,7 @@ fn page<'a>(
         });
         let lead = format!("{}: what is done?", bench.when());
         let groups = vec![(String::new(), String::new(), choices.collect())];
-        return Ok(Page::Choose(Choose {
+        return Ok(Page::Choose(Box::new(Choose {
             frame: &desk.frame,
             bench,
             title: "Add an action",
@@ -497,13 +497,13 @@ fn page<'a>(
             groups,
             none: "",
             after: String::new(),
-        }));
+        })));
     };
     if asked.is_push() && !bench.grounds.connections.contains_key(&asked.connection) {
-        return Ok(Page::Choose(choose_connection(desk, bench, &query, here)));
+        return Ok(Page::Choose(Box::new(choose_connection(desk, bench, &query, here))));
     }
     if asked.is_push() && operation(&bench, &asked).is_none() {
-        return Ok(Page::Choose(choose_operation(desk, bench, &asked, &query, here)));
+        return Ok(Page::Choose(Box::new(choose_operation(desk, bench, &asked, &query, here))));
     }
     Ok(Page::Act(Box::new(act(desk, bench, kind, &asked, present.as_ref(), at, typed))))
 }
@@ -808,7 +808,7 @@ fn described(
         .given("name")
         .or_else(|| present.map(|action| action.name.clone()))
         .unwrap_or_else(|| free_name(&bench.workflow, kind.name));
-    kinds::action_of(kind, name, sent, inner)
+    kinds::action_of(kind, &name, sent, inner)
 }
 
 async fn put(

@@ -223,7 +223,7 @@ pub(super) fn inputs_of(kind: &Kind, action: &WorkflowAction) -> Fields {
 /// The action that was described; `inner` is what the steps and the table said.
 pub(super) fn action_of(
     kind: &Kind,
-    name: String,
+    name: &str,
     sent: &Fields,
     mut inner: Map<String, Value>,
 ) -> Result<WorkflowAction, Error> {
@@ -274,7 +274,7 @@ mod tests {
             let action: WorkflowAction = serde_json::from_value(action).unwrap();
             let kind = kind_of(&action).unwrap();
             let sent = inputs_of(kind, &action);
-            assert_eq!(action_of(kind, action.name.clone(), &sent, Map::new()).unwrap(), action);
+            assert_eq!(action_of(kind, &action.name, &sent, Map::new()).unwrap(), action);
         }
     }
 
@@ -282,7 +282,7 @@ mod tests {
     fn what_cannot_be_read_is_said_at_its_input() {
         let kind = kind("invoke").unwrap();
         let sent = Fields::default().with("invoke.query", "no colon").with("invoke.body", "{");
-        let error = action_of(kind, "x".to_owned(), &sent, Map::new()).unwrap_err();
+        let error = action_of(kind, "x", &sent, Map::new()).unwrap_err();
         let at: Vec<&str> = error.fields.iter().map(|wrong| wrong.field.as_str()).collect();
         assert_eq!(at, ["invoke.query", "invoke.body"]);
         assert!(inputs(kind).contains(&"invoke.body"));

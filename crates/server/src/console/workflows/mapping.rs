@@ -268,6 +268,27 @@ impl Inputs {
         }
     }
 
+    /// What is missing, before the engine looks at the rest: which part, and the mend.
+    fn lacks(&self) -> Option<(&'static str, &'static str)> {
+        let form = |of: &str| of.split_once('.').map(|(form, _)| form.to_owned());
+        match self.from.as_str() {
+            "expression" if self.what.trim().is_empty() => {
+                Some(("", "Write an expression, such as record.id."))
+            }
+            "lookup" => match (form(&self.by), form(&self.take)) {
+                (Some(_), Some(_)) if self.is.trim().is_empty() => {
+                    Some((".lookup.is", "Say what it is looked up by, such as record.email."))
+                }
+                (Some(by), Some(take)) if by != take => {
+                    Some((".lookup.take", "Take a field of the form in which the record is looked up."))
+                }
+                (Some(_), Some(_)) => None,
+                _ => Some((".lookup.by", "Choose what is taken, and by which field the record is found.")),
+            },
+            _ => None,
+        }
+    }
+
     /// What they say; nothing where it is left out.
     fn mapped(&self, target: &Target) -> Option<Mapped> {
         let halves = |text: &str| {
@@ -318,12 +339,8 @@ pub(super) fn read(
         let gone = Target::gone(name);
         let target = targets.iter().find(|target| target.name == name).unwrap_or(&gone);
         let inputs = Inputs::sent(sent, index);
-        let halves = (inputs.by.split_once('.'), inputs.take.split_once('.'));
-        if let ("lookup", (Some((by, _)), Some((take, _)))) = (inputs.from.as_str(), halves)
-            && by != take
-        {
-            let message = "Take a field of the form in which the record is looked up.";
-            wrong.push(FieldError::new(format!("{name}.lookup.take"), "invalid", message));
+        if let Some((part, message)) = inputs.lacks() {
+            wrong.push(FieldError::new(format!("{name}{part}"), "required", message));
         }
         // What was not touched stays as it was, however it was written.
         let same = present.get(name).filter(|mapped| Inputs::of(target, mapped) == inputs);
@@ -708,8 +725,14 @@ mod tests {
             .with("map.0.name", "Kind")
             .with("map.0.from", "lookup")
             .with("map.0.by", "vendors.id")
-            .with("map.0.take", "others.name");
+            .with("map.0.is", "record.contact")
+            .with("map.0.take", "others.name")
+            .with("map.1.name", "Tags")
+            .with("map.1.from", "lookup")
+            .with("map.2.name", "Active")
+            .with("map.2.from", "expression");
         let error = read(&targets(), &BTreeMap::new(), &sent).unwrap_err();
-        assert_eq!(error.fields[0].field, "Kind.lookup.take");
+        let at: Vec<&str> = error.fields.iter().map(|wrong| wrong.field.as_str()).collect();
+        assert_eq!(at, ["Kind.lookup.take", "Tags.lookup.by", "Active"]);
     }
 }
