@@ -381,7 +381,9 @@ impl Act<'_> {
                 }
                 form.select(name, label, &choices)
             }
-            How::Line | How::Mapping | How::Sets => form.text(name, label),
+            How::Line | How::Whole | How::Source | How::Code | How::Mapping | How::Sets => {
+                form.text(name, label)
+            }
         };
         let field = field.help(ask.help);
         if ask.optional { field.optional() } else { field }

@@ -48,6 +48,12 @@ pub(super) enum How {
     One(&'static [(&'static str, &'static str)]),
     /// yes, no, or nothing said
     Maybe,
+    /// a whole number
+    Whole,
+    /// where a value comes from, as an expression; a field of the record is one as well
+    Source,
+    /// a code of three capitals, or where it comes from
+    Code,
     /// the fields of an operation, chosen in steps before
     Mapping,
     /// the fields of the record
@@ -72,7 +78,7 @@ const METHODS: How = How::One(&[
 ]);
 const FIELDS: &str = "{{ record.field }} stands for what the record holds.";
 
-pub(super) const KINDS: [Kind; 4] = [
+pub(super) const KINDS: [Kind; 7] = [
     Kind {
         word: "integration",
         title: "Push to a service",
@@ -128,6 +134,67 @@ pub(super) const KINDS: [Kind; 4] = [
             maybe("invoke.repeatable", "May it be sent again where its answer was lost?", "", How::Maybe),
         ],
     },
+    Kind {
+        word: "payment",
+        title: "Ask for a payment",
+        about: "On a page of the payment service, to which whoever sent the form in is led. The workflow waits until it is paid.",
+        name: "pay",
+        asks: &[
+            ask("payment.connection", "Connection", "Of a service that takes payments.", How::Connection),
+            ask("payment.amount", "Amount", "A field or an expression, such as record.price.", How::Source),
+            ask("payment.currency", "Currency", "A code such as EUR, or an expression.", How::Code),
+            ask("payment.description", "What is paid for", FIELDS, How::Line),
+            maybe(
+                "payment.email",
+                "E-mail of the payer",
+                "An expression, such as record.email.",
+                How::Source,
+            ),
+            maybe(
+                "payment.reference",
+                "Reference at the service",
+                "The id of the record unless told.",
+                How::Line,
+            ),
+            maybe("payment.expires_minutes", "Minutes to pay", "60 unless told.", How::Whole),
+            maybe("payment.success_text", "What the payer reads when it is paid", "", How::Area),
+            ask(
+                "payment.on_unpaid",
+                "When it is not paid",
+                "",
+                How::One(&[
+                    ("stop", "The run has failed"),
+                    ("continue", "The next action is done all the same"),
+                ]),
+            ),
+        ],
+    },
+    Kind {
+        word: "webhook",
+        title: "Send a webhook",
+        about: "A signed request to an address of your own, without a connection.",
+        name: "tell",
+        asks: &[
+            ask("webhook.url", "Address", "It begins with https:// and is a public one.", How::Line),
+            ask(
+                "webhook.body",
+                "Body",
+                "JSON. A text that is one {{ expression }} gives its value as it is.",
+                How::Json,
+            ),
+            maybe("webhook.headers", "Headers", "One on each line, as name: text", How::Pairs),
+        ],
+    },
+    Kind {
+        word: "pull",
+        title: "Pull a datasource",
+        about: "Reads what a service lists into the table, and waits until that is done.",
+        name: "pull",
+        asks: &[
+            ask("pull.datasource", "Datasource", "Its link name.", How::Line),
+            maybe("pull.full", "Everything, though only what changed could be asked for?", "", How::Maybe),
+        ],
+    },
 ];
 
 /// The kind of that word.
@@ -166,6 +233,15 @@ impl Ask {
                 lines.collect::<Vec<_>>().join("\n")
             }
             (How::Json, value) => serde_json::to_string_pretty(value).unwrap_or_default(),
+            (How::Source | How::Code, Value::Object(members)) => {
+                let one = members.iter().next().map(|(word, value)| (word.as_str(), value));
+                match one {
+                    Some(("field", Value::String(name))) => format!("record.{name}"),
+                    Some(("expression", Value::String(text))) => text.clone(),
+                    Some(("value", value)) => value.to_string(),
+                    _ => value.to_string(),
+                }
+            }
             (_, value) => text(value),
         }
     }
@@ -194,12 +270,35 @@ impl Ask {
                 "false" => Some(json!(false)),
                 _ => None,
             },
+            How::Whole if given => {
+                Some(json!(text.trim().parse::<u32>().map_err(|_| "Write a whole number.")?))
+            }
+            How::Code if text.trim().len() == 3 && text.trim().bytes().all(|c| c.is_ascii_uppercase()) => {
+                Some(json!(text.trim()))
+            }
+            How::Source | How::Code if given => Some(source_of(text.trim())),
+            How::Whole | How::Source | How::Code => None,
             How::Area => Some(json!(text)).filter(|_| given || !self.optional),
             How::Json | How::Mapping | How::Sets => None,
             How::Line | How::Connection | How::One(_) => {
                 Some(json!(text.trim())).filter(|_| given || !self.optional)
             }
         })
+    }
+}
+
+/// Where a value comes from: a field where only one is named, a value where one is written out, else what the expression gives.
+fn source_of(text: &str) -> Value {
+    let is_name = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
+    };
+    if let Some(name) = text.strip_prefix("record.").filter(is_name) {
+        return json!({"field": name});
+    }
+    match serde_json::from_str(text) {
+        Ok(Value::Object(members)) => Value::Object(members),
+        Ok(value) => json!({"value": value}),
+        Err(_) => json!({"expression": text}),
     }
 }
 
@@ -269,6 +368,12 @@ mod tests {
                 "mail": {"to": ["a@b.example", "{{ submitter.email }}"], "subject": "S", "text": "One\n\nTwo"}}),
             json!({"name": "call", "invoke": {"connection": "c", "method": "POST", "url": "/x", "query": {"a": "b: c"},
                 "headers": {"x-a": "1"}, "body": {"n": "{{ record.n }}"}, "repeatable": false}}),
+            json!({"name": "pay", "payment": {"connection": "c", "amount": {"field": "price"}, "currency": "EUR", "description": "A fee",
+                "email": {"expression": "submitter.email"}, "expires_minutes": 30, "on_unpaid": "continue"}}),
+            json!({"name": "pay", "payment": {"connection": "c", "amount": {"value": "12.50"}, "currency": {"expression": "record.a ~ ''"},
+                "description": "A fee", "email": {"text": "{{ record.a }}"}, "success_text": "Thank\nyou"}}),
+            json!({"name": "tell", "webhook": {"url": "https://a.example", "body": {"n": "{{ record.n }}"}, "headers": {"x-a": "1"}}}),
+            json!({"name": "rates", "pull": {"datasource": "rates", "full": true}}),
             json!({"name": "look", "invoke": {"connection": "c", "method": "GET", "url": "/x"}}),
         ] {
             let action: WorkflowAction = serde_json::from_value(action).unwrap();
