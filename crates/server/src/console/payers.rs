@@ -47,7 +47,7 @@ enum From {
 
 #[derive(Template)]
 #[template(path = "forms/pay.html")]
-struct Page<'a> {
+struct Shown<'a> {
     page: &'a PayerPage,
     theme: &'static str,
     now: Timestamp,
@@ -60,7 +60,7 @@ struct Page<'a> {
     next: Option<(u32, String)>,
 }
 
-impl Page<'_> {
+impl Shown<'_> {
     fn name(&self) -> &str {
         self.page.brand.name.as_deref().unwrap_or(&self.page.organization)
     }
@@ -100,7 +100,7 @@ async fn look(engine: &Engine, token: &str, from: From, request: Request) -> Res
         _ => None,
     };
     let shown =
-        Page { page: &page, theme: theme(&parts.headers), now: visit.now, from, path, in_frame, next };
+        Shown { page: &page, theme: theme(&parts.headers), now: visit.now, from, path, in_frame, next };
     framed(html(StatusCode::OK, &shown), &page.embed_origins)
 }
 

@@ -328,7 +328,7 @@ pub(super) fn act(
             put("amount", &payment.amount, "Amount", "decimal", true);
             match &payment.currency {
                 Currency::Code(code) => {
-                    put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true)
+                    put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true);
                 }
                 Currency::Mapped(mapped) => put("currency", mapped, "Currency", "", true),
             }
