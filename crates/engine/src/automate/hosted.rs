@@ -59,7 +59,9 @@ impl Engine {
     pub async fn public_form(&self, organization: &str, application: &str, form: &str) -> Result<HostedForm> {
         let missing = || Error::not_found("form");
         let live = self.live(organization, application, Environment::Production).await?;
-        let found = live.form(form).map_err(|_| missing())?;
+        let production = Environment::Production;
+        let found = self.served_form(organization, application, production, &live, form).await;
+        let found = found.map_err(|_| missing())?;
         if found.form.access != Access::Public {
             return Err(missing());
         }
@@ -84,7 +86,7 @@ impl Engine {
         permit(&op.principal, Action::Read, &found.whole())?;
         permit(&op.principal, Action::Use, &found.record(op.member()?))?;
         let live = self.live(&op.organization, application, environment).await?;
-        let served = live.form(form)?;
+        let served = self.served_form(&op.organization, application, environment, &live, form).await?;
         let organization = self.own_organization(&op.organization).await?;
         Ok(HostedForm {
             name: served.name.clone(),
