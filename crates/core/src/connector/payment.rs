@@ -387,6 +387,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value, reason = "literals are given")]
     fn payment(more: Value) -> Payment {
         let mut document = json!({
             "checkout_hosts": ["pay.example"], "amounts": "minor",

@@ -1,5 +1,7 @@
 //! The requests that operations of the built-in connectors make, as their vendors document them: whoever changes a file sees what he changes.
 
+use std::fmt::Write;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -31,10 +33,10 @@ fn request(connector: &str, operation: &str, arguments: Value) -> (String, Value
     let mut line = format!("{} {}", call.method.as_str(), call.path);
     for (index, (name, value)) in call.query.iter().enumerate() {
         line.push_str(if index == 0 { "?" } else { "&" });
-        line.push_str(&format!("{name}={value}"));
+        write!(line, "{name}={value}").unwrap();
     }
     for (name, value) in call.headers {
-        line.push_str(&format!(" {name}: {value}"));
+        write!(line, " {name}: {value}").unwrap();
     }
     (line, call.body.unwrap_or(Value::Null), word(operation.repeat()))
 }

@@ -119,12 +119,12 @@ mod tests {
 
     use super::*;
 
-    fn after(pagination: Value, here: &PageState, body: Value, link: Option<&str>) -> Option<PageState> {
+    fn after(pagination: &Value, here: &PageState, body: &Value, link: Option<&str>) -> Option<PageState> {
         let operation: Operation =
             serde_json::from_value(json!({"path": "/x", "items": "/items", "pagination": pagination}))
                 .unwrap();
-        let items = operation.items(&body).to_vec();
-        next_page(&operation, here, &body, link, &items)
+        let items = operation.items(body).to_vec();
+        next_page(&operation, here, body, link, &items)
     }
 
     #[test]
@@ -155,18 +155,15 @@ mod tests {
             (json!({"type": "next_url", "next": "/url"}), two.clone(), Some(&url)),
             (json!({"type": "next_url", "next": "/url"}), with("url", json!(null)), None),
         ] {
-            assert_eq!(after(pagination.clone(), &start, body, None).as_ref(), wanted, "{pagination}");
+            assert_eq!(after(&pagination, &start, &body, None).as_ref(), wanted, "{pagination}");
         }
         // A service that gives the same mark again would never come to an end.
-        assert_eq!(after(json!({"type": "cursor", "next": "/next"}), &cursor, two.clone(), None), None);
-        assert_eq!(after(json!({"type": "next_url", "next": "/url"}), &url, two.clone(), None), None);
+        assert_eq!(after(&json!({"type": "cursor", "next": "/next"}), &cursor, &two, None), None);
+        assert_eq!(after(&json!({"type": "next_url", "next": "/url"}), &url, &two, None), None);
         let links = r#"<https://a.example/x?p=1>; rel="prev", </x?p=2>; foo=1; REL="next last""#;
-        assert_eq!(
-            after(json!({"type": "link_header"}), &start, two.clone(), Some(links)).as_ref(),
-            Some(&url)
-        );
+        assert_eq!(after(&json!({"type": "link_header"}), &start, &two, Some(links)).as_ref(), Some(&url));
         for none in [None, Some(r#"</x?p=2>; rel="prev""#), Some("broken <"), Some("")] {
-            assert_eq!(after(json!({"type": "link_header"}), &start, two.clone(), none), None);
+            assert_eq!(after(&json!({"type": "link_header"}), &start, &two, none), None);
         }
         let unpaged: Operation = serde_json::from_value(json!({"path": "/x", "items": "/items"})).unwrap();
         assert_eq!(next_page(&unpaged, &start, &two, None, &[]), None);

@@ -150,6 +150,27 @@ impl<'a> Check<'a> {
     fn choices(&mut self, path: &str, field: &FormField) {
         if !field.kind.is_choice() {
             self.only(path, !field.choices.is_empty(), false, "dropdown, radio and multi_select");
+            let from = field.choices_from.is_some();
+            self.only(&format!("{path}_from"), from, false, "dropdown, radio and multi_select");
+            return;
+        }
+        if let Some(from) = &field.choices_from {
+            if !field.choices.is_empty() {
+                self.wrong(path, "not_allowed", "Leave them out: the choices come from a datasource.");
+            }
+            if field.default.is_some() {
+                let why = "Leave out the default: nobody knows yet what can be chosen.";
+                self.wrong(format!("{path}_from"), "not_allowed", why);
+            }
+            for (member, name) in [("datasource", &from.datasource), ("value", &from.value)] {
+                if name.is_empty() {
+                    self.wrong(
+                        format!("{path}_from.{member}"),
+                        "required",
+                        "Name the datasource and the column of the values.",
+                    );
+                }
+            }
             return;
         }
         match field.choices.len() {
@@ -361,7 +382,10 @@ impl<'a> Check<'a> {
         for (at, value) in wanted.iter().enumerate() {
             let at = format!("{path}.{at}");
             if field.kind.is_choice() {
-                if !field.choices.iter().any(|choice| value.as_str() == Some(choice.value.as_str())) {
+                let listed =
+                    || field.choices.iter().any(|choice| value.as_str() == Some(choice.value.as_str()));
+                // What a datasource will have nobody knows.
+                if field.choices_from.is_none() && !listed() {
                     self.wrong(at, "invalid", format!("Write a value that can be chosen in {}.", field.name));
                 }
                 continue;
@@ -481,6 +505,19 @@ mod tests {
                     "choices.3.value invalid",
                     "choices.4.label invalid",
                 ],
+            ),
+            (
+                json!({"type": "radio", "choices_from": {"datasource": "d", "value": "id", "label": "name"}}),
+                vec![],
+            ),
+            (json!({"choices_from": {"datasource": "d", "value": "id"}}), vec!["choices_from not_allowed"]),
+            (
+                json!({"type": "radio", "choices_from": {"datasource": "d", "value": ""}}),
+                vec!["choices_from.value required"],
+            ),
+            (
+                json!({"type": "radio", "choices": choices, "choices_from": {"datasource": "d", "value": "id"}}),
+                vec!["choices not_allowed"],
             ),
             (json!({"type": "radio", "choices": [{"value": "a;b"}]}), vec![]),
             (json!({"type": "multi_select", "choices": [{"value": "a;b"}]}), vec!["choices.0.value invalid"]),

@@ -81,6 +81,9 @@ pub struct FormField {
     /// What can be chosen: 1 to 500. For `dropdown`, `radio` and `multi_select`, which need them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
+    /// The choices are the rows of a datasource, instead of `choices`. For `dropdown`, `radio` and `multi_select`; without a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choices_from: Option<ChoicesFrom>,
     /// Places after the decimal point, 0 to 10. For `decimal` (absent: 2) and `currency` (absent: as the currency has).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimals: Option<u8>,
@@ -101,6 +104,20 @@ pub struct FormField {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 const fn is_false(flag: &bool) -> bool {
     !*flag
+}
+
+/// Where choices come from: the first 1,000 rows, by their labels, that the environment has when the form is shown or sent in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = FormChoicesFrom)]
+pub struct ChoicesFrom {
+    /// link name of a datasource of the application
+    pub datasource: String,
+    /// the column whose value is kept in the record
+    pub value: String,
+    /// the column that people read; that of the value unless told
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 /// Kind of a field's value.

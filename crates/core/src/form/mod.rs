@@ -28,7 +28,7 @@ mod value;
 
 pub use accept::{Mode, RECORD_MAX};
 pub use check::FORM_MAX;
-pub use document::{Access, Choice, Condition, FieldType, Form, FormField};
+pub use document::{Access, Choice, ChoicesFrom, Condition, FieldType, Form, FormField};
 pub use text::{guarded, unguarded};
 
 #[cfg(test)]

@@ -549,7 +549,9 @@ impl Engine {
     /// Sets fields of the run's record, whatever else of it was changed meanwhile.
     async fn set_fields(&self, doing: &Doing<'_>, set: &Map<String, Value>) -> Result<Value> {
         let run = doing.run;
-        let form = doing.live.form(&run.form)?;
+        let form = self
+            .served_form(doing.organization, doing.application, doing.environment, doing.live, &run.form)
+            .await?;
         let drawer = Drawer {
             organization: doing.organization,
             application: doing.application,

@@ -104,9 +104,16 @@ impl Definable for Form {
         Vec::new()
     }
 
-    fn check(&self, _: &Grounds) -> Result<(), Vec<FieldError>> {
+    fn check(&self, grounds: &Grounds) -> Result<(), Vec<FieldError>> {
         let mut wrong = Self::check(self).err().unwrap_or_default();
         for (index, field) in self.fields.iter().enumerate() {
+            if let Some(from) = field.choices_from.as_ref().filter(|from| !from.datasource.is_empty())
+                && !grounds.datasources.contains(&from.datasource)
+            {
+                let message = format!("The application has no datasource {:?}.", from.datasource);
+                let path = format!("fields.{index}.choices_from.datasource");
+                wrong.push(FieldError::new(path, "unknown", message));
+            }
             if field.kind == jackfield_core::form::FieldType::File {
                 let message = "Files are not kept yet. Ask for a link to the file instead.";
                 wrong.push(FieldError::new(format!("fields.{index}.type"), "not_supported", message));
@@ -166,11 +173,15 @@ impl Definable for Datasource {
     }
 }
 
+/// When what runs at times does so next; never, where nothing more comes.
+#[derive(Clone, Copy)]
+pub(crate) struct Next(pub Option<Timestamp>);
+
 /// What is done with a definition of whatever kind, from its document.
 pub(crate) struct Built {
     pub connections: Vec<String>,
     /// its next tick; `None` where it is not of those that run at times
-    pub next: Option<Option<Timestamp>>,
+    pub next: Option<Next>,
     /// what is wrong with it
     pub wrong: Vec<FieldError>,
 }
@@ -201,8 +212,8 @@ impl Built {
 }
 
 /// The next tick of what runs at times.
-fn next_tick<D: Definable>(definition: &D, now: Timestamp) -> Option<Option<Timestamp>> {
-    definition.ticks(now, 1).map(|ticks| ticks.first().copied())
+fn next_tick<D: Definable>(definition: &D, now: Timestamp) -> Option<Next> {
+    definition.ticks(now, 1).map(|ticks| Next(ticks.first().copied()))
 }
 
 pub(crate) fn component_of(kind: &str, link_name: &str) -> String {
@@ -488,7 +499,7 @@ impl Engine {
             first_at: op.now,
         };
         work.insert_definition(&made).await?;
-        if let Some(next_at) = next_tick(definition, op.now) {
+        if let Some(Next(next_at)) = next_tick(definition, op.now) {
             work.put_schedule(&scheduled(&made, Environment::Development, next_at)).await?;
         }
         work.touch(organization);

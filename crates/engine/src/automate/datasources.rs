@@ -12,7 +12,8 @@ use jackfield_core::connector::{Module, Operation, OperationCall};
 use jackfield_core::datasource::{
     Change, Column, Columns, Datasource, PageState, cell_of, cells, is_after, label, next_page, wanted,
 };
-use jackfield_core::workflow::{Lookup, Pull, RunState};
+use jackfield_core::form::Choice;
+use jackfield_core::workflow::{Lookup, Pull};
 use jackfield_core::{Action, Environment, Error, Permit, Result, Timestamp, permit};
 use jackfield_store::{Pulled, RowQuery, Table, TableRow};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::actions::{Doing, Tried};
 use crate::automate::components::{BuiltView, Definable, component_of, scheduled};
+use crate::automate::live::{Live, LiveForm};
 use crate::automate::records::RecordPlace;
 use crate::automate::runs::RunView;
 use crate::automate::schedules::seen;
@@ -41,6 +43,9 @@ const KEY_MAX: usize = 500;
 const ROW_MAX: usize = 256 * 1024;
 /// Rows of one page of an export.
 pub const EXPORTED: i64 = 1000;
+/// Choices that a field has from a datasource at most, and characters of one.
+const CHOICES: i64 = 1000;
+const CHOICE_MAX: usize = 200;
 /// Longest text that is looked for.
 const WORDS_MAX: usize = 200;
 
@@ -309,9 +314,7 @@ impl Engine {
             }
             Some(other) => {
                 let other = self.store().run(table.organization, other).await?;
-                if other.is_some_and(|run| {
-                    !matches!(run.state, RunState::Succeeded | RunState::Failed | RunState::Cancelled)
-                }) {
+                if other.is_some_and(|run| !run.state.is_over()) {
                     return Err(
                         Tried::later("pulling", "Another pull of the datasource is under way.").into()
                     );
@@ -504,6 +507,46 @@ impl Engine {
         } else {
             at(&data, &lookup.take).cloned().unwrap_or(Value::Null)
         })
+    }
+
+    /// A form as an environment serves it, with the choices that come from datasources.
+    pub(crate) async fn served_form(
+        &self,
+        organization: &str,
+        application: &str,
+        environment: Environment,
+        live: &Live,
+        name: &str,
+    ) -> Result<Arc<LiveForm>> {
+        let found = live.form(name)?;
+        if found.form.fields.iter().all(|field| field.choices_from.is_none()) {
+            return Ok(found);
+        }
+        let mut form = found.form.clone();
+        for field in &mut form.fields {
+            let Some(from) = &field.choices_from else { continue };
+            let component = component_of(Datasource::KIND, &from.datasource);
+            let environment = environment.as_str();
+            let table = Table { organization, application, environment, component: &component };
+            let read = from.label.as_ref().unwrap_or(&from.value);
+            let (sort, limit) = (label(read), CHOICES);
+            let rows = self.store().table_rows(table, RowQuery { sort: &sort, limit, ..RowQuery::default() });
+            let many = field.kind == jackfield_core::form::FieldType::MultiSelect;
+            for row in rows.await? {
+                let data: Map<String, Value> = serde_json::from_str(&row.data).unwrap_or_default();
+                let value = shown(at(&data, &from.value)).trim().to_owned();
+                // What a field could not keep cannot be chosen; of the same value the first.
+                let unfit = !(1..=CHOICE_MAX).contains(&value.chars().count())
+                    || value.chars().any(char::is_control)
+                    || (many && value.contains(';'))
+                    || field.choices.iter().any(|choice| choice.value == value);
+                if !unfit {
+                    let label = Some(shown(at(&data, read))).filter(|label| !label.is_empty());
+                    field.choices.push(Choice { value, label });
+                }
+            }
+        }
+        Ok(Arc::new(LiveForm { name: found.name.clone(), form }))
     }
 
     /// A datasource, with what each environment has of it.
@@ -711,10 +754,14 @@ fn read(
     let body: Value = serde_json::from_slice(&answer.body)
         .map_err(|_| Tried::failed("service_refused", "The service's answer is not JSON."))?;
     let pointer = operation.items.as_deref().unwrap_or_default();
-    // A list that is not there is an empty one only where the answer is what it was said to be.
-    if body.pointer(pointer).is_none_or(|found| !found.is_array() && !found.is_null()) && !body.is_object() {
-        let message = format!("The service's answer has no list at {pointer:?}.");
-        return Err(Tried::failed("service_refused", message).into());
+    match body.pointer(pointer) {
+        Some(Value::Array(_) | Value::Null) => {}
+        // Some services leave out a list that is empty.
+        None if body.is_object() => {}
+        _ => {
+            let message = format!("The service's answer has no list at {pointer:?}.");
+            return Err(Tried::failed("service_refused", message).into());
+        }
     }
     let items = operation.items(&body).to_vec();
     let link = answer.headers.get(LINK).and_then(|value| value.to_str().ok());

@@ -101,7 +101,8 @@ impl Engine {
         let missing = || Error::not_found("form");
         let environment = Environment::Production;
         let live = self.live(organization, application, environment).await?;
-        let found = live.form(form).map_err(|_| missing())?;
+        let found = self.served_form(organization, application, environment, &live, form).await;
+        let found = found.map_err(|_| missing())?;
         if found.form.access != Access::Public {
             return Err(missing());
         }

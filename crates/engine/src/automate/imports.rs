@@ -6,19 +6,21 @@
 //! | a unique value, to somebody who sends it at the same moment | the batch is taken in once more, row by row, and that row is refused |
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jackfield_core::form::{Form, Mode, guarded};
 use jackfield_core::id::{self, Prefix};
-use jackfield_core::{Action, Code, Error, EventKind, FieldError, Permit, Result, Timestamp, permit};
+use jackfield_core::{
+    Action, Code, Environment, Error, EventKind, FieldError, Permit, Result, Timestamp, permit,
+};
 use jackfield_store::{Drawer, Import, ImportProgress, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tokio::sync::Notify;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::automate::live::Live;
+use crate::automate::live::{Live, LiveForm};
 use crate::automate::records::{Changed, NewRecord, Place, RecordPlace, data_of, see_all, unique_digest};
 use crate::clock::{new_id, new_ids};
 use crate::page::{Page, PageQuery};
@@ -439,15 +441,7 @@ impl Engine {
         let claimed = work.claim_import(node, now, now.plus(LEASE)).await?;
         work.commit().await?;
         let Some((mut import, content)) = claimed else { return Ok(false) };
-        let environment = jackfield_core::Environment::parse(&import.environment);
-        let live = match environment {
-            Some(environment) => {
-                Some(self.live(&import.organization_id, &import.application, environment).await?)
-            }
-            None => None,
-        };
-        let served = live.and_then(|live| Some((live.form(&import.form).ok()?, live)));
-        let Some((form, live)) = served else {
+        let Some((form, live)) = self.form_of(&import).await? else {
             return self.over(&import, "failed", Some("The form is not served here any more.")).await;
         };
         let mut sheet = match Sheet::read(&content, &form.form) {
@@ -485,6 +479,19 @@ impl Engine {
         }
         self.give_import_back(&import).await?;
         Ok(true)
+    }
+
+    /// The form, where it is still served.
+    async fn form_of(&self, import: &Import) -> Result<Option<(Arc<LiveForm>, Arc<Live>)>> {
+        let Some(environment) = Environment::parse(&import.environment) else { return Ok(None) };
+        let (organization, application) = (&import.organization_id, &import.application);
+        let live = self.live(organization, application, environment).await?;
+        let form = self.served_form(organization, application, environment, &live, &import.form).await;
+        match form {
+            Ok(form) => Ok(Some((form, live))),
+            Err(error) if error.code == Code::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn give_import_back(&self, import: &Import) -> Result<()> {

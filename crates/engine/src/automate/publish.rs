@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::automate::components::{Built, scheduled};
+use crate::automate::components::{Built, Next, scheduled};
 use crate::automate::live::document;
 use crate::automate::records::hold_unique;
 use crate::connect::references::is_unattended;
@@ -427,7 +427,8 @@ impl Engine {
             }
         }
         for definition in published {
-            let Some(next_at) = Built::of(definition, None, op.now)?.and_then(|built| built.next) else {
+            let Some(Next(next_at)) = Built::of(definition, None, op.now)?.and_then(|built| built.next)
+            else {
                 continue;
             };
             let same = known

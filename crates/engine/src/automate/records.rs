@@ -203,7 +203,8 @@ impl Engine {
         permit(&op.principal, Action::Read, &found.whole())?;
         let environment = environment_of(&op.principal, environment)?;
         let live = self.live(&op.organization, application, environment).await?;
-        Ok(Place { form: live.form(form)?, application: found, environment, live })
+        let form = self.served_form(&op.organization, application, environment, &live, form).await?;
+        Ok(Place { form, application: found, environment, live })
     }
 
     /// A form as an environment serves it, for those who fill it in; 404 where the environment serves none of that name.
@@ -258,7 +259,9 @@ impl Engine {
         drawer: Drawer<'_>,
         new: NewRecord<'_>,
     ) -> Result<RecordView> {
-        let form = live.form(drawer.form)?;
+        let environment = Environment::parse(drawer.environment).unwrap_or(Environment::Production);
+        let (organization, application) = (drawer.organization, drawer.application);
+        let form = self.served_form(organization, application, environment, live, drawer.form).await?;
         let data = form.form.accept(new.input, Mode::New).map_err(faults)?;
         self.write_new(work, live, drawer, new, &data).await
     }

@@ -465,7 +465,7 @@ impl Engine {
             |error: Error| Box::new(Tried::later(error.code.as_str(), "Jackfield could not begin it."));
         let found = self.store().connection(&run.organization_id, name).await;
         let found = found.map_err(|error| later(error.into()))?;
-        if !found.is_some_and(|connection| connection.level == Level::User) {
+        if found.is_none_or(|connection| connection.level != Level::User) {
             return Ok(String::new());
         }
         let primary = self.primary(&run.organization_id, name, environment).await.map_err(later)?;

@@ -61,12 +61,7 @@ pub async fn run(args: Payments) -> Result<()> {
             if as_json {
                 return say::json(&answer);
             }
-            say::line(&format!(
-                "{}  {}  {}",
-                text(&answer, "/id"),
-                amount(&answer),
-                text(&answer, "/state")
-            ))?;
+            say::line(format!("{}  {}  {}", text(&answer, "/id"), amount(&answer), text(&answer, "/state")))?;
             for (title, value) in [
                 ("for", text(&answer, "/description")),
                 ("reference", text(&answer, "/reference")),
@@ -80,7 +75,7 @@ pub async fn run(args: Payments) -> Result<()> {
                 ("page", text(&answer, "/page")),
             ] {
                 if !value.is_empty() {
-                    say::line(&format!("{title}: {}", say::visible(&value)))?;
+                    say::line(format!("{title}: {}", say::visible(&value)))?;
                 }
             }
             Ok(())

@@ -100,8 +100,9 @@ async fn make(server: &Server, application: &str, definition: Value) -> String {
 fn listing(connection: &str, more: Value) -> Value {
     let mut all =
         json!({"connection": connection, "module": "thing", "operation": "list", "total": "/total"});
-    for (name, value) in more.as_object().unwrap() {
-        all[name] = value.clone();
+    let Value::Object(more) = more else { panic!("no object") };
+    for (name, value) in more {
+        all[name] = value;
     }
     all
 }
@@ -401,6 +402,40 @@ async fn it_is_pulled_at_its_times_and_by_schedules() {
     let wrong = json!({"name": "W", "definition": {"at": {"every": "1h"}, "actions": [{"name": "p", "pull": {"datasource": "none"}}]}});
     let refused = server.post(&format!("/v1/applications/{application}/schedules"), wrong).await;
     assert_eq!(refused.fields(), ["definition.actions.0.pull.datasource"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_takes_its_choices_from_rows() {
+    let shelf = Shelf::of(vec![
+        json!({"id": 7, "name": "Zinc"}),
+        json!({"id": 8, "name": "Acme"}),
+        json!({"id": 9, "name": null}),
+    ]);
+    let home = Home::sqlite();
+    let server = home.start();
+    let (_upstream, connection) = shelf.connection(&server).await;
+    let application = server.application("Purchasing").await;
+    let base = format!("/v1/applications/{application}");
+    let form = |datasource: &str| {
+        json!({"name": "Orders", "definition": {"fields": [{"name": "vendor", "type": "dropdown", "required": true,
+            "choices_from": {"datasource": datasource, "value": "id", "label": "name"}}]}})
+    };
+    let refused = server.post(&format!("{base}/forms"), form("things")).await;
+    assert_eq!(refused.fields(), ["definition.fields.0.choices_from.datasource"]);
+    let path = make(&server, &application, listing(&connection, json!({}))).await;
+    server.post(&format!("{base}/forms"), form("things")).await.expect(201);
+    let records = format!("{base}/forms/orders/records?environment=development");
+    let send = async |vendor: &str| server.post(&records, json!({"data": {"vendor": vendor}})).await;
+    assert_eq!(send("7").await.fields(), ["data.vendor"], "nothing was pulled yet");
+    pull(&server, &application, &path, false).await;
+    for (vendor, good) in [("7", true), ("9", true), ("1", false), ("Zinc", false)] {
+        let answer = send(vendor).await;
+        assert_eq!(answer.status == 201, good, "{vendor}: {}", answer.text);
+    }
+    // What is no row any more cannot be chosen any more.
+    shelf.items.lock().unwrap().remove(0);
+    pull(&server, &application, &path, true).await;
+    assert_eq!(send("7").await.fields(), ["data.vendor"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

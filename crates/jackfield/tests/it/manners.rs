@@ -318,7 +318,6 @@ impl Stage {
             ("PATCH", "/v1/applications/{link_name}/schedules/{schedule}") => {
                 json!({"name": "Renamed", "definition": nightly()})
             }
-            ("POST", "/v1/applications/{link_name}/schedules/{schedule}/run") => json!({}),
             ("POST", "/v1/applications/{link_name}/datasources") => {
                 json!({"name": "One more", "link_name": null, "definition": listed(&self.connection)})
             }
@@ -367,7 +366,9 @@ impl Stage {
                 "method": "POST", "url": "/x", "query": {"a": ["1"]}, "headers": {"x-a": "1"}, "body": {"a": "1"},
                 "body_encoding": "form", "environment": "production", "acting_for": null, "detailed": true, "timeout_ms": 40000,
             }),
-            ("POST", path) if ["/publish", "/disable", "/enable"].iter().any(|step| path.ends_with(step)) => {
+            ("POST", path)
+                if ["/publish", "/disable", "/enable", "/run"].iter().any(|step| path.ends_with(step)) =>
+            {
                 json!({})
             }
             (method, path) => panic!("the tests do not know what {method} {path} takes"),

@@ -1,6 +1,7 @@
 //! Payments, from a form to the money: the connector files as they are delivered, with their hosts on loopback, at services in small that
 //! are as strict as their documentation says.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use jackfield_sandbox::tills::{
@@ -465,7 +466,10 @@ fn stripe_signature(body: &str, seconds: i64) -> String {
     let at = jiff::Timestamp::now().as_second() + seconds;
     let tag =
         jackfield_vault::token::hmac_sha256(STRIPE_SECRET.as_bytes(), &[format!("{at}.{body}").as_bytes()]);
-    let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = tag.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    });
     format!("t={at},v1={hex}")
 }
 

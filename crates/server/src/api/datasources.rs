@@ -164,7 +164,7 @@ fn lines(rows: &[Vec<String>]) -> Result<Bytes> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     for row in rows {
         let cells = row.iter().map(|cell| guarded(cell));
-        writer.write_record(cells.map(|cell| cell.into_owned())).map_err(Error::internal)?;
+        writer.write_record(cells.map(std::borrow::Cow::into_owned)).map_err(Error::internal)?;
     }
     Ok(writer.into_inner().map_err(|error| Error::internal(error.to_string()))?.into())
 }

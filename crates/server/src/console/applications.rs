@@ -56,8 +56,8 @@ impl Head {
         Ok(Self { application: engine.read_application(&desk.op, link).await?, tab })
     }
 
-    pub fn path(&self, part: impl AsRef<str>) -> String {
-        path(&self.application.link_name, part.as_ref())
+    pub fn path(&self, part: &str) -> String {
+        path(&self.application.link_name, part)
     }
 
     /// What users find there: the connections that ask for their accounts, and the forms that they may fill in.

@@ -147,7 +147,7 @@ struct Show<'a> {
 
 impl Show<'_> {
     fn path(&self) -> String {
-        self.head.path(format!("datasources/{}", self.view.built.link_name))
+        self.head.path(&format!("datasources/{}", self.view.built.link_name))
     }
 
     fn grouped(&self, number: &i64) -> String {
@@ -245,7 +245,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
     let (page, total) = found;
     let here = view.tables.iter().find(|table| table.environment == environment).cloned();
     let columns = here.as_ref().map(|table| table.columns.as_slice()).unwrap_or_default();
-    let at_path = head.path(format!("datasources/{name}"));
+    let at_path = head.path(&format!("datasources/{name}"));
     let sort = query.sort.as_deref().unwrap_or("");
     let heading = |column: &jackfield_core::datasource::Column| {
         let (up, down) = (sort == column.name, sort.strip_prefix('-') == Some(&column.name));

@@ -105,7 +105,7 @@ impl Runnable {
 }
 
 /// The page of a component, below its application: `schedules/nightly`.
-pub(super) fn room(component: &str) -> String {
+fn room(component: &str) -> String {
     component.split_once(':').map_or_else(String::new, |(kind, link)| format!("{kind}s/{link}"))
 }
 
@@ -315,6 +315,11 @@ impl Show<'_> {
             RunState::Failed => format!("{name} failed"),
             RunState::Cancelled => format!("{name} was cancelled"),
         }
+    }
+
+    /// The page of what ran.
+    fn room(&self) -> String {
+        self.head.path(&room(&self.run.component))
     }
 
     fn may_replay(&self) -> bool {

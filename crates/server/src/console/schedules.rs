@@ -156,10 +156,13 @@ const MONTH_NAMES: [&str; 12] = [
     "December",
 ];
 
+/// The ticks of a month by its days.
+type Ticks = BTreeMap<i8, Vec<Local>>;
+
 /// The months in which the next ticks are.
 fn months(timing: &Timing, now: Timestamp) -> Vec<Month> {
     let Some(today) = timing.local(now) else { return Vec::new() };
-    let mut by_month: BTreeMap<(i16, i8), (Local, BTreeMap<i8, Vec<Local>>)> = BTreeMap::new();
+    let mut by_month: BTreeMap<(i16, i8), (Local, Ticks)> = BTreeMap::new();
     for tick in timing.upcoming(now, DRAWN) {
         let Some(local) = timing.local(tick) else { continue };
         let month = (local.year, local.month);
@@ -171,7 +174,7 @@ fn months(timing: &Timing, now: Timestamp) -> Vec<Month> {
     by_month.into_values().map(|(any, days)| month(&any, &days, &today)).collect()
 }
 
-fn month(any: &Local, days: &BTreeMap<i8, Vec<Local>>, today: &Local) -> Month {
+fn month(any: &Local, days: &Ticks, today: &Local) -> Month {
     let index = usize::try_from(any.month).unwrap_or(1).saturating_sub(1);
     let name = MONTH_NAMES.get(index).copied().unwrap_or_default();
     let day = |number: i8| {

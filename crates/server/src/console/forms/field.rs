@@ -253,7 +253,10 @@ pub(super) fn field_of(
     };
     let is_amount = matches!(kind, FieldType::Decimal | FieldType::Currency);
     let same = present.filter(|field| field.kind == kind);
+    // Rows of a datasource stand in the document; choices that are written here take their place.
+    let from = present.filter(|_| kind.is_choice() && choices.is_empty());
     let mut field = FormField {
+        choices_from: from.and_then(|field| field.choices_from.clone()),
         name: sent.given("name").unwrap_or_else(|| free_name(document, &label)),
         label: Some(label),
         help: sent.given("help").map(|text| lines(&text)),

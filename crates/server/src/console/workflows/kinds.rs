@@ -277,9 +277,8 @@ impl Ask {
                 Some(json!(text.trim()))
             }
             How::Source | How::Code if given => Some(source_of(text.trim())),
-            How::Whole | How::Source | How::Code => None,
             How::Area => Some(json!(text)).filter(|_| given || !self.optional),
-            How::Json | How::Mapping | How::Sets => None,
+            How::Whole | How::Source | How::Code | How::Json | How::Mapping | How::Sets => None,
             How::Line | How::Connection | How::One(_) => {
                 Some(json!(text.trim())).filter(|_| given || !self.optional)
             }

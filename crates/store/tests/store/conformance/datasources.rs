@@ -62,8 +62,8 @@ async fn what_is_known_is_kept_by_one() {
             progress: r#"{"seen":1}"#.to_owned(),
             row_count: 7,
             cursor: Some("5".to_owned()),
-            known: r#"[{}]"#.to_owned(),
-            changes: r#"[1]"#.to_owned(),
+            known: "[{}]".to_owned(),
+            changes: "[1]".to_owned(),
             pulled_at: Some(at(1)),
             full_at: Some(at(2)),
             ..fresh()
@@ -94,7 +94,7 @@ async fn rows_are_found_and_sorted() {
                 (row("a", 2), 1, r#"{":n":"10",":name":"acme",":x y.z":"1"}"#, "acme ltd 50% "),
                 (row("b", 1), 1, r#"{":n":"02",":name":"bolt"}"#, "bolt a_b "),
                 (row("c", 3), 1, r#"{":n":"10"}"#, "c "),
-                (row("d", 0), 1, r#"{}"#, "d acme "),
+                (row("d", 0), 1, "{}", "d acme "),
             ],
         )
         .await;

@@ -48,6 +48,7 @@ fn run(id: &str) -> Run {
         queue: "q".to_owned(),
         application: "portal".to_owned(),
         environment: "production".to_owned(),
+        component: "workflow:pay".to_owned(),
         workflow: "pay".to_owned(),
         workflow_version: 1,
         form: "orders".to_owned(),
