@@ -44,6 +44,10 @@ if (rows) {
   rows.before(file);
 }
 
+// A page that waits for something looks again by itself.
+const waits = document.querySelector("[data-next]");
+if (waits) setTimeout(() => location.replace(waits.dataset.next || location.href), Number(waits.dataset.after) * 1000);
+
 // Times in the reader's own zone; the page has them in UTC.
 for (const time of all("time[datetime]")) {
   const at = new Date(time.dateTime);

@@ -63,7 +63,7 @@ async fn a_schedule_is_written_read_run_and_switched_off() {
     assert_eq!(page.body.matches("<table class=\"calendar\">").count(), 2, "{}", page.body);
     assert!(page.body.contains("class=\"runs\""), "{}", page.body);
     let list = admin.see(&format!("{ROOM}/schedules")).await;
-    assert!(words(&list).contains("GET /things at Shelf"), "{}", words(&list));
+    assert!(words(&list).contains("call Shelf with GET /things"), "{}", words(&list));
 
     let run = press(&page, "Run now in development", &[]).await;
     assert!(words(&run).contains("It runs because somebody asked for it"), "{}", words(&run));
