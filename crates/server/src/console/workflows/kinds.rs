@@ -158,7 +158,7 @@ pub(super) const KINDS: [Kind; 7] = [
             ),
             maybe("payment.expires_minutes", "Minutes to pay", "60 unless told.", How::Whole),
             maybe("payment.success_text", "What the payer reads when it is paid", "", How::Area),
-            ask(
+            maybe(
                 "payment.on_unpaid",
                 "When it is not paid",
                 "",
