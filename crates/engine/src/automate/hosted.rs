@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jackfield_core::form::{Access, Form};
+use jackfield_core::form::{Access, Form, Mode};
 use jackfield_core::{Action, Brand, Code, Environment, Error, Permit, Result, permit};
 use jackfield_store::{Drawer, Organization, RunFilter};
 use serde_json::{Map, Value};
 
 use crate::automate::live::{Live, LiveForm};
-use crate::automate::records::{NewRecord, ONCE, unique_digest};
+use crate::automate::records::{NewRecord, ONCE, faults, unique_digest};
 use crate::{Engine, Op, Visit};
 
 /// Records that one address may send to one application in a minute.
@@ -151,7 +151,8 @@ impl Engine {
         let application = format!("{} {}", to.at.organization, to.at.application);
         self.inner.submissions.count(&application, &visit.address)?;
         let permit = Permit::housekeeping("the form is public");
-        self.submit(permit, &to.live, to.at.drawer(), once, "", input, visit.now).await
+        let data = to.form.accept(input, Mode::New).map_err(faults)?;
+        self.submit(permit, &to.live, to.at.drawer(), once, "", &data, visit.now).await
     }
 
     /// Takes in what a member sent by a form's page; the path where something is to be paid.
@@ -165,7 +166,8 @@ impl Engine {
         let place = self.place(op, &to.at.application, &to.at.form, Some(to.at.environment.as_str())).await?;
         let member = op.member()?;
         let permit = permit(&op.principal, Action::Use, &place.resource(member))?;
-        self.submit(permit, &place.live, place.drawer(op, &to.at.form), once, member, input, op.now).await
+        let data = place.form.form.accept(input, Mode::New).map_err(faults)?;
+        self.submit(permit, &place.live, place.drawer(op, &to.at.form), once, member, &data, op.now).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one submission, all borrowed from its caller")]
@@ -176,17 +178,17 @@ impl Engine {
         drawer: Drawer<'_>,
         once: &str,
         created_by: &str,
-        input: &Map<String, Value>,
+        data: &Map<String, Value>,
         now: jackfield_core::Timestamp,
     ) -> Result<Option<String>> {
         let once = Some(once).filter(|once| !once.is_empty());
         let mut work = self.begin(permit).await?;
         let kept = self
-            .keep_new(
+            .write_new(
                 &mut work,
                 live,
                 drawer,
-                NewRecord { id: None, input, created_by, once, sets_off: true, now },
+                NewRecord { id: None, data, created_by, once, sets_off: true, now },
             )
             .await;
         let runs = match kept {

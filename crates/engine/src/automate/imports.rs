@@ -632,13 +632,13 @@ impl Engine {
         }
         let new = NewRecord {
             id: Some(id_if_new),
-            input: &input,
+            data: &data,
             created_by: &import.created_by,
             once: None,
             sets_off: import.sets_off,
             now: taking.now,
         };
-        self.write_new(work, taking.live, import.drawer(), new, &data).await?;
+        self.write_new(work, taking.live, import.drawer(), new).await?;
         Ok(Row::Created)
     }
 }

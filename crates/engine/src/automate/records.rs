@@ -156,7 +156,8 @@ impl Place {
 pub(crate) struct NewRecord<'a> {
     /// the id that it is to have, where somebody else has numbered it
     pub id: Option<String>,
-    pub input: &'a Map<String, Value>,
+    /// what it is to hold, as the form has accepted it
+    pub data: &'a Map<String, Value>,
     /// id of the member who sent it in, or empty
     pub created_by: &'a str,
     /// what tells a page that is sent twice from two pages
@@ -234,17 +235,19 @@ impl Engine {
     ) -> Result<RecordView> {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
         let permit = permit(&op.principal, Action::Use, &place.resource(Self::owner(op)))?;
+        // Before the transaction: the choices of a form may stand in rows, which are read.
+        let data = place.form.form.accept(&input.data, Mode::New).map_err(faults)?;
         let mut work = self.begin(permit).await?;
         let drawer = place.drawer(op, form);
         let new = NewRecord {
             id: None,
-            input: &input.data,
+            data: &data,
             created_by: Self::owner(op),
             once: None,
             sets_off: true,
             now: op.now,
         };
-        let view = self.keep_new(&mut work, &place.live, drawer, new).await?;
+        let view = self.write_new(&mut work, &place.live, drawer, new).await?;
         work.answer(op, 201, &view).await?;
         work.commit().await?;
         self.inner.runner.wake();
@@ -252,30 +255,14 @@ impl Engine {
     }
 
     /// Writes a new record and the runs that it sets off.
-    pub(crate) async fn keep_new(
-        &self,
-        work: &mut Work<'_>,
-        live: &Live,
-        drawer: Drawer<'_>,
-        new: NewRecord<'_>,
-    ) -> Result<RecordView> {
-        let environment = Environment::parse(drawer.environment).unwrap_or(Environment::Production);
-        let (organization, application) = (drawer.organization, drawer.application);
-        let form = self.served_form(organization, application, environment, live, drawer.form).await?;
-        let data = form.form.accept(new.input, Mode::New).map_err(faults)?;
-        self.write_new(work, live, drawer, new, &data).await
-    }
-
-    /// The same, of what the form has accepted.
     pub(crate) async fn write_new(
         &self,
         work: &mut Work<'_>,
         live: &Live,
         drawer: Drawer<'_>,
         new: NewRecord<'_>,
-        data: &Map<String, Value>,
     ) -> Result<RecordView> {
-        let form = live.form(drawer.form)?;
+        let (form, data) = (live.form(drawer.form)?, new.data);
         let record = Record {
             organization_id: drawer.organization.to_owned(),
             application: drawer.application.to_owned(),
