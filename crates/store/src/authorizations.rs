@@ -116,6 +116,16 @@ statements! {
         join authorizations a on a.organization_id = b.organization_id and a.id = b.authorization_id
         where b.organization_id = $1 and b.connection >= $2 and b.connection <= $3 and (b.member = '' or b.member = $4)");
     pub(crate) BINDINGS_DELETE = "delete from bindings where organization_id = $1 and connection = $2";
+
+    pub(crate) UNBOUND_ADD = "insert into unbound (organization_id, environment, connection)
+        select c.organization_id, e.environment, c.link_name from connections c
+        cross join (select 'development' as environment union all select 'stage' union all select 'production') e
+        where c.organization_id = $1 and c.link_name = $2 and c.level <> 'user' and not exists (select 1 from bindings b
+          where b.organization_id = $1 and b.connection = $2 and b.environment = e.environment)
+        on conflict (organization_id, environment, connection) do nothing";
+    pub(crate) UNBOUND_BIND = "delete from unbound where organization_id = $1 and connection = $2
+        and environment in (select environment from bindings where organization_id = $1 and connection = $2)";
+    pub(crate) UNBOUND_DELETE = "delete from unbound where organization_id = $1 and connection = $2";
 }
 
 /// What a service granted to one person for a connector.
@@ -622,6 +632,7 @@ impl Tx {
     ) -> Result<bool> {
         let values: [Value<'_>; 3] = [organization.into(), connection.into(), authorization.into()];
         self.execute(&BINDINGS_RELEASE, &values).await?;
+        self.note_unbound(organization, connection).await?;
         Ok(self.execute(&HOLDING_DELETE, &values).await? == 1)
     }
 
@@ -657,7 +668,8 @@ impl Tx {
             authorization.into(),
             now.into(),
         ];
-        self.execute(&BINDING_PUT, &values).await.map(drop)
+        self.execute(&BINDING_PUT, &values).await?;
+        self.note_bound(organization, connection).await
     }
 
     /// Lets `to` serve wherever `from` served this connection; tells in how many places.
@@ -691,10 +703,21 @@ impl Tx {
                 self.execute(&BINDINGS_JOIN, &values).await?;
             }
         }
-        Ok(())
+        self.note_bound(organization, connection).await
     }
 
     pub async fn delete_bindings(&mut self, organization: &str, connection: &str) -> Result<u64> {
-        self.execute(&BINDINGS_DELETE, &[organization.into(), connection.into()]).await
+        let deleted = self.execute(&BINDINGS_DELETE, &[organization.into(), connection.into()]).await?;
+        self.note_unbound(organization, connection).await?;
+        Ok(deleted)
+    }
+
+    /// Notes in which environments nothing serves a connection that is for everybody: after its bindings, or it itself, were written.
+    pub(crate) async fn note_unbound(&mut self, organization: &str, connection: &str) -> Result<()> {
+        self.execute(&UNBOUND_ADD, &[organization.into(), connection.into()]).await.map(drop)
+    }
+
+    async fn note_bound(&mut self, organization: &str, connection: &str) -> Result<()> {
+        self.execute(&UNBOUND_BIND, &[organization.into(), connection.into()]).await.map(drop)
     }
 }

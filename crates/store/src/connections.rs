@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jackfield_core::{ConnectionStatus, Environment, Level, Timestamp};
 
+use crate::authorizations::UNBOUND_DELETE;
 use crate::db::{Row, Tx, Value, statements};
 use crate::{Result, Store, StoreError};
 
@@ -38,6 +39,17 @@ macro_rules! bindings {
     };
 }
 
+/// Nothing serves the connection, neither everybody nor whoever asks.
+macro_rules! nothing_bound {
+    ($connection:literal) => {
+        concat!(
+            "not exists (select 1 from bindings b where b.organization_id = $1 and b.connection = ",
+            $connection,
+            " and b.environment = $8 and (b.member = '' or b.member = $9))"
+        )
+    };
+}
+
 statements! {
     pub(crate) CONNECTION_INSERT = "insert into connections
         (organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
@@ -51,9 +63,12 @@ statements! {
         where b.organization_id = $1 and b.connection = c.link_name and b.environment = $8 and (b.member = '' or b.member = $9)
         and a.status = 'connected' and a.setup_pending = 0)");
     pub(crate) CONNECTION_LIST_BROKEN = listed!(" and enabled = 1 and link_name in (", bindings!("a.status = 'reauthorization_required'"), ")");
-    pub(crate) CONNECTION_LIST_NOT_CONNECTED = listed!(" and enabled = 1 and (not exists (select 1 from bindings b
-          where b.organization_id = $1 and b.connection = c.link_name and b.environment = $8 and (b.member = '' or b.member = $9))
-        or link_name in (", bindings!("a.status = 'connected' and a.setup_pending = 1"), "))");
+    // What is bound nowhere is known beforehand, so that nobody looks through all connections. It is asked again: two that write at once may
+    // leave a row of `unbound` too many, and never one too few.
+    pub(crate) CONNECTION_LIST_NOT_CONNECTED = listed!(" and enabled = 1 and link_name in (
+        select connection from unbound u where u.organization_id = $1 and u.environment = $8 and ", nothing_bound!("u.connection"), "
+        union all select link_name from connections u where u.organization_id = $1 and u.level = 'user' and ", nothing_bound!("u.link_name"), "
+        union all ", bindings!("a.status = 'connected' and a.setup_pending = 1"), ")");
     pub(crate) CONNECTION_LIST_OF_COMPONENT = concat!("select ", columns!(), " from
         (select connection as used from connection_references
           where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
@@ -275,7 +290,8 @@ impl Tx {
             c.created_at.into(),
             c.updated_at.into(),
         ];
-        self.execute(&CONNECTION_INSERT, &values).await.map(drop)
+        self.execute(&CONNECTION_INSERT, &values).await?;
+        self.note_unbound(&c.organization_id, &c.link_name).await
     }
 
     /// `c.version` is the version that was read; false when somebody else was quicker.
@@ -299,6 +315,9 @@ impl Tx {
     }
 
     pub async fn delete_connection(&mut self, organization: &str, link_name: &str) -> Result<bool> {
-        Ok(self.execute(&CONNECTION_DELETE, &[organization.into(), link_name.into()]).await? == 1)
+        let values: [Value<'_>; 2] = [organization.into(), link_name.into()];
+        let there = self.execute(&CONNECTION_DELETE, &values).await? == 1;
+        self.execute(&UNBOUND_DELETE, &values).await?;
+        Ok(there)
     }
 }

@@ -393,7 +393,8 @@ async fn connections_by_their_status() {
         for (name, enabled) in
             [("a", true), ("b", true), ("c", true), ("d", false), ("e", true), ("f", true), ("g", false)]
         {
-            let connection = Connection { enabled, ..connection(ORG, name, Level::Admin, &["*"]) };
+            let level = if ["c", "f"].contains(&name) { Level::User } else { Level::Admin };
+            let connection = Connection { enabled, ..connection(ORG, name, level, &["*"]) };
             change(&store, async |tx| tx.insert_connection(&connection).await).await;
         }
         let at = async |environment, status: &str, member| {
@@ -415,6 +416,39 @@ async fn connections_by_their_status() {
         assert_eq!(at(production, "reauthorization_required", "mem_1").await, ["e", "f"]);
         assert_eq!(at(production, "reauthorization_required", "mem_2").await, ["e"]);
         assert_eq!(at(stage, "reauthorization_required", "mem_1").await, [""; 0]);
+
+        let development = Environment::Development;
+        change(&store, async |tx| {
+            tx.bind(ORG, "a", development, "", "aut_1", NOW).await?;
+            assert!(tx.move_bindings(ORG, "b", "aut_2", "aut_3").await? == 1);
+            tx.bind(ORG, "c", stage, "mem_1", "aut_1", NOW).await
+        })
+        .await;
+        assert_eq!(at(stage, "not_connected", "mem_1").await, ["a", "e", "f"]);
+        assert_eq!(at(development, "not_connected", "mem_1").await, ["b", "c", "e", "f"]);
+        change(&store, async |tx| tx.join_environments(ORG, "a", NOW).await).await;
+        assert_eq!(at(stage, "not_connected", "mem_1").await, ["e", "f"]);
+        change(&store, async |tx| {
+            tx.hold(ORG, "b", "aut_3", NOW).await?;
+            assert!(tx.let_go(ORG, "b", "aut_3").await?);
+            tx.delete_bindings(ORG, "c").await.map(drop)
+        })
+        .await;
+        assert_eq!(at(stage, "not_connected", "mem_1").await, ["b", "c", "e", "f"]);
+        assert_eq!(at(production, "not_connected", "mem_1").await, ["c"], "b is served there as before");
+        change(&store, async |tx| {
+            tx.delete_bindings(ORG, "e").await?;
+            assert!(tx.delete_connection(ORG, "e").await?);
+            tx.insert_connection(&connection(ORG, "e", Level::User, &["*"])).await?;
+            tx.bind(ORG, "e", stage, "mem_1", "aut_1", NOW).await
+        })
+        .await;
+        assert_eq!(
+            at(stage, "not_connected", "mem_1").await,
+            ["b", "c", "f"],
+            "another connection by the same name"
+        );
+        assert_eq!(at(stage, "not_connected", "mem_2").await, ["b", "c", "e", "f"]);
     })
     .await;
 }
