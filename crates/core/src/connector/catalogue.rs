@@ -1,110 +1,105 @@
 //! The built-in connectors: one file a service in `connectors/`, embedded in the binary.
+//!
+//! `build.rs` lists the folder with the facts that lists and searches need; they are constants, so that the start costs nothing.
+//! A document is read when it is first asked for, and kept.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::document::Connector;
+use super::search::SearchText;
 
-macro_rules! connectors {
-    ($($name:literal),* $(,)?) => {
-        /// Link name and text of every file.
-        const FILES: &[(&str, &str)] = &[$(($name, include_str!(concat!("../../../../connectors/", $name, ".toml")))),*];
-    };
+/// One file, with what a list says of it.
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// Its link name, which is the name of the file.
+    pub link_name: &'static str,
+    /// Name on the card.
+    pub name: &'static str,
+    /// What the service is for.
+    pub description: Option<&'static str>,
+    /// Heading under which the card is found.
+    pub category: Option<&'static str>,
+    /// The `type` of its `auth`.
+    pub auth_type: &'static str,
+    /// As in the document.
+    pub logo: Option<&'static str>,
+    /// As in the document.
+    pub regions: &'static [&'static str],
+    text: &'static str,
 }
 
-connectors!(
-    "airtable",
-    "anthropic",
-    "asana",
-    "bitbucket",
-    "box",
-    "brevo",
-    "calendly",
-    "cloudflare",
-    "confluence",
-    "discord",
-    "dropbox",
-    "freshdesk",
-    "github",
-    "gitlab",
-    "gmail",
-    "google_calendar",
-    "google_drive",
-    "google_service_account",
-    "google_sheets",
-    "hubspot",
-    "hubspot_private_app",
-    "intercom",
-    "jira",
-    "linear",
-    "mailchimp",
-    "microsoft_365",
-    "notion",
-    "openai",
-    "openweather",
-    "paypal",
-    "pipedrive",
-    "quickbooks",
-    "razorpay",
-    "salesforce",
-    "sendgrid",
-    "shopify",
-    "slack",
-    "slack_user",
-    "spotify",
-    "stripe",
-    "trello",
-    "trello_key",
-    "twilio",
-    "typeform",
-    "woocommerce",
-    "xero",
-    "zendesk",
-    "zoho_books",
-    "zoho_crm",
-    "zoom",
-);
+impl BuiltIn {
+    /// What a search looks through.
+    pub fn search_text(&self) -> SearchText<'_> {
+        SearchText {
+            name: self.name,
+            link_name: self.link_name,
+            category: self.category,
+            description: self.description,
+        }
+    }
+}
+
+/// Every file, by link name.
+const FILES: &[BuiltIn] = include!(concat!(env!("OUT_DIR"), "/catalogue.rs"));
 
 static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(|| Catalogue::new(FILES));
 
-/// The built-in catalogue, read when it is first asked for.
+/// The built-in catalogue.
 pub fn built_in() -> &'static Catalogue {
     &BUILT_IN
 }
 
 /// Connectors by link name.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Catalogue {
-    by_link_name: BTreeMap<String, Arc<Connector>>,
+    files: &'static [BuiltIn],
+    /// What was read of them so far, in the same order; `None` is what cannot be read, and a test holds that there is none.
+    read: Vec<OnceLock<Option<Arc<Connector>>>>,
 }
 
 impl Catalogue {
-    /// Reads the files without checking their meaning, so that the start stays fast: a test checks every file in full, and that
-    /// none is left out here.
-    fn new(files: &[(&str, &str)]) -> Self {
-        let read =
-            |(name, text): &(&str, &str)| Some(((*name).to_owned(), Arc::new(toml::from_str(text).ok()?)));
-        Self { by_link_name: files.iter().filter_map(read).collect() }
+    fn new(files: &'static [BuiltIn]) -> Self {
+        Self { files, read: files.iter().map(|_| OnceLock::new()).collect() }
     }
 
-    /// The connector with this link name.
+    /// What lists say of each, by link name. Reads no document.
+    pub fn cards(&self) -> &'static [BuiltIn] {
+        self.files
+    }
+
+    /// Whether there is one with this link name. Reads no document.
+    pub fn has(&self, link_name: &str) -> bool {
+        self.place(link_name).is_some()
+    }
+
+    /// The connector with this link name. Its meaning is not checked: a test checks every file in full.
     pub fn get(&self, link_name: &str) -> Option<&Arc<Connector>> {
-        self.by_link_name.get(link_name)
+        self.document(self.place(link_name)?)
     }
 
-    /// All connectors, by link name.
+    /// All documents, by link name. Reads every one: for tests and for what is made once.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Connector>> {
-        self.by_link_name.values()
+        (0..self.files.len()).filter_map(|place| self.document(place))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.by_link_name.len()
+        self.files.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.by_link_name.is_empty()
+        self.files.is_empty()
+    }
+
+    fn place(&self, link_name: &str) -> Option<usize> {
+        self.files.binary_search_by(|file| file.link_name.cmp(link_name)).ok()
+    }
+
+    fn document(&self, place: usize) -> Option<&Arc<Connector>> {
+        let text = self.files.get(place)?.text;
+        self.read.get(place)?.get_or_init(|| toml::from_str(text).ok().map(Arc::new)).as_ref()
     }
 }
 
@@ -154,9 +149,47 @@ mod tests {
             }
         }
         assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
-        let listed: BTreeSet<String> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();
-        assert_eq!(listed, on_disk, "the list in catalogue.rs is not the folder connectors/");
+        let listed: BTreeSet<String> = FILES.iter().map(|file| file.link_name.to_owned()).collect();
+        assert_eq!(listed, on_disk, "what build.rs listed is not the folder connectors/");
         assert_eq!(built_in().len(), on_disk.len());
+    }
+
+    #[test]
+    fn cards_say_what_the_documents_say() {
+        for card in built_in().cards() {
+            let document = built_in().get(card.link_name).unwrap();
+            assert_eq!(card.name, document.name);
+            assert_eq!(card.description, document.description.as_deref(), "{}", card.link_name);
+            assert_eq!(card.category, document.category.as_deref(), "{}", card.link_name);
+            assert_eq!(card.auth_type, document.auth.kind().as_str(), "{}", card.link_name);
+            assert_eq!(card.logo, document.logo.as_deref(), "{}", card.link_name);
+            assert_eq!(card.regions, document.regions, "{}", card.link_name);
+        }
+        // The files are found by halves, which needs their order.
+        assert!(FILES.is_sorted_by(|a, b| a.link_name < b.link_name));
+        assert!(built_in().has("github") && !built_in().has("git") && built_in().get("zz").is_none());
+    }
+
+    /// `cargo test -p jackfield-core --release --lib -- --ignored --nocapture what_the_catalogue_costs`
+    #[test]
+    #[ignore = "a measurement, not a rule"]
+    fn what_the_catalogue_costs() {
+        let clock = std::time::Instant::now();
+        let count = built_in().cards().len();
+        println!(
+            "{count} connectors, {} KiB of text",
+            FILES.iter().map(|f| f.text.len()).sum::<usize>() / 1024
+        );
+        println!("start: {:?}", clock.elapsed());
+        for words in ["invoices", "salesforse", "zoho crm", "nothing like it"] {
+            let clock = std::time::Instant::now();
+            let found =
+                super::super::Search::new(words).among(built_in().cards(), BuiltIn::search_text).len();
+            println!("search {words:?}: {found} in {:?}", clock.elapsed());
+        }
+        let clock = std::time::Instant::now();
+        built_in().iter().for_each(drop);
+        println!("every document read: {:?}", clock.elapsed());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod read;
 #[cfg(test)]
 mod requests;
 mod schema;
+mod search;
 pub mod target;
 pub mod template;
 mod validate;
@@ -24,7 +25,7 @@ pub use auth::{
     OAuth1, OAuth2ClientCredentials, OAuth2Code, OAuth2DeviceCode, RevokeRequest, SignatureMethod,
     SigningAlgorithm, TokenEndpoint, TokenIn, TokenMethod, TokenPlace, TokenRequest,
 };
-pub use catalogue::{Catalogue, built_in};
+pub use catalogue::{BuiltIn, Catalogue, built_in};
 pub use compose::{OperationCall, PageAsk, Repeat};
 pub use document::{
     Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Scope,
@@ -38,6 +39,7 @@ pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Ope
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;
+pub use search::{Search, SearchText};
 pub use template::{Template, TemplateError, Values};
 pub use validate::SetupCall;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jackfield_core::connector::{self, Connector, built_in};
+use jackfield_core::connector::{self, BuiltIn, Connector, Search, SearchText, built_in};
 use jackfield_core::{Action, Code, Error, EventKind, Resource, Result, Timestamp, names, permit};
 use jackfield_store::CustomConnector;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,17 @@ pub struct ConnectorCard {
     pub available: bool,
 }
 
+impl ConnectorCard {
+    fn search_text(&self) -> SearchText<'_> {
+        SearchText {
+            name: &self.name,
+            link_name: &self.link_name,
+            category: self.category.as_deref(),
+            description: self.description.as_deref(),
+        }
+    }
+}
+
 /// A connector with its whole document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConnectorView {
@@ -82,7 +93,7 @@ pub struct ConnectorQuery {
     /// `built_in` or `custom`; both unless told
     pub kind: Option<String>,
     pub category: Option<String>,
-    /// words that name, description or category hold
+    /// words that name, description or category hold; where none does, what has nearly that name
     pub q: Option<String>,
     /// items a page, 1 to 200; 50 unless told
     pub limit: Option<u32>,
@@ -103,6 +114,22 @@ pub(crate) fn card(found: &Found, region: &str) -> ConnectorCard {
         logo: connector.logo.clone(),
         regions: connector.regions.clone(),
         available: connector.available_in(region),
+    }
+}
+
+/// The same of a built-in one, without reading its document.
+fn card_of(file: &BuiltIn, region: &str) -> ConnectorCard {
+    ConnectorCard {
+        link_name: file.link_name.to_owned(),
+        name: file.name.to_owned(),
+        kind: "built_in",
+        stage: PUBLISHED.to_owned(),
+        description: file.description.map(str::to_owned),
+        category: file.category.map(str::to_owned),
+        auth_type: file.auth_type,
+        logo: file.logo.map(str::to_owned),
+        regions: file.regions.iter().map(|&region| region.to_owned()).collect(),
+        available: file.regions.is_empty() || file.regions.contains(&region),
     }
 }
 
@@ -164,40 +191,30 @@ impl Engine {
             return Err(Error::new(Code::InvalidRequest, "kind: say built_in or custom."));
         }
         let wants = |kind| query.kind.as_deref().is_none_or(|wanted| wanted == kind);
+        let region = &organization.region;
         let mut all = Vec::new();
         if wants("built_in") {
-            all.extend(built_in().iter().map(|connector| Found {
-                connector: Arc::clone(connector),
-                link_name: connector.effective_link_name(),
-                custom: None,
-            }));
+            all.extend(built_in().cards().iter().map(|card| card_of(card, region)));
         }
         if wants("custom") {
             for custom in self.store().connectors(&op.organization).await? {
-                all.push(of_custom(custom)?);
+                all.push(card(&of_custom(custom)?, region));
             }
         }
-        let words: Vec<String> =
-            query.q.iter().flat_map(|q| q.split_whitespace()).map(str::to_lowercase).collect();
-        let fits = |found: &Found| {
-            let c = &found.connector;
-            let text = format!(
-                "{} {} {} {}",
-                c.name,
-                found.link_name,
-                c.category.as_deref().unwrap_or(""),
-                c.description.as_deref().unwrap_or("")
-            )
-            .to_lowercase();
-            words.iter().all(|word| text.contains(word))
-                && query.category.as_ref().is_none_or(|wanted| c.category.as_ref() == Some(wanted))
-        };
+        all.retain(|card| query.category.is_none() || card.category == query.category);
+        all.sort_by(|a, b| a.link_name.cmp(&b.link_name));
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, after) = (page.limit()?, page.after()?);
-        all.retain(|found| found.link_name > after && fits(found));
-        all.sort_by(|a, b| a.link_name.cmp(&b.link_name));
-        all.truncate(usize::try_from(limit.rows()).unwrap_or(usize::MAX));
-        Ok(limit.page(all, |found| found.link_name.clone(), |found| card(&found, &organization.region)))
+        // The search first: what it forgives depends on everything that there is, not on the page.
+        let search = Search::new(query.q.as_deref().unwrap_or_default());
+        let mut fits: Vec<ConnectorCard> = search
+            .among(&all, ConnectorCard::search_text)
+            .into_iter()
+            .filter(|card| card.link_name > after)
+            .cloned()
+            .collect();
+        fits.truncate(usize::try_from(limit.rows()).unwrap_or(usize::MAX));
+        Ok(limit.page(fits, |card| card.link_name.clone(), |card| card))
     }
 
     pub async fn read_connector(&self, op: &Op, link_name: &str) -> Result<ConnectorView> {
@@ -217,7 +234,7 @@ impl Engine {
         let wanted = connector.effective_link_name();
         for n in 1..1000 {
             let link_name = names::numbered(&wanted, n);
-            let taken = built_in().get(&link_name).is_some()
+            let taken = built_in().has(&link_name)
                 || self.store().connector(&op.organization, &link_name).await?.is_some();
             if taken && given {
                 return Err(link_name_taken(&link_name));
@@ -395,7 +412,7 @@ impl Engine {
     pub(super) async fn own_connector(&self, op: &Op, link_name: &str) -> Result<CustomConnector> {
         match self.store().connector(&op.organization, link_name).await? {
             Some(custom) => Ok(custom),
-            None if built_in().get(link_name).is_some() => Err(Error::new(
+            None if built_in().has(link_name) => Err(Error::new(
                 Code::Forbidden,
                 "A built-in connector cannot be changed. Make a custom one from it.",
             )),
