@@ -45,13 +45,14 @@ fn entry(file: &Path) -> Done<String> {
         .filter_map(toml::Value::as_str)
         .collect();
     Ok(format!(
-        "BuiltIn {{ link_name: {link_name:?}, name: {:?}, description: {:?}, category: {:?}, auth_type: {:?}, logo: {:?}, \
+        "BuiltIn {{ link_name: {link_name:?}, name: {:?}, description: {:?}, category: {:?}, auth_type: {:?}, logo: {:?}, operations: {}, \
          regions: &{regions:?}, text: include_str!({:?}) }}",
         text("name").ok_or("has no name")?,
         text("description"),
         text("category"),
         auth.ok_or("has no auth.type")?,
         text("logo"),
+        document.contains_key("modules"),
         file.to_str().ok_or("has no readable path")?,
     ))
 }

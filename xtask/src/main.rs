@@ -1,4 +1,4 @@
-//! The house's own tools: `cargo xtask test`, `tidy`, `errors`, `foreign`, `console`.
+//! The house's own tools: `cargo xtask test`, `tidy`, `errors`, `catalogue`, `foreign`, `console`.
 //!
 //! Standard library and little else, so that it is built in seconds.
 
@@ -9,6 +9,7 @@
 )]
 
 mod browser;
+mod catalogue;
 mod errors;
 mod foreign;
 mod metadata;
@@ -26,6 +27,8 @@ cargo xtask <command>
   test      everything CI checks, in order; installs what is missing (as root, with apt-get)
   tidy      the rules of the house that no compiler knows
   errors    writes docs/errors.md from crates/core/src/error.rs
+  catalogue import SERVICES.csv [SCOPES.csv]
+            begins connector files from a table of facts; docs/connectors.md says what it holds
   foreign   prepares the npm and PyPI servers that tests run against, and prints where they are
   console   the console in a real browser; what follows goes to Playwright
 ";
@@ -38,6 +41,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(&root),
         ["tidy"] => tidy::run(&root),
         ["errors"] => errors::write(&root),
+        ["catalogue", "import", services] => catalogue::import(&root, services, None),
+        ["catalogue", "import", services, scopes] => catalogue::import(&root, services, Some(scopes)),
         ["foreign"] => foreign::run(&root),
         ["console", rest @ ..] => browser::run(&root, rest),
         [] | ["help" | "-h" | "--help"] => {

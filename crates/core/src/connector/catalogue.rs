@@ -23,6 +23,8 @@ pub struct BuiltIn {
     pub auth_type: &'static str,
     /// As in the document.
     pub logo: Option<&'static str>,
+    /// Whether something can be done there by name.
+    pub operations: bool,
     /// As in the document.
     pub regions: &'static [&'static str],
     text: &'static str,
@@ -163,11 +165,117 @@ mod tests {
             assert_eq!(card.category, document.category.as_deref(), "{}", card.link_name);
             assert_eq!(card.auth_type, document.auth.kind().as_str(), "{}", card.link_name);
             assert_eq!(card.logo, document.logo.as_deref(), "{}", card.link_name);
+            assert_eq!(card.operations, !document.modules.is_empty(), "{}", card.link_name);
             assert_eq!(card.regions, document.regions, "{}", card.link_name);
         }
         // The files are found by halves, which needs their order.
         assert!(FILES.is_sorted_by(|a, b| a.link_name < b.link_name));
         assert!(built_in().has("github") && !built_in().has("git") && built_in().get("zz").is_none());
+    }
+
+    /// Headings under which cards are found. One more is a decision about the console, not of a file.
+    const CATEGORIES: &[&str] = &[
+        "AI",
+        "CRM",
+        "HR",
+        "accounting",
+        "analytics",
+        "calendar",
+        "database",
+        "developer",
+        "e-commerce",
+        "forms",
+        "identity",
+        "mail",
+        "marketing",
+        "media",
+        "messaging",
+        "other",
+        "payments",
+        "productivity",
+        "project",
+        "social",
+        "storage",
+        "support",
+    ];
+
+    /// What no single document can be wrong in, and what a catalogue file owes to whoever reads it.
+    fn faults_of(file: &BuiltIn, document: &Connector) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut owes = |what: String, there: bool| {
+            if !there {
+                faults.push(what);
+            }
+        };
+        let category = file.category.unwrap_or_default();
+        owes(format!("a category that the console has, not {category:?}"), CATEGORIES.contains(&category));
+        let description = file.description.unwrap_or_default();
+        let length = description.chars().count();
+        owes(
+            "a description of one or two short sentences".to_owned(),
+            (12..=160).contains(&length) && description.ends_with('.'),
+        );
+        for line in file.text.lines() {
+            owes(format!("no http: {line}"), !line.contains("\"http://"));
+        }
+        owes("a documentation page by https".to_owned(), {
+            document.documentation_url.as_deref().is_some_and(|page| page.starts_with("https://"))
+        });
+        let asked = super::super::effective_parameters(document);
+        for parameter in &asked {
+            let name = &parameter.name;
+            let helped =
+                parameter.help.as_ref().is_some_and(|help| help.ends_with('.') || help.ends_with('…'));
+            // The other parts of a client that signs are explained by the console.
+            let known = matches!(name.as_str(), "key_id" | "signing_algorithm");
+            owes(format!("help of parameters.{name}, a sentence"), helped || known);
+            let short = parameter.label.as_ref().is_none_or(|label| label.chars().count() <= 50);
+            owes(format!("a short label of parameters.{name}"), short);
+            let client = matches!(name.as_str(), "client_secret" | "consumer_secret" | "private_key");
+            owes(format!("{name} as a secret"), parameter.secret || !client);
+        }
+        for field in super::super::credential_fields(document) {
+            owes(
+                format!("help of {}, a sentence", field.name),
+                field.help.is_some_and(|help| help.ends_with('.')),
+            );
+        }
+        if document.auth.prompts() {
+            let fields = super::super::credential_fields(document);
+            owes("a secret field".to_owned(), fields.iter().any(|field| field.secret));
+        }
+        for scope in &document.scopes {
+            let label = scope.label.as_deref().unwrap_or_default();
+            owes(format!("a label of the scope {}", scope.name), (3..=90).contains(&label.chars().count()));
+            owes(format!("the access of the scope {}", scope.name), scope.access.is_some());
+        }
+        if document.verified == Some(super::super::Verified::VendorDocs) {
+            owes("the vendor's page in sources".to_owned(), !document.sources.is_empty());
+        }
+        faults
+    }
+
+    #[test]
+    fn every_file_has_what_people_read() {
+        let mut wrong = Vec::new();
+        let mut names = BTreeSet::new();
+        for file in FILES {
+            let document = built_in().get(file.link_name).unwrap();
+            let faults = faults_of(file, document).into_iter();
+            wrong.extend(faults.map(|what| format!("connectors/{}.toml owes: {what}", file.link_name)));
+            if !names.insert(file.name.to_lowercase()) {
+                wrong.push(format!("connectors/{}.toml: another has the name {}", file.link_name, file.name));
+            }
+        }
+        assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn the_number_in_the_readme_is_true() {
+        let readme = include_str!("../../../../README.md");
+        let hundreds = built_in().len() / 10 * 10;
+        let said = format!("more than {hundreds} services");
+        assert!(readme.contains(&said), "README.md does not say: {said}");
     }
 
     /// `cargo test -p jackfield-core --release --lib -- --ignored --nocapture what_the_catalogue_costs`

@@ -69,7 +69,11 @@ fn near(typed: &str, name: &str) -> bool {
         4..=6 => 1,
         _ => 2,
     };
-    let name: Vec<char> = name.chars().collect();
+    // What comes after as many letters as were typed cannot matter.
+    let name: Vec<char> = name.chars().take(typed.len() + allowed).collect();
+    if allowed == 0 {
+        return name == typed;
+    }
     // A few letters must not become any name that starts like them.
     if name.len() + allowed < typed.len() {
         return false;

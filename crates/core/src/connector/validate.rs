@@ -101,6 +101,13 @@ impl Connector {
         self.needed_templates().iter().any(|template| template.contains(&braced))
     }
 
+    /// The members of the token answer that a template names, as `account` in `{token.account}`. Asked when a token comes.
+    pub fn token_members(&self) -> BTreeSet<String> {
+        let text = self.to_json().to_string();
+        let named = text.split("{token.").skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+        named.filter(|name| is_word(name)).map(str::to_owned).collect()
+    }
+
     fn needed_templates(&self) -> Vec<&str> {
         let mut all: Vec<&str> = vec![&self.base_url];
         all.extend(self.hosts.iter().map(String::as_str));

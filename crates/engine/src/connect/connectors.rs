@@ -49,6 +49,8 @@ pub struct ConnectorCard {
     pub category: Option<String>,
     pub auth_type: &'static str,
     pub logo: Option<String>,
+    /// whether something can be done there by name: it has modules
+    pub operations: bool,
     /// absent: everywhere
     pub regions: Vec<String>,
     /// whether it is offered in the organization's region
@@ -112,6 +114,7 @@ pub(crate) fn card(found: &Found, region: &str) -> ConnectorCard {
         category: connector.category.clone(),
         auth_type: connector.auth.kind().as_str(),
         logo: connector.logo.clone(),
+        operations: !connector.modules.is_empty(),
         regions: connector.regions.clone(),
         available: connector.available_in(region),
     }
@@ -128,6 +131,7 @@ fn card_of(file: &BuiltIn, region: &str) -> ConnectorCard {
         category: file.category.map(str::to_owned),
         auth_type: file.auth_type,
         logo: file.logo.map(str::to_owned),
+        operations: file.operations,
         regions: file.regions.iter().map(|&region| region.to_owned()).collect(),
         available: file.regions.is_empty() || file.regions.contains(&region),
     }

@@ -623,6 +623,14 @@ fn granted(
 ) -> Granted {
     let life = answer.expires_in.or(endpoint.expires_in.map(u64::from));
     let mut attributes = Attributes::new();
+    let within = endpoint.token_at.as_deref().unwrap_or_default();
+    for name in ground.connector.token_members() {
+        if let Some(value) =
+            answer.text_at(&format!("{within}/{name}")).or_else(|| answer.text_at(&format!("/{name}")))
+        {
+            attributes.insert(format!("token.{name}"), value);
+        }
+    }
     if let Some(url) = endpoint.base_url_from.as_deref().and_then(|pointer| answer.text_at(pointer)) {
         attributes.insert(INSTANCE_URL.to_owned(), url);
     }

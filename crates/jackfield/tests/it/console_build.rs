@@ -150,14 +150,20 @@ async fn the_catalogue_is_searched_and_a_connector_is_read() {
     let server = home.serve(&founder.key);
     let visitor = Visitor::sign_in(&server, &founder.email, &founder.password).await;
     let all = visitor.page("/console/connectors").await;
-    for part in [
-        "QuickBooks",
-        "Accounting",
-        "Built-in <span>50</span>",
-        "Made by Acme <span>0</span>",
-        "Offered in IN only",
-    ] {
+    let count = format!("Built-in <span>{}</span>", jackfield_core::connector::built_in().len());
+    for part in ["QuickBooks", "Accounting", &count, "Made by Acme <span>0</span>", "Offered in IN only"] {
         assert!(all.contains(part), "{part}");
+    }
+    // The first of each category, so that the page stays light; all of one behind a link.
+    assert!(!all.contains("FreeAgent") && all.contains("in Accounting</a>"), "too much on one page");
+    assert!(visitor.page("/console/connectors?category=accounting").await.contains("FreeAgent"));
+    let slipped = visitor.page("/console/connectors?q=salesforse").await;
+    assert!(slipped.contains("Salesforce") && !slipped.contains("Trello"));
+    let pick = visitor.page("/console/connections/new").await;
+    assert!(pick.contains("QuickBooks") && !pick.contains("FreeAgent") && pick.contains("in Accounting</a>"));
+    assert!(visitor.page("/console/connections/new?category=accounting").await.contains("FreeAgent"));
+    for page in [&all, &pick] {
+        assert!(page.len() < 120_000, "{} bytes", page.len());
     }
     let found = visitor.page("/console/connectors?q=invoices&category=accounting").await;
     assert!(found.contains("QuickBooks") && !found.contains("Trello"));

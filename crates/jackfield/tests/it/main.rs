@@ -12,6 +12,7 @@ mod audit;
 mod authorizations;
 mod calls;
 mod canary;
+mod catalogue;
 mod console_automate;
 mod console_build;
 mod console_builder;

@@ -54,6 +54,20 @@ struct Category {
 struct Shelf {
     word: String,
     cards: Vec<ConnectorCard>,
+    /// how many there are and where, when these are the first only
+    all: Option<(usize, String)>,
+}
+
+/// Cards of a category as long as nobody has searched: a page of everything would be too heavy to look at.
+pub(super) const FIRST: usize = 6;
+
+/// Puts those first that can do something by name, which are the ones most people look for, and keeps the first only. Says how
+/// many there were when some went.
+pub(super) fn keep_first(cards: &mut Vec<ConnectorCard>) -> Option<usize> {
+    let all = cards.len();
+    cards.sort_by_key(|card| !card.operations);
+    cards.truncate(FIRST);
+    (all > cards.len()).then_some(all)
 }
 
 #[derive(Template)]
@@ -104,7 +118,7 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<List<'a>> {
         let word = category_word(&category);
         // By letter, whatever its case.
         let place = format!("{}\0{category}", word.to_lowercase());
-        shelves.entry(place).or_insert_with(|| Shelf { word, cards: Vec::new() }).cards.push(card);
+        shelves.entry(place).or_insert_with(|| Shelf { word, cards: Vec::new(), all: None }).cards.push(card);
     }
     let chosen = desk.query.get("category");
     let count = if custom { custom_count } else { built_in_count };
@@ -124,6 +138,13 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<List<'a>> {
                 count: shelf.cards.len(),
                 chosen: chosen == category,
             });
+        }
+    }
+    if !custom && chosen.is_empty() && desk.query.get("q").trim().is_empty() {
+        for (place, shelf) in &mut shelves {
+            let category = place.split_once('\0').map_or("", |(_, category)| category);
+            let link = with_query(HERE, &desk.query, "category", category);
+            shelf.all = keep_first(&mut shelf.cards).map(|all| (all, link));
         }
     }
     if !chosen.is_empty() {

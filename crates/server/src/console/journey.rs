@@ -23,6 +23,7 @@ use serde_json::{Map, Value, json};
 
 use super::common::mends;
 use super::connections::ConnectionViewExt as _;
+use super::connectors::keep_first;
 use super::desk::{Desk, Frame, Sent, guard};
 use super::form::{Fields, Form, encoded, with_query};
 use super::parts;
@@ -45,6 +46,8 @@ pub(super) fn routes() -> Router<Engine> {
 struct Shelf {
     category: String,
     cards: Vec<ConnectorCard>,
+    /// how many there are and where, when these are the first only
+    all: Option<(usize, String)>,
 }
 
 #[derive(Template)]
@@ -84,6 +87,7 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
     let here = "/console/connections/new";
     let mut categories: Vec<(String, usize, String)> = Vec::new();
     let mut total = 0;
+    let mut everything: Vec<ConnectorCard> = Vec::new();
     let mut cursor = None;
     loop {
         let page = engine.list_connectors(op, &ConnectorQuery { cursor, ..all.clone() }).await?;
@@ -96,13 +100,13 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
                 let link = with_query(here, query, "category", &category);
                 categories.push((category, 1, link));
             }
+            everything.push(card);
         }
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
-    categories.sort();
     let wanted = ConnectorQuery {
         kind,
         category: query.given("category"),
@@ -111,18 +115,30 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
         cursor: query.given("cursor"),
     };
     let searching = wanted.q.is_some() || wanted.category.is_some() || wanted.cursor.is_some();
-    let page = engine.list_connectors(op, &wanted).await?;
-    let more = page.next_cursor.as_ref().map(|cursor| with_query(here, query, "cursor", cursor));
+    let (found, more) = if searching {
+        let page = engine.list_connectors(op, &wanted).await?;
+        let more = page.next_cursor.as_ref().map(|cursor| with_query(here, query, "cursor", cursor));
+        (page.items, more)
+    } else {
+        (everything, None)
+    };
     let used = if searching || custom { Vec::new() } else { used_here(engine, desk).await? };
     let mut shelves: Vec<Shelf> = Vec::new();
-    for card in page.items.into_iter().filter(|card| card.stage == "published") {
+    for card in found.into_iter().filter(|card| card.stage == "published") {
         let category = shelf_of(&card);
         match shelves.iter_mut().find(|shelf| shelf.category == category) {
             Some(shelf) => shelf.cards.push(card),
-            None => shelves.push(Shelf { category, cards: vec![card] }),
+            None => shelves.push(Shelf { category, cards: vec![card], all: None }),
         }
     }
-    shelves.sort_by(|a, b| a.category.cmp(&b.category));
+    shelves.sort_by(|a, b| a.category.to_lowercase().cmp(&b.category.to_lowercase()));
+    categories.sort_by_key(|(name, _, _)| name.to_lowercase());
+    if !searching && !custom {
+        for shelf in &mut shelves {
+            let link = with_query(here, query, "category", &shelf.category);
+            shelf.all = keep_first(&mut shelf.cards).map(|all| (all, link));
+        }
+    }
     let category = query.get("category").to_owned();
     let form = Form::new(query.clone());
     Ok(Pick { frame: &desk.frame, form, custom, searching, category, categories, total, used, shelves, more })
