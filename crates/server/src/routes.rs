@@ -93,6 +93,7 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::connectors::publish))
         .routes(routes!(api::connectors::disable))
         .routes(routes!(api::connectors::enable))
+        .routes(routes!(api::connectors::test))
         .routes(routes!(api::connections::list, api::connections::create))
         .routes(routes!(api::connections::read, api::connections::update, api::connections::delete))
         .routes(routes!(api::connections::enable))

@@ -26,6 +26,7 @@ connectors!(
     "dropbox",
     "freshdesk",
     "github",
+    "github_device",
     "gitlab",
     "gmail",
     "google_calendar",

@@ -8,9 +8,11 @@ mod catalogue;
 mod compose;
 mod document;
 mod input;
+mod lint;
 mod modules;
 pub mod payment;
 mod placement;
+mod places;
 mod read;
 #[cfg(test)]
 mod requests;
@@ -34,6 +36,7 @@ pub use input::{
     Checked, check_connection_parameters, check_credentials, check_scopes, credential_fields,
     effective_parameters,
 };
+pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};

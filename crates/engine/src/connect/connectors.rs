@@ -17,6 +17,8 @@ use crate::{Engine, Op};
 const DRAFT: &str = "draft";
 const PUBLISHED: &str = "published";
 const DISABLED: &str = "disabled";
+/// What stands in the place of a link name in the API and in the console: no connector can be called so.
+const ROUTES: &[&str] = &["import", "test", "new"];
 
 /// A connector and what Jackfield knows about it beside its document.
 pub(crate) struct Found {
@@ -217,7 +219,8 @@ impl Engine {
         let wanted = connector.effective_link_name();
         for n in 1..1000 {
             let link_name = names::numbered(&wanted, n);
-            let taken = built_in().get(&link_name).is_some()
+            let taken = ROUTES.contains(&link_name.as_str())
+                || built_in().get(&link_name).is_some()
                 || self.store().connector(&op.organization, &link_name).await?.is_some();
             if taken && given {
                 return Err(link_name_taken(&link_name));

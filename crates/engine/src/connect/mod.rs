@@ -4,6 +4,7 @@ pub mod authorizations;
 pub mod connections;
 pub mod connectors;
 mod credential;
+mod devices;
 pub(crate) mod exchange;
 pub mod flows;
 pub(crate) mod ground;

@@ -1,5 +1,8 @@
 //! `jackfield connectors …`.
 
+mod lint;
+mod trial;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
@@ -54,11 +57,22 @@ enum Command {
     Enable { connector: String },
     /// Delete a connector of your own that no connection uses
     Delete { connector: String },
+    /// Say what is wrong with documents, line by line. It asks no server
+    Lint {
+        /// The documents, TOML or JSON; - for JSON from standard input
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
+    /// Try a document, or a connector of your own, with real calls. Nothing is kept
+    Test(trial::Test),
 }
 
 pub async fn run(args: Connectors) -> Result<()> {
-    let client = Client::new(&args.server)?;
     let as_json = args.server.json;
+    if let Command::Lint { files } = &args.command {
+        return lint::run(files, as_json);
+    }
+    let client = Client::new(&args.server)?;
     let step = async |connector: &str, step: &str| {
         show(&client.ask(Method::POST, &path(&["connectors", connector, step]), None).await?.json()?, as_json)
     };
@@ -93,6 +107,8 @@ pub async fn run(args: Connectors) -> Result<()> {
             client.ask(Method::DELETE, &path(&["connectors", &connector]), None).await?;
             if as_json { Ok(()) } else { say::line(format!("{connector} is deleted.")) }
         }
+        Command::Lint { files } => lint::run(&files, as_json),
+        Command::Test(test) => trial::run(&client, test, as_json).await,
     }
 }
 

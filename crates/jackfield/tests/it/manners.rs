@@ -277,6 +277,9 @@ impl Stage {
                     "authorize_parameters": {"prompt": "consent"}, "place": {"in": "header", "name": "X-Token", "prefix": "T "},
                 },
             }),
+            ("POST", "/v1/connectors/test") => {
+                json!({"connector": self.connector, "credentials": key(), "parameters": {}})
+            }
             ("PATCH", "/v1/connectors/{link_name}") => json!({"description": "Better", "category": "crm"}),
             ("POST", "/v1/connections") => json!({
                 "connector": self.connector, "name": "One more", "link_name": null, "level": "admin", "scopes": [],

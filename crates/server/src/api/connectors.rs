@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jackfield_core::connector::Connector;
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
+use jackfield_engine::connect::trial::{TrialOf, Tried};
 use jackfield_engine::{Engine, Page};
 use serde_json::Value;
 
@@ -86,6 +87,16 @@ pub(crate) async fn disable(
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
 pub(crate) async fn enable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
     stage(&engine, &link, "enable", asked).await
+}
+
+/// Try a connector, or a document that is nowhere yet
+///
+/// The calls are real, and what is shown of them has no secret. Where a person has to accept, the answer has a flow; `GET /v1/flows/{id}` then
+/// shows the rest. Nothing is kept.
+#[utoipa::path(post, path = "/v1/connectors/test", tag = "connectors", request_body = TrialOf,
+    responses((status = 200, body = Tried), (status = "default", body = Problem)))]
+pub(crate) async fn test(State(engine): State<Engine>, asked: AskedWith<TrialOf>) -> Response {
+    reply(&asked.op, 200, engine.try_given(&asked.op, asked.body).await)
 }
 
 async fn stage(engine: &Engine, link: &str, step: &str, asked: Asked) -> Response {
