@@ -94,6 +94,8 @@ fn described() -> OpenApiRouter<Engine> {
         .routes(routes!(api::connectors::disable))
         .routes(routes!(api::connectors::enable))
         .routes(routes!(api::connectors::test))
+        .routes(routes!(api::connectors::import))
+        .routes(routes!(api::connectors::export))
         .routes(routes!(api::connections::list, api::connections::create))
         .routes(routes!(api::connections::read, api::connections::update, api::connections::delete))
         .routes(routes!(api::connections::enable))

@@ -7,6 +7,7 @@ mod auth;
 mod catalogue;
 mod compose;
 mod document;
+pub mod import;
 mod input;
 mod lint;
 mod modules;
@@ -20,6 +21,7 @@ mod schema;
 pub mod target;
 pub mod template;
 mod validate;
+mod write;
 
 pub use auth::{
     ApiKey, Auth, AuthType, Basic, BasicField, ClientAuthentication, CredentialField, JwtBearer, NoAuth,
@@ -43,6 +45,7 @@ pub use placement::{Placement, Source, placements};
 pub use schema::schema;
 pub use template::{Template, TemplateError, Values};
 pub use validate::SetupCall;
+pub use write::of_document as toml_of;
 
 const fn yes() -> bool {
     true

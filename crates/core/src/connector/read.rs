@@ -231,6 +231,33 @@ fn is_of_auth(name: &str) -> bool {
     })
 }
 
+/// What stands for a member that is absent, by the schema; `path` as in errors.
+pub(super) fn default_at(path: &str, name: &str) -> Option<Value> {
+    let mut schemas = vec![&*SCHEMA];
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        schemas = schemas.into_iter().flat_map(|schema| inside(schema, part)).collect();
+    }
+    let properties =
+        schemas.into_iter().flat_map(variants).filter_map(|schema| schema.get("properties")?.get(name));
+    properties.filter_map(|property| property.get("default").cloned()).next()
+}
+
+/// A schema with what it is one of.
+fn variants(schema: &Value) -> Vec<&Value> {
+    let schema = resolve(schema);
+    let all = ["oneOf", "anyOf"].into_iter().filter_map(|word| schema.get(word)?.as_array()).flatten();
+    std::iter::once(schema).chain(all.map(resolve)).collect()
+}
+
+/// The schemas of a member or an entry.
+fn inside<'a>(schema: &'a Value, part: &str) -> Vec<&'a Value> {
+    let of = |schema: &'a Value| {
+        let member = schema.get("properties").and_then(|properties| properties.get(part));
+        member.or_else(|| schema.get("items")).or_else(|| schema.get("additionalProperties"))
+    };
+    variants(schema).into_iter().filter_map(of).collect()
+}
+
 /// Either a closed set of words, or objects told apart by `type`.
 fn check_one_of(variants: &[Value], value: &mut Value, path: &str, errors: &mut Vec<FieldError>) {
     let words: Vec<&str> = variants.iter().filter_map(|variant| variant.get("const")?.as_str()).collect();

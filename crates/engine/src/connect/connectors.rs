@@ -209,6 +209,22 @@ impl Engine {
         Ok(view(&self.find_connector(&op.organization, link_name).await?, &organization.region))
     }
 
+    /// The document of a connector as the TOML that a catalogue file is.
+    pub async fn export_connector(&self, op: &Op, link_name: &str) -> Result<String> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        permit(&op.principal, Action::Read, &resource)?;
+        let found = self.find_connector(&op.organization, link_name).await?;
+        let mut connector = Connector::clone(&found.connector);
+        connector.link_name = Some(found.link_name);
+        connector.to_toml().map_err(|why| {
+            Error::new(
+                Code::StateConflict,
+                format!("The document cannot be written as TOML: {why}. Read it as JSON."),
+            )
+        })
+    }
+
     /// Makes a custom connector, a draft.
     pub async fn create_connector(&self, op: &Op, document: Value) -> Result<ConnectorView> {
         let organization = self.own_organization(&op.organization).await?;

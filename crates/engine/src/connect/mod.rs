@@ -5,6 +5,7 @@ pub mod connections;
 pub mod connectors;
 mod credential;
 mod devices;
+pub mod drafts;
 pub(crate) mod exchange;
 pub mod flows;
 pub(crate) mod ground;

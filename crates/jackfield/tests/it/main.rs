@@ -22,6 +22,7 @@ mod console_trial;
 mod crashes;
 mod datasources;
 mod devices;
+mod drafts;
 mod flows;
 mod idempotency;
 mod imports;

@@ -277,6 +277,9 @@ impl Stage {
                     "authorize_parameters": {"prompt": "consent"}, "place": {"in": "header", "name": "X-Token", "prefix": "T "},
                 },
             }),
+            ("POST", "/v1/connectors/import") => {
+                json!({"curl": "curl https://api.mannered.example/v1/notes -u a:b", "name": "Drawn", "save": true})
+            }
             ("POST", "/v1/connectors/test") => {
                 json!({"connector": self.connector, "credentials": key(), "parameters": {}})
             }
