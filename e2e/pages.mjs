@@ -51,6 +51,7 @@ export const PAGES = [
   { route: '/console/connectors' },
   { route: '/console/connectors', query: '?kind=custom', name: 'connectors-custom' },
   { route: '/console/connectors/new' },
+  { route: '/console/connectors/import' },
   { route: '/console/connectors/{link}', with: { link: 'slack' }, name: 'connector-built-in' },
   { route: '/console/connectors/{link}', with: { link: 'described' }, name: 'connector-custom' },
   { route: '/console/connectors/{link}/edit', with: { link: 'described' } },

@@ -96,9 +96,49 @@ pub fn numbered(link: &str, n: u32) -> String {
     format!("{}{suffix}", link.get(..keep).unwrap_or(link))
 }
 
+/// The candidate that differs least, if it differs little.
+#[must_use]
+pub fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
+    candidates
+        .map(|candidate| (distance(name, &candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 2 && *distance * 2 < candidate.len())
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters have to be changed, added or taken out.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
+            let here = (diagonal + usize::from(x != y)).min(left + 1).min(above + 1);
+            diagonal = above;
+            if let Some(cell) = row.get_mut(j) {
+                *cell = left;
+            }
+            left = here;
+        }
+        if let Some(cell) = row.last_mut() {
+            *cell = left;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_probably_meant_differs_little() {
+        let all = || ["token_url", "authorize_url", "pkce"].map(str::to_owned).into_iter();
+        assert_eq!(nearest("token_ulr", all()).as_deref(), Some("token_url"));
+        assert_eq!((nearest("colour", all()), nearest("pk", all())), (None, None));
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
 
     #[test]
     fn display_names() {

@@ -48,6 +48,8 @@ pub struct Settings {
     pub public_url: String,
     /// how long a flow lives
     pub flow_ttl: Duration,
+    /// how long a flow with a device code lives at most
+    pub device_flow_ttl: Duration,
     /// largest body of an invoke, in bytes
     pub request_limit: usize,
     /// largest answer of an invoke, in bytes

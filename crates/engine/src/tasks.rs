@@ -36,6 +36,7 @@ impl Engine {
         tokio::spawn(self.clone().write_counts());
         tokio::spawn(self.clone().hear_changes());
         tokio::spawn(self.clone().keep_fresh());
+        tokio::spawn(self.clone().ask_devices());
         tokio::spawn(self.clone().forget());
         tokio::spawn(self.clone().run_workflows());
         tokio::spawn(self.clone().read_imports());

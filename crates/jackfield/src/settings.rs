@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use ipnet::IpNet;
+use jackfield_core::names;
 use jackfield_core::plan::Plans;
 use jackfield_engine::govern::mail::Mail;
 use secrecy::{ExposeSecret, SecretString};
@@ -201,6 +202,16 @@ pub const SETTINGS: &[Setting] = &[
         place: Place::Everywhere,
     },
     Setting {
+        name: "device_flow_ttl",
+        flag: "device-flow-ttl",
+        value: "SECONDS",
+        default: "900",
+        example: "900",
+        about: "How long somebody has to type a device code at a service",
+        more: "1 to 86400. Where the service says that the code lives shorter, that counts.",
+        place: Place::Everywhere,
+    },
+    Setting {
         name: "request_limit",
         flag: "request-limit",
         value: "BYTES",
@@ -298,6 +309,7 @@ pub struct Settings {
     pub egress_roots: Option<PathBuf>,
     pub plans: Plans,
     pub flow_ttl: Duration,
+    pub device_flow_ttl: Duration,
     pub request_limit: usize,
     pub response_limit: usize,
     pub smtp_url: Option<SecretString>,
@@ -415,6 +427,7 @@ impl Settings {
             mail: self.mail(&public_url),
             public_url,
             flow_ttl: self.flow_ttl,
+            device_flow_ttl: self.device_flow_ttl,
             request_limit: self.request_limit,
             response_limit: self.response_limit,
             plans: self.plans.clone(),
@@ -464,7 +477,7 @@ fn parse_file(path: &Path, text: &str) -> Result<toml::Table> {
     })?;
     for name in table.keys() {
         let Some(setting) = SETTINGS.iter().find(|s| s.name == name) else {
-            let near = nearest(name, SETTINGS.iter().map(|s| s.name.to_owned()));
+            let near = names::nearest(name, SETTINGS.iter().map(|s| s.name.to_owned()));
             let mend = near.map_or_else(
                 || "`jackfield serve --help` lists the settings".to_owned(),
                 |near| format!("Did you mean {near}?"),
@@ -611,6 +624,7 @@ impl Layers<'_> {
             egress_roots: self.read("egress_roots", path)?,
             plans: self.plans()?,
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),
+            device_flow_ttl: self.read("device_flow_ttl", seconds)?.unwrap_or(Duration::from_mins(15)),
             request_limit: self.read("request_limit", size)?.unwrap_or(16 << 20),
             response_limit: self.read("response_limit", size)?.unwrap_or(16 << 20),
             smtp_url: self.read("smtp_url", smtp)?,
@@ -728,38 +742,7 @@ fn suggest_variable(name: &str) -> Option<String> {
     if !name.starts_with("JACKFIELD_") || known().any(|known| known == name) {
         return None;
     }
-    nearest(name, known())
-}
-
-/// The candidate that differs least, if it differs little.
-fn nearest(name: &str, candidates: impl Iterator<Item = String>) -> Option<String> {
-    candidates
-        .map(|candidate| (distance(name, &candidate), candidate))
-        .min()
-        .filter(|(distance, candidate)| *distance <= 2 && *distance * 2 < candidate.len())
-        .map(|(_, candidate)| candidate)
-}
-
-/// How many letters have to be changed, added or taken out.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let above = row.get(j + 1).copied().unwrap_or(usize::MAX - 1);
-            let here = (diagonal + usize::from(x != y)).min(left + 1).min(above + 1);
-            diagonal = above;
-            if let Some(cell) = row.get_mut(j) {
-                *cell = left;
-            }
-            left = here;
-        }
-        if let Some(cell) = row.last_mut() {
-            *cell = left;
-        }
-    }
-    row.last().copied().unwrap_or(0)
+    names::nearest(name, known())
 }
 
 /// `docs/reference/settings.md`.
@@ -993,7 +976,6 @@ mod tests {
         {
             assert_eq!(suggest_variable(name), None, "{name}");
         }
-        assert_eq!(distance("kitten", "sitting"), 3);
     }
 
     #[test]

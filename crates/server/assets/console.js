@@ -33,15 +33,16 @@ if (logo) {
   logo.before(file);
 }
 
-// A file of rows becomes the text of its field.
-const rows = document.getElementById("f-csv");
-if (rows) {
-  const file = Object.assign(document.createElement("input"), { type: "file", accept: ".csv,.tsv,text/csv,text/tab-separated-values" });
+// A file of rows, or of an API's description, becomes the text of its field.
+for (const [id, accept] of [["f-csv", ".csv,.tsv,text/csv,text/tab-separated-values"], ["f-openapi", ".json,.yaml,.yml"]]) {
+  const text = document.getElementById(id);
+  if (!text) continue;
+  const file = Object.assign(document.createElement("input"), { type: "file", accept });
   file.setAttribute("aria-label", "Choose a file");
   file.addEventListener("change", async () => {
-    if (file.files[0]) rows.value = await file.files[0].text();
+    if (file.files[0]) text.value = await file.files[0].text();
   });
-  rows.before(file);
+  text.before(file);
 }
 
 // A page that waits for something looks again by itself.

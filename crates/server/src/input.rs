@@ -423,6 +423,14 @@ fn bytes(status: StatusCode, kind: &str, body: Bytes) -> Response {
     response
 }
 
+/// A TOML document, or why there is none.
+pub(crate) fn toml(op: &Op, result: Result<String>) -> Response {
+    match result {
+        Ok(text) => bytes(StatusCode::OK, "application/toml", text.into()),
+        Err(error) => Failure { error, request_id: op.request_id.clone() }.into_response(),
+    }
+}
+
 /// Runs what a POST asks for, once an `Idempotency-Key`: the same request gets the first answer again. `act` records its answer in the
 /// transaction of its effect, so that whoever comes at the same time fails there and finds the first answer here.
 pub(crate) async fn once<F, R>(engine: &Engine, op: &Op, act: F) -> Response

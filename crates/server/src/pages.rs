@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use jackfield_core::flow::FlowState;
 use jackfield_core::{Code, Error};
 use jackfield_engine::Engine;
-use jackfield_engine::connect::flows::{Ended, cookie_name};
+use jackfield_engine::connect::flows::{DeviceCode, Ended, Opened, cookie_name};
 use jackfield_engine::connect::setup::SetupView;
 use jackfield_engine::connect::trial::Tried;
 use jackfield_engine::govern::passwords::Password;
@@ -152,18 +152,18 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
     let own = cookie(request.headers(), &cookie_name(&id));
     let back = field(query.as_bytes(), "back");
     match engine.open_flow(&id, &token.unwrap_or_default(), own.as_deref()).await {
-        Ok(opened) => {
-            let Ok(location) = HeaderValue::from_str(&opened.redirect) else {
+        Ok(Opened::Away { redirect, cookie }) => {
+            let Ok(location) = HeaderValue::from_str(&redirect) else {
                 return trouble(&Error::internal("the service's address cannot be sent"), request_id);
             };
             let mut response = guarded(StatusCode::SEE_OTHER.into_response());
             response.headers_mut().insert(LOCATION, location);
-            if let Some(value) = &opened.cookie.value {
+            if let Some(value) = &cookie.value {
                 let line = format!(
                     "{}={}; Path=/; HttpOnly; SameSite=Lax; Max-Age={}{}",
-                    opened.cookie.name,
+                    cookie.name,
                     value.expose_secret(),
-                    opened.cookie.max_age.as_secs(),
+                    cookie.max_age.as_secs(),
                     secure(&engine)
                 );
                 if let Ok(mut line) = HeaderValue::from_str(&line) {
@@ -172,7 +172,7 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
                 }
             }
             if PLACES.contains(&back.as_str()) {
-                let (age, secure) = (opened.cookie.max_age.as_secs(), secure(&engine));
+                let (age, secure) = (cookie.max_age.as_secs(), secure(&engine));
                 let line = format!(
                     "{BACK}={back}/flows/{id}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age}{secure}"
                 );
@@ -182,6 +182,8 @@ async fn start(State(engine): State<Engine>, Path(id): Path<String>, request: Re
             }
             response
         }
+        Ok(Opened::Code(code)) => page(StatusCode::OK, &TypeCode { code: &code }),
+        Ok(Opened::Over(ended)) => end(&ended, &HeaderMap::new(), request_id),
         Err(error) => trouble(&error, request_id),
     }
 }
@@ -197,6 +199,13 @@ async fn callback(State(engine): State<Engine>, RawQuery(query): RawQuery, reque
             None => trouble(&error, request_id),
         },
     }
+}
+
+/// What is typed on another screen.
+#[derive(Template)]
+#[template(path = "device.html")]
+struct TypeCode<'a> {
+    code: &'a DeviceCode,
 }
 
 /// A trial of a connector, after somebody has come back from the service.

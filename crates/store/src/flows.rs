@@ -11,24 +11,31 @@ use crate::{Result, Store, StoreError};
 macro_rules! columns {
     () => {
         "organization_id, id, connection, member, replaces, account_name, environments, scopes, state, start_digest, state_digest,
-        browser_digest, secrets, created_at, expires_at, authorization_id, error_code, error_detail, warnings"
+        browser_digest, secrets, created_at, expires_at, authorization_id, error_code, error_detail, warnings, poll_at,
+        poll_interval"
     };
 }
 
 statements! {
     pub(crate) FLOW_INSERT = "insert into flows
         (organization_id, id, connection, member, replaces, account_name, environments, scopes, state, start_digest, state_digest, secrets,
-         created_at, expires_at, warnings)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, '[]')";
+         created_at, expires_at, warnings, poll_at, poll_interval)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', $9, $10, $11, $12, $13, '[]', $14, $15)";
     pub(crate) FLOW_BY_ID = concat!("select ", columns!(), " from flows where id = $1");
     pub(crate) FLOW_BY_STATE = concat!("select ", columns!(), " from flows where state_digest = $1");
     pub(crate) FLOW_CLAIM_BROWSER = "update flows set browser_digest = $3
         where organization_id = $1 and id = $2 and browser_digest is null and state = 'pending'";
     pub(crate) FLOW_REQUEST_TOKEN = "update flows set state_digest = $3, secrets = $4
         where organization_id = $1 and id = $2 and state = 'pending'";
+    pub(crate) FLOW_SECRETS = "update flows set secrets = $3 where organization_id = $1 and id = $2";
     pub(crate) FLOW_MOVE = "update flows set state = $4 where organization_id = $1 and id = $2 and state = $3";
     pub(crate) FLOW_END = "update flows set state = $4, finished_at = $5, authorization_id = $6, error_code = $7, error_detail = $8,
         warnings = $9 where organization_id = $1 and id = $2 and state = $3";
+    pub(crate) FLOW_POLL_DUE = concat!("select ", columns!(), " from flows where poll_at <= $1 and state = 'pending' order by poll_at limit $2");
+    pub(crate) FLOW_POLL_MOVE = "update flows set poll_at = $4, poll_interval = $5
+        where organization_id = $1 and id = $2 and poll_at = $3 and state = 'pending'";
+    pub(crate) FLOW_POLL_ACCEPTED = "update flows set state = 'exchanging', expires_at = $4
+        where organization_id = $1 and id = $2 and poll_at = $3 and state = 'pending'";
     pub(crate) FLOW_CANCEL_OF_MEMBER = "update flows set state = 'cancelled', finished_at = $3
         where organization_id = $1 and member = $2 and state in ('pending', 'exchanging')";
     pub(crate) FLOW_PRUNE = "delete from flows where (organization_id, id) in
@@ -66,6 +73,16 @@ pub struct Flow {
     pub error_detail: Option<String>,
     /// JSON values of the shape `{"code": …}`
     pub warnings: Vec<serde_json::Value>,
+    /// for a device code: when the service is asked next, and how many seconds lie between two questions
+    pub poll: Option<Poll>,
+}
+
+/// When a service is asked whether a person has accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Poll {
+    pub at: Timestamp,
+    /// in seconds
+    pub interval: i64,
 }
 
 impl Flow {
@@ -92,6 +109,10 @@ impl Flow {
             error_code: row.opt_text("error_code")?,
             error_detail: row.opt_text("error_detail")?,
             warnings: row.json("warnings")?,
+            poll: match (row.opt_time("poll_at")?, row.opt_int("poll_interval")?) {
+                (Some(at), Some(interval)) => Some(Poll { at, interval }),
+                _ => None,
+            },
         })
     }
 }
@@ -114,12 +135,17 @@ impl Store {
     pub async fn flow_by_state(&self, digest: &[u8]) -> Result<Option<Flow>> {
         self.db.query_opt(&FLOW_BY_STATE, &[digest.into()]).await?.as_ref().map(Flow::read).transpose()
     }
+
+    /// Pending flows whose service is to be asked, those that have waited longest first.
+    pub async fn flows_to_ask(&self, now: Timestamp, limit: i64) -> Result<Vec<Flow>> {
+        self.db.query(&FLOW_POLL_DUE, &[now.into(), limit.into()]).await?.iter().map(Flow::read).collect()
+    }
 }
 
 impl Tx {
     pub async fn insert_flow(&mut self, f: &Flow) -> Result<()> {
         let (environments, scopes) = (json(&f.environments)?, json(&f.scopes)?);
-        let values: [Value<'_>; 13] = [
+        let values: [Value<'_>; 15] = [
             (&f.organization_id).into(),
             (&f.id).into(),
             (&f.connection).into(),
@@ -133,6 +159,8 @@ impl Tx {
             f.secrets.as_slice().into(),
             f.created_at.into(),
             f.expires_at.into(),
+            f.poll.map(|poll| poll.at).into(),
+            f.poll.map(|poll| poll.interval).into(),
         ];
         self.execute(&FLOW_INSERT, &values).await.map(drop)
     }
@@ -160,6 +188,11 @@ impl Tx {
         Ok(self.execute(&FLOW_REQUEST_TOKEN, &values).await? == 1)
     }
 
+    /// Puts other sealed values in the place of a flow's.
+    pub async fn put_flow_secrets(&mut self, organization: &str, id: &str, secrets: &[u8]) -> Result<bool> {
+        Ok(self.execute(&FLOW_SECRETS, &[organization.into(), id.into(), secrets.into()]).await? == 1)
+    }
+
     /// False: it is no longer in `from`.
     pub async fn move_flow(
         &mut self,
@@ -170,6 +203,31 @@ impl Tx {
     ) -> Result<bool> {
         let values = [organization.into(), id.into(), from.as_str().into(), to.as_str().into()];
         Ok(self.execute(&FLOW_MOVE, &values).await? == 1)
+    }
+
+    /// Sets when the service is asked next. False: the flow is over, or somebody else has set another time than `seen`.
+    pub async fn move_poll(
+        &mut self,
+        organization: &str,
+        id: &str,
+        seen: Timestamp,
+        next: Poll,
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), seen.into(), next.at.into(), next.interval.into()];
+        Ok(self.execute(&FLOW_POLL_MOVE, &values).await? == 1)
+    }
+
+    /// A person has accepted: the flow is being finished, and counts as dead when it is not within its grace after `until`. False: as in
+    /// [`Tx::move_poll`].
+    pub async fn accept_flow(
+        &mut self,
+        organization: &str,
+        id: &str,
+        seen: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool> {
+        let values = [organization.into(), id.into(), seen.into(), until.into()];
+        Ok(self.execute(&FLOW_POLL_ACCEPTED, &values).await? == 1)
     }
 
     /// False: it is no longer in `from`.

@@ -41,7 +41,7 @@ pub use connectors::CustomConnector;
 pub use datasources::{Pulled, RowQuery, Table, TableRow};
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};
-pub use flows::{Flow, FlowOutcome};
+pub use flows::{Flow, FlowOutcome, Poll};
 pub use idempotency::Answer;
 pub use imports::{Import, ImportProgress};
 pub use members::{LinkKind, Member, MemberLink};

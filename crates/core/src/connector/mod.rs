@@ -7,10 +7,13 @@ mod auth;
 mod catalogue;
 mod compose;
 mod document;
+pub mod import;
 mod input;
+mod lint;
 mod modules;
 pub mod payment;
 mod placement;
+mod places;
 mod read;
 #[cfg(test)]
 mod requests;
@@ -19,6 +22,7 @@ mod search;
 pub mod target;
 pub mod template;
 mod validate;
+mod write;
 
 pub use auth::{
     ApiKey, Auth, AuthType, Basic, BasicField, ClientAuthentication, CredentialField, JwtBearer, NoAuth,
@@ -35,6 +39,7 @@ pub use input::{
     Checked, check_connection_parameters, check_credentials, check_scopes, credential_fields,
     effective_parameters,
 };
+pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
@@ -42,6 +47,7 @@ pub use schema::schema;
 pub use search::{Search, SearchText};
 pub use template::{Template, TemplateError, Values};
 pub use validate::SetupCall;
+pub use write::of_document as toml_of;
 
 const fn yes() -> bool {
     true

@@ -8,8 +8,11 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::document::Connector;
+use super::lint::Fault;
+use super::places;
 use super::schema::schema;
 use crate::error::FieldError;
+use crate::names;
 
 /// Longest string in a document, in bytes.
 pub const STRING_MAX: usize = 2048;
@@ -29,17 +32,16 @@ impl Connector {
         if text.len() > DOCUMENT_MAX {
             return Err(too_large());
         }
-        let table: toml::Table = toml::from_str(text).map_err(|error| {
-            let line = error.span().map_or(0, |span| {
-                text.get(..span.start).map_or(0, |before| before.matches('\n').count() + 1)
-            });
-            vec![FieldError::new("", "invalid_toml", format!("line {line}: {}", error.message()))]
+        let (value, _) = places::of_toml(text).map_err(|faults| {
+            let said = |fault: Fault| {
+                let message = match fault.code.as_str() {
+                    "invalid_toml" => format!("line {}: {}", fault.line, fault.message),
+                    _ => fault.message,
+                };
+                FieldError::new(fault.field, &fault.code, message)
+            };
+            faults.into_iter().map(said).collect::<Vec<_>>()
         })?;
-        let mut errors = Vec::new();
-        let value = toml_to_json(toml::Value::Table(table), "", &mut errors);
-        if !errors.is_empty() {
-            return Err(errors);
-        }
         let connector = read(value)?;
         connector.validate()?;
         Ok(connector)
@@ -59,11 +61,11 @@ impl Connector {
     }
 }
 
-fn too_large() -> Vec<FieldError> {
+pub(super) fn too_large() -> Vec<FieldError> {
     vec![FieldError::new("", "too_long", "the document may have 1 MiB")]
 }
 
-fn read(mut value: Value) -> Result<Connector, Vec<FieldError>> {
+pub(super) fn read(mut value: Value) -> Result<Connector, Vec<FieldError>> {
     let mut errors = Vec::new();
     let size = measure(&value, "", &mut errors);
     if size > DOCUMENT_MAX {
@@ -78,35 +80,6 @@ fn read(mut value: Value) -> Result<Connector, Vec<FieldError>> {
 
 pub(super) fn at(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
-}
-
-fn toml_to_json(value: toml::Value, path: &str, errors: &mut Vec<FieldError>) -> Value {
-    match value {
-        toml::Value::String(text) => Value::String(text),
-        toml::Value::Integer(number) => Value::from(number),
-        toml::Value::Float(number) => Value::from(number),
-        toml::Value::Boolean(flag) => Value::Bool(flag),
-        toml::Value::Datetime(_) => {
-            errors.push(FieldError::new(path, "invalid", "a date is written as a string"));
-            Value::Null
-        }
-        toml::Value::Array(items) => Value::Array(
-            items
-                .into_iter()
-                .enumerate()
-                .map(|(index, item)| toml_to_json(item, &at(path, &index.to_string()), errors))
-                .collect(),
-        ),
-        toml::Value::Table(table) => Value::Object(
-            table
-                .into_iter()
-                .map(|(key, value)| {
-                    let value = toml_to_json(value, &at(path, &key), errors);
-                    (key, value)
-                })
-                .collect(),
-        ),
-    }
 }
 
 /// Bounds every string and list, refuses stray control characters, and adds up the size.
@@ -232,12 +205,57 @@ fn check_object(schema: &Value, members: &mut Map<String, Value>, path: &str, er
         match (properties.and_then(|properties| properties.get(key)), others) {
             (Some(property), _) => check(property, value, &at(path, key), errors),
             (None, Some(Value::Bool(false))) => {
-                errors.push(FieldError::new(at(path, key), "unknown", "is not a field of this object"));
+                let known = properties.into_iter().flat_map(Map::keys).cloned();
+                let message = match names::nearest(key, known) {
+                    Some(near) => format!("is not a field of this object; did you mean {near:?}?"),
+                    None if path.is_empty() && is_of_auth(key) => {
+                        "is not a field of the document; it belongs in auth".to_owned()
+                    }
+                    None => "is not a field of this object".to_owned(),
+                };
+                errors.push(FieldError::new(at(path, key), "unknown", message));
             }
             (None, Some(others)) => check(others, value, &at(path, key), errors),
             (None, None) => {}
         }
     }
+}
+
+/// Whether some way to sign in has a field of this name.
+fn is_of_auth(name: &str) -> bool {
+    let auth = SCHEMA.pointer("/properties/auth").map(resolve);
+    let variants = auth.and_then(|auth| auth.get("oneOf")).and_then(Value::as_array);
+    variants.into_iter().flatten().any(|variant| {
+        let variant = resolve(variant);
+        variant.pointer("/properties").and_then(Value::as_object).is_some_and(|all| all.contains_key(name))
+    })
+}
+
+/// What stands for a member that is absent, by the schema; `path` as in errors.
+pub(super) fn default_at(path: &str, name: &str) -> Option<Value> {
+    let mut schemas = vec![&*SCHEMA];
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        schemas = schemas.into_iter().flat_map(|schema| inside(schema, part)).collect();
+    }
+    let properties =
+        schemas.into_iter().flat_map(variants).filter_map(|schema| schema.get("properties")?.get(name));
+    properties.filter_map(|property| property.get("default").cloned()).next()
+}
+
+/// A schema with what it is one of.
+fn variants(schema: &Value) -> Vec<&Value> {
+    let schema = resolve(schema);
+    let all = ["oneOf", "anyOf"].into_iter().filter_map(|word| schema.get(word)?.as_array()).flatten();
+    std::iter::once(schema).chain(all.map(resolve)).collect()
+}
+
+/// The schemas of a member or an entry.
+fn inside<'a>(schema: &'a Value, part: &str) -> Vec<&'a Value> {
+    let of = |schema: &'a Value| {
+        let member = schema.get("properties").and_then(|properties| properties.get(part));
+        member.or_else(|| schema.get("items")).or_else(|| schema.get("additionalProperties"))
+    };
+    variants(schema).into_iter().filter_map(of).collect()
 }
 
 /// Either a closed set of words, or objects told apart by `type`.

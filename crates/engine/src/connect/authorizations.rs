@@ -193,11 +193,8 @@ impl Engine {
                 return Ok(Authorized::Begun(Box::new(Begun { flow })));
             }
             Auth::OAuth2DeviceCode(_) => {
-                return Err(Error::field(
-                    "connector",
-                    "not_supported",
-                    "Connectors of type oauth2_device_code can be described, but not authorized yet.",
-                ));
+                let flow = self.begin_device_flow(op, permit, &ground, &keep).await.map_err(rejected)?;
+                return Ok(Authorized::Begun(Box::new(Begun { flow })));
             }
             Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_) => {
                 self.own_token(&ground, &Attributes::new(), op.now, EXCHANGE_TIME).await.map_err(rejected)?

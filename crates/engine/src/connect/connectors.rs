@@ -17,6 +17,8 @@ use crate::{Engine, Op};
 const DRAFT: &str = "draft";
 const PUBLISHED: &str = "published";
 const DISABLED: &str = "disabled";
+/// What stands in the place of a link name in the API and in the console: no connector can be called so.
+const ROUTES: &[&str] = &["import", "test", "new"];
 
 /// A connector and what Jackfield knows about it beside its document.
 pub(crate) struct Found {
@@ -228,6 +230,22 @@ impl Engine {
         Ok(view(&self.find_connector(&op.organization, link_name).await?, &organization.region))
     }
 
+    /// The document of a connector as the TOML that a catalogue file is.
+    pub async fn export_connector(&self, op: &Op, link_name: &str) -> Result<String> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        permit(&op.principal, Action::Read, &resource)?;
+        let found = self.find_connector(&op.organization, link_name).await?;
+        let mut connector = Connector::clone(&found.connector);
+        connector.link_name = Some(found.link_name);
+        connector.to_toml().map_err(|why| {
+            Error::new(
+                Code::StateConflict,
+                format!("The document cannot be written as TOML: {why}. Read it as JSON."),
+            )
+        })
+    }
+
     /// Makes a custom connector, a draft.
     pub async fn create_connector(&self, op: &Op, document: Value) -> Result<ConnectorView> {
         let organization = self.own_organization(&op.organization).await?;
@@ -238,7 +256,8 @@ impl Engine {
         let wanted = connector.effective_link_name();
         for n in 1..1000 {
             let link_name = names::numbered(&wanted, n);
-            let taken = built_in().has(&link_name)
+            let taken = ROUTES.contains(&link_name.as_str())
+                || built_in().has(&link_name)
                 || self.store().connector(&op.organization, &link_name).await?.is_some();
             if taken && given {
                 return Err(link_name_taken(&link_name));

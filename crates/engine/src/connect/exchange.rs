@@ -95,6 +95,15 @@ impl ExchangeError {
     }
 }
 
+/// What a service says to a device code.
+pub(crate) enum DeviceAnswer {
+    Granted(Box<Granted>),
+    /// nobody has decided yet
+    Pending,
+    /// nobody has decided yet, and it was asked too often
+    SlowDown,
+}
+
 /// The client of an organization at a service, with its secrets.
 struct OwnClient {
     id: String,
@@ -225,6 +234,13 @@ impl Endpoint {
     }
 }
 
+/// Takes what was presented out of the service's words.
+fn without_secrets(error: TokenError, ground: &Ground, presented: &[&SecretString]) -> ExchangeError {
+    let mut words: Vec<&str> = presented.iter().map(|secret| secret.expose_secret()).collect();
+    words.extend(["client_secret", "private_key"].iter().filter_map(|name| ground.parameter(name)));
+    error.without(&words).into()
+}
+
 /// When a call may ask for a refresh: in the last fifth of the token's life, and at most two minutes before it expires.
 pub(crate) fn refresh_from(issued_at: Timestamp, expires_at: Timestamp) -> Timestamp {
     expires_at.minus((issued_at.until(expires_at) / 5).min(EARLIEST))
@@ -250,10 +266,66 @@ impl Engine {
             token_at: endpoint.token_at.as_deref(),
             scope_delimiter: &endpoint.scope_delimiter,
         };
-        oauth2::parse_token_response(&answer, &quirks, now.seconds()).map_err(|error| {
-            let mut words: Vec<&str> = secrets.iter().map(|s| s.expose_secret()).collect();
-            words.extend(["client_secret", "private_key"].iter().filter_map(|name| ground.parameter(name)));
-            error.without(&words).into()
+        oauth2::parse_token_response(&answer, &quirks, now.seconds())
+            .map_err(|error| without_secrets(error, ground, secrets))
+    }
+
+    /// A device and a user code (RFC 8628 §3.1).
+    pub(crate) async fn device_codes(
+        &self,
+        ground: &Ground,
+        now: Timestamp,
+    ) -> Result<oauth2::DeviceAuthorization, ExchangeError> {
+        let Auth::OAuth2DeviceCode(auth) = &ground.connector.auth else { return Err(changed().into()) };
+        let none = Attributes::new();
+        let client = OwnClient::of(ground, &auth.token)?;
+        let scope = ground.joined_scopes(&auth.token.scope_delimiter);
+        let url = &auth.device_authorization_url;
+        let endpoint = Endpoint::of(ground, &auth.token, url, &BTreeMap::new(), &none, scope.as_deref())?;
+        // An assertion of the client is for the authorization server, which its token endpoint stands for (RFC 7523 §3, item 3).
+        let audience = ground.url(&auth.token.token_url, &none)?;
+        let endpoint = oauth2::TokenEndpoint {
+            method: oauth2::TokenMethod::Post,
+            assertion_audience: Some(&audience),
+            ..endpoint.as_endpoint()
+        };
+        let nonce = nonce();
+        let moment = oauth2::Moment { now: now.seconds(), nonce: &nonce };
+        let request =
+            oauth2::device_authorization_request(&client.as_client(), &endpoint, scope.as_deref(), &moment)?;
+        let answer = self.egress().exchange(request, ANSWER_LIMIT, Instant::now() + EXCHANGE_TIME).await?;
+        oauth2::parse_device_authorization(&answer, now.seconds())
+            .map_err(|error| without_secrets(error, ground, &[]))
+    }
+
+    /// Whether the person has accepted, and the tokens if he has (RFC 8628 §3.4).
+    pub(crate) async fn device_token(
+        &self,
+        ground: &Ground,
+        code: &SecretString,
+        now: Timestamp,
+    ) -> Result<DeviceAnswer, ExchangeError> {
+        let Auth::OAuth2DeviceCode(auth) = &ground.connector.auth else { return Err(changed().into()) };
+        let client = OwnClient::of(ground, &auth.token)?;
+        let (url, more) = (&auth.token.token_url, &auth.token.token_parameters);
+        let endpoint = Endpoint::of(ground, &auth.token, url, more, &Attributes::new(), None)?;
+        let nonce = nonce();
+        let moment = oauth2::Moment { now: now.seconds(), nonce: &nonce };
+        let request =
+            oauth2::device_token_request(&client.as_client(), &endpoint.as_endpoint(), code, &moment)?;
+        let answer = self.egress().exchange(request, ANSWER_LIMIT, Instant::now() + EXCHANGE_TIME).await?;
+        let quirks = oauth2::TokenQuirks {
+            token_at: auth.token.token_at.as_deref(),
+            scope_delimiter: &auth.token.scope_delimiter,
+        };
+        let answer = oauth2::parse_device_token_response(&answer, &quirks, now.seconds())
+            .map_err(|error| without_secrets(error, ground, &[code]))?;
+        Ok(match answer {
+            oauth2::DeviceTokenAnswer::Token(answer) => {
+                DeviceAnswer::Granted(Box::new(granted(ground, &auth.token, *answer, now)))
+            }
+            oauth2::DeviceTokenAnswer::Pending => DeviceAnswer::Pending,
+            oauth2::DeviceTokenAnswer::SlowDown => DeviceAnswer::SlowDown,
         })
     }
 

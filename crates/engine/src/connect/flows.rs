@@ -13,7 +13,7 @@ use jackfield_core::{
     Action, Code, Environment, Error, EventKind, Level, Permit, Resource, Result, Timestamp, permit,
 };
 use jackfield_oauth::{Callback, TokenError, check_issuer, parse_callback};
-use jackfield_store::{Flow, FlowOutcome};
+use jackfield_store::{Flow, FlowOutcome, Poll};
 use jackfield_vault::{Context, token};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -21,13 +21,13 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::clock::{self, new_id};
-use crate::connect::Secrets;
 use crate::connect::credential::{open_map, seal_map};
 use crate::connect::exchange::{ExchangeError, Granted};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::keep::Keep;
 use crate::connect::setup::SetupView;
-use crate::connect::trial::{Tried, ended_trial, is_trial};
+use crate::connect::trial::{TrialStep, Tried, ended_trial, is_trial};
+use crate::connect::{Secrets, devices};
 use crate::govern::audit::{Actor, Event};
 use crate::{Engine, Op};
 
@@ -44,6 +44,8 @@ const REQUEST_SECRET: &str = "request_secret";
 const REQUEST_URL: &str = "request_url";
 /// What a flow of a trial tries.
 pub(crate) const TRIAL: &str = "trial";
+/// What came of it.
+const TRIED: &str = "tried";
 
 const PERMIT: Permit = Permit::housekeeping("the start of the flow was permitted");
 
@@ -57,6 +59,12 @@ pub struct FlowView {
     pub state: &'static str,
     /// where a browser goes on; only while the flow is pending
     pub start_url: Option<String>,
+    /// for a device code, while the flow is pending: what the person types
+    pub user_code: Option<String>,
+    /// where he types it
+    pub verification_uri: Option<String>,
+    /// the same with the code in it, where the service has one
+    pub verification_uri_complete: Option<String>,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
     /// id of the authorization that came of it
@@ -71,6 +79,8 @@ pub struct FlowView {
     pub environments: Vec<Environment>,
     /// id of the authorization that is authorized again
     pub replaces: Option<String>,
+    /// of a trial that has ended: its steps, for ten minutes
+    pub trial: Option<Vec<TrialStep>>,
 }
 
 /// Why a flow ended without an authorization.
@@ -82,10 +92,33 @@ pub struct FlowError {
 }
 
 /// What a browser is told at the start link.
-pub struct Opened {
-    /// the service's page
-    pub redirect: String,
-    pub cookie: FlowCookie,
+pub enum Opened {
+    /// to go to the service's page
+    Away { redirect: String, cookie: FlowCookie },
+    /// what to type there on any screen
+    Code(DeviceCode),
+    /// how a flow with a device code has ended
+    Over(Box<Ended>),
+}
+
+/// What a person needs who accepts on another screen.
+pub struct DeviceCode {
+    pub connection: String,
+    pub connector: String,
+    pub user_code: String,
+    pub verification_uri: String,
+    pub verification_uri_complete: Option<String>,
+    pub expires_at: Timestamp,
+    pub now: Timestamp,
+}
+
+/// What a flow begins with besides what every flow has.
+pub(crate) struct Beginning {
+    /// what it has to know, sealed
+    pub more: Secrets,
+    pub life: Duration,
+    /// of a device code: when the service is asked
+    pub poll: Option<Poll>,
 }
 
 /// The cookie that makes a browser the flow's own.
@@ -122,7 +155,7 @@ fn context<'a>(flow_organization: &'a str, flow: &'a str) -> Context<'a> {
     Context { organization: flow_organization, table: "flows", record: flow, field: "secrets" }
 }
 
-fn expired() -> FlowError {
+pub(super) fn expired() -> FlowError {
     FlowError {
         code: "flow_expired".to_owned(),
         detail: "The time to authorize was over before the service sent you back. Start again.".to_owned(),
@@ -138,7 +171,8 @@ impl Engine {
         ground: &Ground,
         keep: &Keep<'_>,
     ) -> Result<FlowView> {
-        self.begin_flow_with(op, permit, ground, keep, Secrets::new()).await
+        let beginning = Beginning { more: Secrets::new(), life: self.settings().flow_ttl, poll: None };
+        self.begin_flow_with(op, permit, ground, keep, beginning).await
     }
 
     /// The same with more that it has to know.
@@ -148,13 +182,13 @@ impl Engine {
         permit: Permit,
         ground: &Ground,
         keep: &Keep<'_>,
-        more: Secrets,
+        beginning: Beginning,
     ) -> Result<FlowView> {
         let id = new_id(Prefix::Flow, op.now);
         let (state, verifier, start) = (token::random_token(), token::random_token(), token::random_token());
         let digest = |secret: &SecretString| token::digest(secret.expose_secret().as_bytes()).to_vec();
         let (state_digest, start_digest) = (digest(&state), digest(&start));
-        let mut secrets = more;
+        let mut secrets = beginning.more;
         secrets.extend([
             (STATE.to_owned(), state),
             (VERIFIER.to_owned(), verifier),
@@ -174,11 +208,12 @@ impl Engine {
             browser_digest: None,
             secrets: seal_map(self.keyring(), &context(&op.organization, &id), &secrets)?,
             created_at: op.now,
-            expires_at: op.now.plus(self.settings().flow_ttl),
+            expires_at: op.now.plus(beginning.life),
             authorization_id: None,
             error_code: None,
             error_detail: None,
             warnings: Vec::new(),
+            poll: beginning.poll,
             id,
         };
         let view = self.flow_view(&flow, op.now)?;
@@ -189,21 +224,18 @@ impl Engine {
         Ok(view)
     }
 
-    fn flow_secrets(&self, flow: &Flow) -> Result<Secrets> {
+    pub(super) fn flow_secrets(&self, flow: &Flow) -> Result<Secrets> {
         open_map(self.keyring(), &context(&flow.organization_id, &flow.id), &flow.secrets)
     }
 
     fn flow_view(&self, flow: &Flow, now: Timestamp) -> Result<FlowView> {
         let state = state_at(flow.state, flow.expires_at, now, GRACE);
-        let start_url = if state == FlowState::Pending {
-            let secrets = self.flow_secrets(flow)?;
-            secrets.get(START).map(|start| {
-                let token = start.expose_secret();
-                format!("{}/flows/{}/start?token={token}", self.settings().public_url, flow.id)
-            })
-        } else {
-            None
-        };
+        let secrets = if state == FlowState::Pending { self.flow_secrets(flow)? } else { Secrets::new() };
+        let start_url = secrets.get(START).map(|start| {
+            let token = start.expose_secret();
+            format!("{}/flows/{}/start?token={token}", self.settings().public_url, flow.id)
+        });
+        let told = |name: &str| secrets.get(name).map(|value| value.expose_secret().to_owned());
         let error = match (state, &flow.error_code) {
             (FlowState::Expired, None) => Some(expired()),
             (FlowState::Failed, None) => Some(FlowError {
@@ -220,6 +252,9 @@ impl Engine {
             connection: flow.connection.clone(),
             state: state.shown(),
             start_url,
+            user_code: told(devices::USER_CODE),
+            verification_uri: told(devices::VERIFICATION_URI),
+            verification_uri_complete: told(devices::VERIFICATION_URI_COMPLETE),
             created_at: flow.created_at,
             expires_at: flow.expires_at,
             authorization: flow.authorization_id.clone(),
@@ -228,7 +263,32 @@ impl Engine {
             account_name: flow.account_name.clone(),
             environments: flow.environments.clone(),
             replaces: flow.replaces.clone(),
+            trial: self.tried_in(flow, state, now)?,
         })
+    }
+
+    /// What came of the trial whose flow it was.
+    fn tried_in(&self, flow: &Flow, state: FlowState, now: Timestamp) -> Result<Option<Vec<TrialStep>>> {
+        if !is_trial(flow) || !state.is_final() || now > flow.expires_at.plus(COOKIE_EXTRA) {
+            return Ok(None);
+        }
+        let secrets = self.flow_secrets(flow)?;
+        let steps = secrets.get(TRIED).map(|steps| serde_json::from_str(steps.expose_secret()));
+        steps.transpose().map_err(Error::internal)
+    }
+
+    /// Ends the flow of a trial. What was typed for it goes; what came of it stays sealed, for whoever began it in a terminal.
+    async fn end_trial(&self, flow: &Flow, step: (FlowState, FlowState), tried: &Tried) -> Result<()> {
+        let steps = serde_json::to_string(&tried.steps).map_err(Error::internal)?;
+        let secrets: Secrets = [(TRIED.to_owned(), SecretString::from(steps))].into();
+        let sealed = seal_map(self.keyring(), &context(&flow.organization_id, &flow.id), &secrets)?;
+        let mut work = self.begin(PERMIT).await?;
+        work.put_flow_secrets(&flow.organization_id, &flow.id, &sealed).await?;
+        if !step.0.is_final() {
+            let outcome = FlowOutcome::default();
+            work.end_flow(&flow.organization_id, &flow.id, step, &outcome, clock::now()).await?;
+        }
+        work.commit().await
     }
 
     /// The flow, if the caller started it; nobody else may know it.
@@ -280,6 +340,9 @@ impl Engine {
         if !token::constant_time_eq(&token::digest(token_given.as_bytes()), &flow.start_digest) {
             return Err(unknown());
         }
+        if devices::is_device(&flow) {
+            return self.open_device(flow, now).await;
+        }
         match state_at(flow.state, flow.expires_at, now, GRACE) {
             FlowState::Pending => {}
             FlowState::Expired => {
@@ -302,7 +365,7 @@ impl Engine {
         match redirect {
             Ok(redirect) => {
                 let max_age = now.until(flow.expires_at) + COOKIE_EXTRA;
-                Ok(Opened { redirect, cookie: FlowCookie { name: cookie_name(id), value, max_age } })
+                Ok(Opened::Away { redirect, cookie: FlowCookie { name: cookie_name(id), value, max_age } })
             }
             Err(error) => {
                 let why = provider_error(error);
@@ -314,6 +377,35 @@ impl Engine {
                 ))
             }
         }
+    }
+
+    /// The page of a device code. It may be open in several browsers: whoever knows the link may type the code anyway, and nothing comes
+    /// back by a browser.
+    async fn open_device(&self, flow: Flow, now: Timestamp) -> Result<Opened> {
+        let view = self.flow_view(&flow, now)?;
+        let ground = self.flow_ground(&flow).await?;
+        if let (Some(user_code), Some(verification_uri)) = (view.user_code, view.verification_uri) {
+            return Ok(Opened::Code(DeviceCode {
+                connection: ground.connection.name.clone(),
+                connector: ground.connector.name.clone(),
+                user_code,
+                verification_uri,
+                verification_uri_complete: view.verification_uri_complete,
+                expires_at: flow.expires_at,
+                now,
+            }));
+        }
+        let state = state_at(flow.state, flow.expires_at, now, GRACE);
+        if !state.is_final() {
+            return Err(over(state));
+        }
+        let mut ended = ended(&flow, &ground, state, view.error);
+        if let Some(id) = &flow.authorization_id {
+            let row = self.store().authorization(&flow.organization_id, id).await?;
+            ended.account_name = row.map(|row| row.account_name).or(ended.account_name);
+        }
+        ended.different_account = !flow.warnings.is_empty();
+        Ok(Opened::Over(Box::new(ended)))
     }
 
     /// Makes the first browser the owner, or recognizes it. `None`: it has the cookie already.
@@ -363,7 +455,7 @@ impl Engine {
         Ok(url)
     }
 
-    async fn flow_ground(&self, flow: &Flow) -> Result<Ground> {
+    pub(super) async fn flow_ground(&self, flow: &Flow) -> Result<Ground> {
         if is_trial(flow) {
             return self.trial_ground(flow, &self.flow_secrets(flow)?).await;
         }
@@ -416,8 +508,11 @@ impl Engine {
                 return Err(over(FlowState::Exchanging));
             }
             let mut ended = ended(&flow, &ground, state, Some(why));
-            ended.trial =
-                ended.error.as_ref().filter(|_| is_trial(&flow)).map(|why| ended_trial(&ground, why));
+            if let Some(why) = ended.error.as_ref().filter(|_| is_trial(&flow)) {
+                let tried = ended_trial(&ground, &self.redirect_uri(), why);
+                self.end_trial(&flow, (state, state), &tried).await?;
+                ended.trial = Some(tried);
+            }
             return Ok(ended);
         }
         // The state is spent here, before the code is: whoever comes second finds it spent.
@@ -431,11 +526,7 @@ impl Engine {
         }
         if is_trial(&flow) {
             let tried = self.finish_trial(&flow, &ground, &callback).await;
-            let mut work = self.begin(PERMIT).await?;
-            let step = (FlowState::Exchanging, FlowState::Authorized);
-            let (organization, outcome) = (&flow.organization_id, FlowOutcome::default());
-            work.end_flow(organization, &flow.id, step, &outcome, clock::now()).await?;
-            work.commit().await?;
+            self.end_trial(&flow, (FlowState::Exchanging, FlowState::Authorized), &tried).await?;
             let mut ended = ended(&flow, &ground, FlowState::Authorized, None);
             ended.trial = Some(tried);
             return Ok(ended);
@@ -504,8 +595,18 @@ impl Engine {
     }
 
     async fn finish(&self, flow: &Flow, ground: &Ground, callback: &Callback) -> Result<Ended, FlowError> {
-        let inner = |error: Error| failed_inside(flow, &error);
         let granted = self.granted_by(flow, ground, callback).await?.map_err(provider_error)?;
+        self.finish_with(flow, ground, granted).await
+    }
+
+    /// Proves and keeps what was granted, in the transaction that ends the flow.
+    pub(super) async fn finish_with(
+        &self,
+        flow: &Flow,
+        ground: &Ground,
+        granted: Granted,
+    ) -> Result<Ended, FlowError> {
+        let inner = |error: Error| failed_inside(flow, &error);
         let refused = |error: Error| FlowError { code: "provider_error".to_owned(), detail: error.detail };
         let keep = Keep {
             owner: &flow.member,
@@ -597,7 +698,7 @@ impl Engine {
         Ok(ended)
     }
 
-    async fn end(
+    pub(super) async fn end(
         &self,
         flow: &Flow,
         step: (FlowState, FlowState),
@@ -649,7 +750,7 @@ fn over(state: FlowState) -> Error {
 }
 
 /// An exchange that failed, in the words of a flow.
-fn provider_error(error: ExchangeError) -> FlowError {
+pub(super) fn provider_error(error: ExchangeError) -> FlowError {
     let detail = match error {
         ExchangeError::Token(TokenError::Refused { code, description, .. }) => {
             let why = description.map_or_else(String::new, |text| format!(" ({text})"));

@@ -4,6 +4,8 @@ pub mod authorizations;
 pub mod connections;
 pub mod connectors;
 mod credential;
+mod devices;
+pub mod drafts;
 pub(crate) mod exchange;
 pub mod flows;
 pub(crate) mod ground;

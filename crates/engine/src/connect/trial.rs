@@ -8,19 +8,22 @@ mod mask;
 use std::collections::BTreeMap;
 
 use jackfield_core::connector::{self, Auth, Connector, IdentitySource, Source, placements};
-use jackfield_core::{Action, Environment, Error, Level, Resource, Result, Timestamp, permit};
+use jackfield_core::{
+    Action, Environment, Error, FieldError, Level, Permit, Resource, Result, Timestamp, permit,
+};
 use jackfield_oauth::{Callback, TokenError};
 use jackfield_store::{Connection, Flow};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::call::egress::{Seen, Watch};
 use crate::connect::authorizations::typed;
 use crate::connect::connectors::own_document;
 use crate::connect::credential::Secrets;
-use crate::connect::exchange::{EXCHANGE_TIME, ExchangeError, Granted};
-use crate::connect::flows::{FlowError, FlowView, TRIAL};
+use crate::connect::exchange::{DeviceAnswer, EXCHANGE_TIME, ExchangeError, Granted};
+use crate::connect::flows::{Beginning, FlowError, FlowView, TRIAL};
 use crate::connect::ground::{Attributes, Ground};
 use crate::connect::keep::Keep;
 use crate::connect::prove::{rendered, waits};
@@ -42,8 +45,30 @@ pub struct Trial {
     pub scopes: Option<Vec<String>>,
 }
 
+/// What is to be tried: a document, or a connector of the organization's own by its link name.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrialOf {
+    /// a connector document, which is not kept
+    #[schema(value_type = Option<Object>)]
+    pub document: Option<Value>,
+    /// link name of a custom connector
+    pub connector: Option<String>,
+    /// what a connection of it would be given
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub parameters: Map<String, Value>,
+    /// what an authorization would be given
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub credentials: Map<String, Value>,
+    /// the connector's default scopes unless given
+    pub scopes: Option<Vec<String>>,
+}
+
 /// What is tried, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TrialKind {
     /// where a person accepts
     Authorize,
@@ -56,7 +81,8 @@ pub enum TrialKind {
 }
 
 /// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TrialOutcome {
     Passed,
     Failed,
@@ -67,28 +93,32 @@ pub enum TrialOutcome {
 }
 
 /// A request as it was sent, secrets masked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrialRequest {
     pub method: String,
     pub url: String,
+    /// names and values
+    #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
 
 /// What came back, secrets masked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrialAnswer {
     pub status: u16,
-    /// those that tell what is wrong
+    /// names and values of those that tell what is wrong
+    #[schema(value_type = Vec<Vec<String>>)]
     pub headers: Vec<(String, String)>,
     /// its beginning
     pub body: String,
+    /// whether more came than is shown
     pub cut: bool,
-    pub millis: u128,
+    pub millis: u64,
 }
 
 /// One step of a trial.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TrialStep {
     pub kind: TrialKind,
     pub outcome: TrialOutcome,
@@ -99,8 +129,9 @@ pub struct TrialStep {
 }
 
 /// What came of a trial.
+#[derive(Serialize, ToSchema)]
 pub struct Tried {
-    /// link name of the connector
+    /// link name of the connector; empty for a document that is not kept
     pub connector: String,
     pub name: String,
     pub steps: Vec<TrialStep>,
@@ -112,6 +143,9 @@ pub struct Tried {
 #[derive(Serialize, Deserialize)]
 struct Packed {
     connector: String,
+    /// where it is no connector of the organization's
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    document: Option<Value>,
     parameters: BTreeMap<String, String>,
     secrets: BTreeMap<String, String>,
     scopes: Vec<String>,
@@ -137,8 +171,55 @@ impl Engine {
         let organization = self.own_organization(&op.organization).await?;
         let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
         let permit = permit(&op.principal, Action::Manage, &resource)?;
-        let owner = op.member()?.to_owned();
         let connector = own_document(&self.own_connector(op, link_name).await?)?;
+        self.try_document(op, permit, (connector, None), link_name, trial).await
+    }
+
+    /// The same for a document that is nowhere yet, or a connector by its name.
+    pub async fn try_given(&self, op: &Op, of: TrialOf) -> Result<Tried> {
+        let organization = self.own_organization(&op.organization).await?;
+        let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
+        let permit = permit(&op.principal, Action::Manage, &resource)?;
+        let trial = Trial { parameters: of.parameters, credentials: of.credentials, scopes: of.scopes };
+        // What is tried is kept nowhere, and so no answer is kept either.
+        let op = &Op { idempotency: None, ..op.clone() };
+        match (of.document, of.connector) {
+            (Some(document), None) => {
+                let connector = Connector::from_json(document.clone()).map_err(|errors| {
+                    let inside = |field: FieldError| FieldError {
+                        field: if field.field.is_empty() {
+                            "document".to_owned()
+                        } else {
+                            format!("document.{}", field.field)
+                        },
+                        ..field
+                    };
+                    Error::invalid(errors.into_iter().map(inside).collect())
+                })?;
+                self.try_document(op, permit, (connector, Some(document)), "", trial).await
+            }
+            (None, Some(link_name)) => {
+                let connector = own_document(&self.own_connector(op, &link_name).await?)?;
+                self.try_document(op, permit, (connector, None), &link_name, trial).await
+            }
+            _ => Err(Error::field(
+                "document",
+                "required",
+                "Give either a document or the name of a connector.",
+            )),
+        }
+    }
+
+    async fn try_document(
+        &self,
+        op: &Op,
+        permit: Permit,
+        (connector, document): (Connector, Option<Value>),
+        link_name: &str,
+        trial: Trial,
+    ) -> Result<Tried> {
+        let organization = self.own_organization(&op.organization).await?;
+        let owner = op.member()?.to_owned();
         let scopes = trial.scopes.unwrap_or_else(|| connections::default_scopes(&connector));
         let mut wrong = connector::check_scopes(&connector, &scopes).err().unwrap_or_default();
         let parameters = connector::check_connection_parameters(&connector, &trial.parameters);
@@ -151,6 +232,7 @@ impl Engine {
         connections::check_private_key(&parameters.secret, &parameters.public)?;
         let packed = Packed {
             connector: link_name.to_owned(),
+            document,
             parameters: parameters.public,
             secrets: parameters.secret,
             scopes,
@@ -176,13 +258,11 @@ impl Engine {
                     };
                     let packed = serde_json::to_string(&packed).map_err(Error::internal)?;
                     let more = [(TRIAL.to_owned(), SecretString::from(packed))].into();
-                    flow = Some(self.begin_flow_with(op, permit, &ground, &keep, more).await?);
+                    let beginning = Beginning { more, life: self.settings().flow_ttl, poll: None };
+                    flow = Some(self.begin_flow_with(op, permit, &ground, &keep, beginning).await?);
                 }
             }
-            Auth::OAuth2DeviceCode(_) => bench.add(TrialStep {
-                words: "Connectors of this type can be described, but not authorized yet.".to_owned(),
-                ..step(TrialKind::Token, TrialOutcome::Skipped)
-            }),
+            Auth::OAuth2DeviceCode(_) => bench.device(op.now).await,
             Auth::OAuth2ClientCredentials(_) | Auth::JwtBearer(_) => {
                 let none = Attributes::new();
                 let granted = bench.engine.own_token(&ground, &none, op.now, EXCHANGE_TIME).await;
@@ -223,9 +303,14 @@ impl Engine {
         let lost = || Error::internal("the flow of a trial does not say what is tried");
         let packed = secrets.get(TRIAL).ok_or_else(lost)?;
         let packed: Packed = serde_json::from_str(packed.expose_secret()).map_err(|_| lost())?;
-        let found = self.find_connector(&flow.organization_id, &packed.connector).await?;
         let organization = self.own_organization(&flow.organization_id).await?;
-        let connector = Connector::clone(&found.connector);
+        let connector = match packed.document.clone() {
+            Some(document) => Connector::from_json(document).map_err(|_| lost())?,
+            None => {
+                let found = self.find_connector(&flow.organization_id, &packed.connector).await?;
+                Connector::clone(&found.connector)
+            }
+        };
         Ok(ground_of(&packed, connector, &flow.organization_id, &organization.region, flow.created_at))
     }
 
@@ -254,8 +339,12 @@ impl Engine {
 }
 
 /// A trial that ended where somebody should have accepted.
-pub(crate) fn ended_trial(ground: &Ground, why: &FlowError) -> Tried {
-    let step = TrialStep { words: why.detail.clone(), ..step(TrialKind::Authorize, TrialOutcome::Failed) };
+pub(crate) fn ended_trial(ground: &Ground, redirect: &str, why: &FlowError) -> Tried {
+    let words = match at_consent(&why.detail, ground, redirect) {
+        Some(hint) => format!("{} {hint}", why.detail),
+        None => why.detail.clone(),
+    };
+    let step = TrialStep { words, ..step(TrialKind::Authorize, TrialOutcome::Failed) };
     Tried {
         connector: ground.connection.connector.clone(),
         name: ground.connector.name.clone(),
@@ -330,7 +419,9 @@ impl Bench<'_> {
     }
 
     fn answer_of(&self, seen: &Seen, token: bool) -> Option<TrialAnswer> {
-        seen.answer.as_ref().ok().map(|answer| self.mask.answer(answer, token, seen.took.as_millis()))
+        seen.answer.as_ref().ok().map(|answer| {
+            self.mask.answer(answer, token, u64::try_from(seen.took.as_millis()).unwrap_or(u64::MAX))
+        })
     }
 
     /// What can be tried before somebody accepts; false where there is no sense in going there.
@@ -353,7 +444,7 @@ impl Bench<'_> {
                     (TrialOutcome::Passed, "The service knows your app: it gave a request token.".to_owned())
                 }
                 Ok(_) => (TrialOutcome::Passed, "The service took the request in advance.".to_owned()),
-                Err(error) => (TrialOutcome::Failed, refused(error, oauth1)),
+                Err(error) => (TrialOutcome::Failed, self.refused(error)),
             };
             self.add(TrialStep {
                 kind: TrialKind::Token,
@@ -373,7 +464,11 @@ impl Bench<'_> {
             Err(_) => return false,
         };
         self.add(TrialStep {
-            words: "A browser would be sent here.".to_owned(),
+            words: format!(
+                "A browser would be sent here. If {} shows an error about the redirect URI there and sends nobody back, register this one in your app, to the letter: {}",
+                self.ground.connector.name,
+                self.engine.redirect_uri()
+            ),
             request: Some(TrialRequest {
                 method: "GET".to_owned(),
                 url: self.mask.authorize_url(&url),
@@ -411,7 +506,7 @@ impl Bench<'_> {
                     (TrialOutcome::Unsure, words)
                 }
             }
-            Err(error) => (TrialOutcome::Failed, refused(&error, false)),
+            Err(error) => (TrialOutcome::Failed, self.refused(&error)),
         };
         let goes_on = outcome != TrialOutcome::Failed;
         self.add(TrialStep {
@@ -422,6 +517,65 @@ impl Bench<'_> {
             answer,
         });
         goes_on
+    }
+
+    /// A device code, and what the token endpoint says while nobody has typed it. What a person would accept is not tried: no browser
+    /// comes back that could be told.
+    async fn device(&mut self, now: Timestamp) {
+        let codes = self.engine.device_codes(self.ground, now).await;
+        if let Ok(codes) = &codes {
+            self.mask.add(codes.device_code.expose_secret());
+        }
+        let (request, answer) = self.shown(true);
+        let (outcome, words) = match &codes {
+            Ok(codes) => (
+                TrialOutcome::Passed,
+                format!(
+                    "The service knows your client: it gave a code, which a person would type at {}. It is good for {} seconds.",
+                    codes.verification_uri, codes.expires_in
+                ),
+            ),
+            Err(error) => (TrialOutcome::Failed, self.refused(error)),
+        };
+        let words = self.mask.text(&words);
+        self.add(TrialStep { kind: TrialKind::Authorize, outcome, words, request, answer });
+        let Ok(codes) = codes else { return };
+        let asked = self.engine.device_token(self.ground, &codes.device_code, now).await;
+        let (request, answer) = self.shown(true);
+        let (outcome, words) = match &asked {
+            Ok(DeviceAnswer::Pending | DeviceAnswer::SlowDown) => (
+                TrialOutcome::Passed,
+                "The token endpoint answers as it should: nobody has typed the code yet. Nobody does in a trial; the rest shows when you authorize a connection.".to_owned(),
+            ),
+            Ok(DeviceAnswer::Granted(_)) => (
+                TrialOutcome::Unsure,
+                "The service gave a token although nobody typed the code. Look at the token URL.".to_owned(),
+            ),
+            Err(error) => (TrialOutcome::Failed, self.refused(error)),
+        };
+        let words = self.mask.text(&words);
+        self.add(TrialStep { kind: TrialKind::Token, outcome, words, request, answer });
+    }
+
+    /// Why no token came.
+    fn refused(&self, error: &ExchangeError) -> String {
+        match error {
+            ExchangeError::Setup(error) => said(error),
+            ExchangeError::Egress(error) => Error::from(error.clone()).detail,
+            ExchangeError::Token(TokenError::Refused { code, description, .. }) => {
+                let service =
+                    description.as_deref().map_or_else(String::new, |text| format!(" It says: {text}"));
+                let redirect = self.engine.redirect_uri();
+                let hint = at_token(code, description.as_deref().unwrap_or(""), self.ground, &redirect);
+                format!("The service refused with {code}. {hint}{service}")
+            }
+            ExchangeError::Token(error @ TokenError::Passing { .. }) => {
+                format!("It failed at the service: {error}. Try again in a moment.")
+            }
+            ExchangeError::Token(error @ TokenError::Unreadable { .. }) => {
+                format!("This is no answer of OAuth: {error}. Is the token URL right?")
+            }
+        }
     }
 
     /// The step of a token that was asked for; the token, if it came.
@@ -445,9 +599,7 @@ impl Bench<'_> {
         let (request, answer) = self.shown(true);
         let (outcome, words) = match &granted {
             Ok(granted) => (TrialOutcome::Passed, came(granted)),
-            Err(error) => {
-                (TrialOutcome::Failed, refused(error, matches!(self.ground.connector.auth, Auth::OAuth1(_))))
-            }
+            Err(error) => (TrialOutcome::Failed, self.refused(error)),
         };
         self.add(TrialStep {
             kind: TrialKind::Token,
@@ -588,35 +740,86 @@ impl Bench<'_> {
     }
 }
 
-/// Why no token came.
-fn refused(error: &ExchangeError, oauth1: bool) -> String {
-    match error {
-        ExchangeError::Setup(error) => said(error),
-        ExchangeError::Egress(error) => Error::from(error.clone()).detail,
-        ExchangeError::Token(TokenError::Refused { code, description, .. }) => {
-            let service = description.as_deref().map_or_else(String::new, |text| format!(" It says: {text}"));
-            let hint = match code.as_str() {
-                _ if oauth1 => "Check the consumer key, its secret and the way of signing.",
-                "invalid_grant" => {
-                    "The code or the assertion is refused: the redirect URI, the proof key and the clock count, too."
-                }
-                "invalid_scope" => {
-                    "It does not know a scope that was asked for. Check their names and what stands between them."
-                }
-                code if is_of_client(code) => {
-                    "Check the client id, the secret, and how the client proves itself."
-                }
-                _ => "Compare the request below with the service's documentation.",
-            };
-            format!("The service refused with {code}. {hint}{service}")
-        }
-        ExchangeError::Token(error @ TokenError::Passing { .. }) => {
-            format!("It failed at the service: {error}. Try again in a moment.")
-        }
-        ExchangeError::Token(error @ TokenError::Unreadable { .. }) => {
-            format!("This is no answer of OAuth: {error}. Is the token URL right?")
-        }
+/// What the usual refusals of a token endpoint mean, and what mends them. `said` is the service's own description.
+fn at_token(code: &str, said: &str, ground: &Ground, redirect: &str) -> String {
+    let said = said.to_lowercase();
+    let speaks_of = |words: &[&str]| words.iter().any(|word| code.contains(word) || said.contains(word));
+    if matches!(ground.connector.auth, Auth::OAuth1(_)) {
+        return "Check the consumer key, its secret and the way of signing.".to_owned();
     }
+    if speaks_of(&["redirect_uri", "redirect uri", "redirect url"]) {
+        return format!(
+            "The redirect URI is not the one that your app has. Register this one there, to the letter (scheme, port and the end count): {redirect}"
+        );
+    }
+    if speaks_of(&["code_verifier", "code_challenge", "pkce", "code verifier"]) {
+        return match &ground.connector.auth {
+            Auth::OAuth2Code(auth) if auth.pkce => {
+                "It does not take the proof key (PKCE) as it was sent. If its documentation knows none, set pkce = false.".to_owned()
+            }
+            _ => "It wants a proof key (PKCE): take pkce = false out of the document.".to_owned(),
+        };
+    }
+    if is_of_client(code) {
+        let stated = ground.connector.auth.client_authentication(ground.parameter("client_secret").is_some());
+        use connector::ClientAuthentication as A;
+        let way = match stated {
+            A::ClientSecretBasic => {
+                "The client proved itself in the Authorization header (client_secret_basic); some services want id and secret among the parameters (client_secret_post)."
+            }
+            A::ClientSecretPost => {
+                "The client proved itself among the parameters (client_secret_post); some services want the Authorization header (client_secret_basic)."
+            }
+            A::PrivateKeyJwt => {
+                "The client proved itself by a signed assertion: is its public key registered, under the same key id?"
+            }
+            A::None => "The client sent no secret (none): is it registered as a public client?",
+        };
+        let region = region_of(ground)
+            .map_or_else(String::new, |region| format!(" An app is known in its own region only: {region}"));
+        return format!("Check the client id and the secret. {way}{region}");
+    }
+    match code {
+        "invalid_grant" => {
+            "The code or the assertion is refused: the redirect URI, the proof key and the clock count, too.".to_owned()
+        }
+        "invalid_scope" => {
+            "It does not know a scope that was asked for, or your app may not ask for it. Check their names and what stands between them.".to_owned()
+        }
+        "unsupported_grant_type" => {
+            "It does not know this way to a token. Check the type of the connector and the token URL.".to_owned()
+        }
+        _ => "Compare the request below with the service's documentation.".to_owned(),
+    }
+}
+
+/// What the service said instead of a code, where it is one of the usual things.
+fn at_consent(detail: &str, ground: &Ground, redirect: &str) -> Option<String> {
+    let codes =
+        ["invalid_scope", "unauthorized_client", "invalid_client", "redirect_uri", "code_challenge", "pkce"];
+    let lower = detail.to_lowercase();
+    if lower.contains("unsupported_response_type") {
+        return Some(
+            "It does not give codes at this address, or your app is not allowed to ask for them.".to_owned(),
+        );
+    }
+    let code = codes.into_iter().find(|code| lower.contains(code))?;
+    Some(at_token(code, "", ground, redirect))
+}
+
+/// In which region of the service the trial was made, where the connector knows several.
+fn region_of(ground: &Ground) -> Option<String> {
+    let connector = &ground.connector;
+    if connector.region_values.is_empty() {
+        return None;
+    }
+    let host = ground.root_for("/", &Attributes::new()).unwrap_or_default();
+    let by = connector.region_parameter.as_deref().map_or_else(
+        || "it follows the organization's region".to_owned(),
+        |name| format!("the parameter {name} chooses it"),
+    );
+    let others: Vec<&str> = connector.region_values.keys().map(String::as_str).collect();
+    Some(format!("this was {host}, and there are {} ({by}).", others.join(", ")))
 }
 
 /// Whether an error of OAuth speaks of the client and not of what it brought.
@@ -667,8 +870,17 @@ fn places(connector: &Connector) -> String {
     all.join(" and ")
 }
 
-/// What a status usually means.
+/// What a status usually means, and in which region it came.
 fn explained(ground: &Ground, status: u16, answer: Option<&TrialAnswer>) -> String {
+    let words = meant(ground, status, answer);
+    match region_of(ground).filter(|_| matches!(status, 401 | 403 | 404)) {
+        Some(region) => format!("{words} If the account is in another region: {region}"),
+        None => words,
+    }
+}
+
+/// What a status usually means.
+fn meant(ground: &Ground, status: u16, answer: Option<&TrialAnswer>) -> String {
     let header = |name: &str| {
         let found = answer.and_then(|answer| answer.headers.iter().find(|(found, _)| found == name));
         found.map(|(_, value)| value.as_str())
@@ -679,6 +891,10 @@ fn explained(ground: &Ground, status: u16, answer: Option<&TrialAnswer>) -> Stri
             header("location").unwrap_or("elsewhere")
         ),
         400 | 422 => format!("The service answered {status}: it understood the call, but not what it says. A parameter, a header or the body is missing or wrong."),
+        403 if header("www-authenticate").is_some_and(|told| told.contains("insufficient_scope")) => format!(
+            "The service answered 403: a scope is missing. It says: {}. Ask for it under Scopes, and accept again.",
+            header("www-authenticate").unwrap_or("")
+        ),
         401 => match places(&ground.connector) {
             none if none.is_empty() => "The service answered 401: it wants a credential, and this connector has none.".to_owned(),
             places => format!("The service answered 401: it does not know the credential. It went {places}. Check the value, the place and what must stand before it."),
@@ -701,6 +917,99 @@ mod tests {
 
     fn connector(auth: &Value) -> Connector {
         Connector::from_json(json!({"name": "A", "base_url": "https://a.example", "auth": auth})).unwrap()
+    }
+
+    fn ground(document: &Value) -> Ground {
+        let packed = Packed {
+            connector: "a".to_owned(),
+            document: None,
+            parameters: BTreeMap::from([("dc".to_owned(), "eu".to_owned())]),
+            secrets: BTreeMap::new(),
+            scopes: Vec::new(),
+        };
+        let connector = Connector::from_json(document.clone()).unwrap_or_else(|e| panic!("{e:?}"));
+        ground_of(&packed, connector, "org_1", "us", Timestamp::from_micros(0))
+    }
+
+    #[test]
+    fn the_usual_faults_are_explained() {
+        let auth = |more: &Value| {
+            let mut auth = json!({"type": "oauth2_code", "authorize_url": "https://a.example/a", "token_url": "https://a.example/t"});
+            for (name, value) in more.as_object().unwrap() {
+                auth[name] = value.clone();
+            }
+            ground(&json!({"name": "A", "base_url": "https://a.example", "auth": auth}))
+        };
+        let redirect = "https://j.example/oauth/callback";
+        let plain = auth(&json!({}));
+        for (code, said, hint) in [
+            ("redirect_uri_mismatch", "", redirect),
+            ("invalid_grant", "The redirect URI does not match", redirect),
+            ("invalid_request", "code_verifier is not supported", "set pkce = false"),
+            ("invalid_client", "", "client_secret_post"),
+            ("invalid_scope", "", "your app may not ask for it"),
+            ("unsupported_grant_type", "", "token URL"),
+        ] {
+            let words = at_token(code, said, &plain, redirect);
+            assert!(words.contains(hint), "{code} {said}: {words}");
+        }
+        let words = at_token("invalid_request", "PKCE is required", &auth(&json!({"pkce": false})), redirect);
+        assert!(words.contains("take pkce = false out"), "{words}");
+        let words = at_token(
+            "invalid_client",
+            "",
+            &auth(&json!({"client_authentication": "client_secret_post"})),
+            redirect,
+        );
+        assert!(words.contains("Authorization header"), "{words}");
+        let told = |detail: &str| at_consent(detail, &plain, redirect).unwrap_or_default();
+        assert!(
+            told("A answered invalid_scope (x).").contains("your app may not ask"),
+            "{}",
+            told("invalid_scope")
+        );
+        assert!(told("A answered invalid_request (redirect_uri is wrong).").contains(redirect));
+        assert_eq!(at_consent("A answered server_error.", &plain, redirect), None);
+    }
+
+    #[test]
+    fn another_region_is_thought_of_where_there_are_several() {
+        let several = ground(&json!({
+            "name": "A", "base_url": "https://{region.host}", "hosts": ["a.example", "a.eu.example"],
+            "region_values": {"us": {"host": "a.example"}, "eu": {"host": "a.eu.example"}}, "region_parameter": "dc",
+            "parameters": [{"name": "dc", "choices": [{"value": "us"}, {"value": "eu"}]}], "auth": {"type": "basic"},
+        }));
+        let words = explained(&several, 401, None);
+        assert!(
+            words.contains("https://a.eu.example")
+                && words.contains("eu, us")
+                && words.contains("dc chooses"),
+            "{words}"
+        );
+        assert!(!explained(&several, 500, None).contains("region"));
+        assert!(
+            !explained(
+                &ground(&json!({"name": "A", "base_url": "https://a.example", "auth": {"type": "basic"}})),
+                401,
+                None
+            )
+            .contains("region")
+        );
+    }
+
+    #[test]
+    fn a_missing_scope_is_told_in_the_services_words() {
+        let ground =
+            ground(&json!({"name": "A", "base_url": "https://a.example", "auth": {"type": "basic"}}));
+        let answer = TrialAnswer {
+            status: 403,
+            headers: vec![(
+                "www-authenticate".to_owned(),
+                "Bearer error=\"insufficient_scope\", scope=\"crm\"".to_owned(),
+            )],
+            ..TrialAnswer::default()
+        };
+        assert!(explained(&ground, 403, Some(&answer)).contains("scope=\"crm\""));
     }
 
     #[test]

@@ -111,23 +111,7 @@ async fn follow(
     no_browser: bool,
     as_json: bool,
 ) -> Result<()> {
-    let (id, link) = (text(flow, "/id"), text(flow, "/start_url"));
-    say::aside(format!("Authorize it here:\n\n  {}\n", say::visible(&link)));
-    if !no_browser {
-        open_browser(&link);
-    }
-    let at = path(&["flows", &id]);
-    let ended = tokio::select! {
-        ended = wait(client, &at, lifetime(flow)) => ended?,
-        _ = tokio::signal::ctrl_c() => {
-            if say::watched() {
-                say::over("");
-            }
-            // It would end by itself; this way nobody can finish it behind our back.
-            let _ = client.send(Method::DELETE, &at, None).await;
-            return Err(Failure { message: "Cancelled. Nothing has changed.".to_owned(), code: 130 });
-        }
-    };
+    let ended = visit(client, flow, no_browser).await?;
     if text(&ended, "/state") != "authorized" {
         return Err(Failure::new(outcome(&ended, connection)));
     }
@@ -144,6 +128,48 @@ async fn follow(
         return say::json(&authorization);
     }
     say::line(format!("Connected as {}", say::visible(&text(&authorization, "/account_name"))))
+}
+
+/// Sends somebody to the service, and waits until the flow has ended.
+pub async fn visit(client: &Client, flow: &Value, no_browser: bool) -> Result<Reply> {
+    let id = text(flow, "/id");
+    let (words, link) = invitation(flow);
+    say::aside(words);
+    if !no_browser {
+        open_browser(&link);
+    }
+    let at = path(&["flows", &id]);
+    tokio::select! {
+        ended = wait(client, &at, lifetime(flow)) => ended,
+        _ = tokio::signal::ctrl_c() => {
+            if say::watched() {
+                say::over("");
+            }
+            // It would end by itself; this way nobody can finish it behind our back.
+            let _ = client.send(Method::DELETE, &at, None).await;
+            Err(Failure { message: "Cancelled. Nothing has changed.".to_owned(), code: 130 })
+        }
+    }
+}
+
+/// What somebody has to do, and the address at which a browser does it.
+fn invitation(flow: &Value) -> (String, String) {
+    let [code, uri, complete] =
+        ["/user_code", "/verification_uri", "/verification_uri_complete"].map(|at| text(flow, at));
+    if code.is_empty() {
+        let link = text(flow, "/start_url");
+        return (format!("Authorize it here:\n\n  {}\n", say::visible(&link)), link);
+    }
+    let mut words = format!(
+        "Type this code:\n\n  {}\n\nhere, in a browser on any screen:\n\n  {}\n",
+        say::visible(&code),
+        say::visible(&uri)
+    );
+    if complete.is_empty() {
+        return (words, uri);
+    }
+    words.push_str(&format!("\nor open it with the code filled in:\n\n  {}\n", say::visible(&complete)));
+    (words, complete)
 }
 
 fn outcome(flow: &Value, connection: &str) -> String {
@@ -231,6 +257,21 @@ mod tests {
         let flow = json!({"created_at": "2026-11-22T02:08:51.5Z", "expires_at": "2026-11-22T02:10:21.5Z"});
         assert_eq!(lifetime(&flow), Duration::from_secs(90));
         assert_eq!(lifetime(&json!({})), Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_code_is_shown_with_the_place_where_it_is_typed() {
+        let flow = json!({"start_url": "https://j.example/flows/1/start", "user_code": "WDJB-\u{1b}MJHT",
+            "verification_uri": "https://a.example/device"});
+        let (words, link) = invitation(&flow);
+        assert!(words.contains("  WDJB-") && words.contains("  https://a.example/device\n"), "{words}");
+        assert!(!words.contains('\u{1b}') && link == "https://a.example/device");
+        let complete = "https://a.example/device?user_code=WDJB";
+        let flow = json!({"user_code": "WDJB", "verification_uri": "https://a.example/device",
+            "verification_uri_complete": complete});
+        let (words, link) = invitation(&flow);
+        assert!(words.contains(complete) && link == complete, "{words}");
+        assert_eq!(invitation(&json!({"start_url": "https://j.example/s"})).1, "https://j.example/s");
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! `jackfield connectors …`.
 
+mod import;
+mod lint;
+mod trial;
+
 use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
@@ -54,11 +58,35 @@ enum Command {
     Enable { connector: String },
     /// Delete a connector of your own that no connection uses
     Delete { connector: String },
+    /// Print the document of a connector as TOML, as a catalogue file has it
+    Export { connector: String },
+    /// Make a connector of your own like another one, built-in or not; it is a draft at first
+    Clone {
+        connector: String,
+        /// What it is to be called
+        #[arg(long)]
+        name: String,
+    },
+    /// Draft a connector out of an OpenAPI document, a cURL command or OAuth metadata; the document is printed as TOML
+    Import(import::Import),
+    /// Say what is wrong with documents, line by line. It asks no server
+    Lint {
+        /// The documents, TOML or JSON; - for JSON from standard input
+        #[arg(required = true)]
+        files: Vec<String>,
+    },
+    /// Try a document, or a connector of your own, with real calls. Nothing is kept
+    Test(trial::Test),
 }
 
 pub async fn run(args: Connectors) -> Result<()> {
-    let client = Client::new(&args.server)?;
     let as_json = args.server.json;
+    match &args.command {
+        Command::Lint { files } => return lint::run(files, as_json),
+        Command::Import(import) if import.is_offline() => return import::offline(import, as_json),
+        _ => {}
+    }
+    let client = Client::new(&args.server)?;
     let step = async |connector: &str, step: &str| {
         show(&client.ask(Method::POST, &path(&["connectors", connector, step]), None).await?.json()?, as_json)
     };
@@ -93,6 +121,21 @@ pub async fn run(args: Connectors) -> Result<()> {
             client.ask(Method::DELETE, &path(&["connectors", &connector]), None).await?;
             if as_json { Ok(()) } else { say::line(format!("{connector} is deleted.")) }
         }
+        Command::Export { connector } => {
+            let answer =
+                client.ask(Method::GET, &path(&["connectors", &connector, "document.toml"]), None).await?;
+            say::bytes(&answer.body)
+        }
+        Command::Clone { connector, name } => {
+            let answer =
+                client.ask(Method::GET, &path(&["connectors", &connector, "document.toml"]), None).await?;
+            let text = String::from_utf8_lossy(&answer.body);
+            let document = import::copy_of(&text, &name)?;
+            show(&client.ask(Method::POST, &path(&["connectors"]), Some(&document)).await?.json()?, as_json)
+        }
+        Command::Import(import) => import::run(&client, import, as_json).await,
+        Command::Lint { files } => lint::run(&files, as_json),
+        Command::Test(test) => trial::run(&client, test, as_json).await,
     }
 }
 

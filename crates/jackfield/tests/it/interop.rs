@@ -251,6 +251,57 @@ async fn oidc_provider_finds_nothing_to_object_to() {
     .await;
 }
 
+/// A person types the code that Jackfield shows; what was granted is kept fresh like any other.
+#[tokio::test]
+async fn a_device_code_pleases_them_all() {
+    let home = Home::sqlite();
+    let server = home.start();
+    for (kind, path) in [(Kind::Oidc, "/device/auth"), (Kind::Authlib, "/device_authorization")] {
+        let clients = [
+            Client::new("device_basic", "client_secret_basic", Some(SECRET)),
+            Client::with_key("device_key", "ES256"),
+        ];
+        let foreign = start(kind, &server, &clients, json!({"refresh_token": "always"}));
+        for client in &clients {
+            let name = format!("{kind:?}_{}", client.id).to_lowercase();
+            let document = foreign.connector(&json!({"name": name, "link_name": name, "auth": null}));
+            let mut document = document;
+            document["auth"] = json!({
+                "type": "oauth2_device_code",
+                "device_authorization_url": format!("{}{path}", foreign.url),
+                "token_url": format!("{}/token", foreign.url),
+                "client_authentication": client.method,
+            });
+            let link = server.connector(document).await;
+            let new = json!({"connector": link, "name": name, "parameters": client.parameters()});
+            let connection = server.connection(new).await;
+            let begun = server.begin_flow(&connection, json!({})).await;
+            let page = Browser::new().get(begun["verification_uri"].as_str().unwrap()).await.unwrap();
+            let code = begun["user_code"].as_str().unwrap();
+            let mut page = page.submit("Continue", &[("user_code", code)]).await.unwrap();
+            if kind == Kind::Oidc {
+                page = page.submit("Continue", &[]).await.unwrap();
+            }
+            let page = page.submit("Log in", &ALICE).await.unwrap().submit("Allow", &[]).await.unwrap();
+            assert_eq!(page.status, 200, "{kind:?}: {}", page.body);
+            let id = begun["id"].as_str().unwrap();
+            let ended = until("the end of the flow", async || {
+                Some(flow(&server, id).await).filter(|flow| flow["state"] != "pending")
+            })
+            .await;
+            assert_eq!(ended["state"], "authorized", "{name}: {ended}");
+            assert_eq!(me(&server, &connection).await["sub"], "sub-alice", "{name}");
+            for round in 1..=2 {
+                foreign.revoke("access_tokens").unwrap();
+                assert_eq!(me(&server, &connection).await["sub"], "sub-alice", "{name}, refresh {round}");
+            }
+            let log = foreign.log();
+            let asked: Vec<_> = log.iter().filter(|entry| entry["path"] == path).collect();
+            behaved(&foreign, client, asked.last().unwrap());
+        }
+    }
+}
+
 #[tokio::test]
 async fn requests_are_pushed_where_the_service_wants_it() {
     let mut pushed = [

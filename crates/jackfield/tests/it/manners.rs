@@ -277,6 +277,12 @@ impl Stage {
                     "authorize_parameters": {"prompt": "consent"}, "place": {"in": "header", "name": "X-Token", "prefix": "T "},
                 },
             }),
+            ("POST", "/v1/connectors/import") => {
+                json!({"curl": "curl https://api.mannered.example/v1/notes -u a:b", "name": "Drawn", "save": true})
+            }
+            ("POST", "/v1/connectors/test") => {
+                json!({"connector": self.connector, "credentials": key(), "parameters": {}})
+            }
             ("PATCH", "/v1/connectors/{link_name}") => json!({"description": "Better", "category": "crm"}),
             ("POST", "/v1/connections") => json!({
                 "connector": self.connector, "name": "One more", "link_name": null, "level": "admin", "scopes": [],

@@ -11,6 +11,10 @@ use crate::encoding::{RequestError, parse_url};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// A longer code is typed by nobody (RFC 8628 §6.1).
+const LONGEST_CODE: usize = 100;
+const LONGEST_URI: usize = 2048;
+
 /// Asks for a device and a user code (RFC 8628 §3.1). The URL of `endpoint` is the device authorization endpoint's.
 /// The client's id is always in the body, as RFC 8628 §3.1 demands of clients that do not authenticate.
 pub fn device_authorization_request(
@@ -60,10 +64,16 @@ pub fn parse_device_authorization(
 ) -> Result<DeviceAuthorization, TokenError> {
     let members = read(response, now)?;
     let missing = |reason| TokenError::unreadable(response.status(), reason);
-    let link = |name| text(&members, name).filter(|url| parse_url("verification_uri", url).is_ok());
+    // What people are shown is short, and of letters that can be shown.
+    let shown = |name, longest| {
+        text(&members, name).filter(|text| text.len() <= longest && !text.chars().any(char::is_control))
+    };
+    let link = |name| shown(name, LONGEST_URI).filter(|url| parse_url("verification_uri", url).is_ok());
     Ok(DeviceAuthorization {
         device_code: text(&members, "device_code").ok_or(missing("it has no device_code"))?.into(),
-        user_code: text(&members, "user_code").ok_or(missing("it has no user_code"))?.to_owned(),
+        user_code: shown("user_code", LONGEST_CODE)
+            .ok_or(missing("it has no user_code that a person could type"))?
+            .to_owned(),
         verification_uri: link("verification_uri")
             .or_else(|| link("verification_url"))
             .ok_or(missing("it has no verification_uri that is a web address"))?
@@ -151,6 +161,11 @@ mod tests {
         assert_eq!((codes.verification_uri.as_str(), codes.interval), ("https://g.example", 7));
         let script = r#"{"device_code":"d","user_code":"u","verification_uri":"javascript:alert(1)"}"#;
         assert!(parse_device_authorization(&answer(200, script), 0).is_err());
+        let endless = format!(
+            r#"{{"device_code":"d","user_code":"{}","verification_uri":"https://g.example"}}"#,
+            "u".repeat(101)
+        );
+        assert!(parse_device_authorization(&answer(200, &endless), 0).is_err());
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use axum::extract::State;
 use axum::response::Response;
 use jackfield_core::connector::Connector;
+use jackfield_core::connector::import::Draft;
 use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
+use jackfield_engine::connect::drafts::{ConnectorImport, Imported};
+use jackfield_engine::connect::trial::{TrialOf, Tried};
 use jackfield_engine::{Engine, Page};
 use serde_json::Value;
 
 use crate::error::Problem;
-use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
+use crate::input::{Asked, AskedLarge, AskedWith, Path, Query, done, json, once, reply, toml};
 
 /// Connectors, built in and custom
 #[utoipa::path(get, path = "/v1/connectors", tag = "connectors", params(ConnectorQuery),
@@ -86,6 +89,40 @@ pub(crate) async fn disable(
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
 pub(crate) async fn enable(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
     stage(&engine, &link, "enable", asked).await
+}
+
+/// A connector's document as the TOML of a catalogue file
+#[utoipa::path(get, path = "/v1/connectors/{link_name}/document.toml", tag = "connectors", params(("link_name" = String, Path)),
+    responses((status = 200, body = String, content_type = "application/toml"), (status = "default", body = Problem)))]
+pub(crate) async fn export(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
+    toml(&asked.op, engine.export_connector(&asked.op, &link).await)
+}
+
+/// Draft a connector out of an OpenAPI document, a cURL command or OAuth metadata
+///
+/// Without `save` nothing is kept: the answer (200) has the document, the operations to choose from and what was left out. With it a custom
+/// connector is made (201), as by `POST /v1/connectors`.
+#[utoipa::path(post, path = "/v1/connectors/import", tag = "connectors", request_body = ConnectorImport,
+    responses((status = 200, body = Draft), (status = 201, body = ConnectorView), (status = "default", body = Problem)))]
+pub(crate) async fn import(State(engine): State<Engine>, asked: AskedLarge<ConnectorImport>) -> Response {
+    let AskedLarge { op, body } = asked;
+    once(&engine, &op, || async {
+        Ok(match engine.import_connector(&op, body).await? {
+            Imported::Shown(draft) => json(200, &draft),
+            Imported::Made(view) => json(201, &view),
+        })
+    })
+    .await
+}
+
+/// Try a connector, or a document that is nowhere yet
+///
+/// The calls are real, and what is shown of them has no secret. Where a person has to accept, the answer has a flow; `GET /v1/flows/{id}` then
+/// shows the rest. Nothing is kept.
+#[utoipa::path(post, path = "/v1/connectors/test", tag = "connectors", request_body = TrialOf,
+    responses((status = 200, body = Tried), (status = "default", body = Problem)))]
+pub(crate) async fn test(State(engine): State<Engine>, asked: AskedWith<TrialOf>) -> Response {
+    reply(&asked.op, 200, engine.try_given(&asked.op, asked.body).await)
 }
 
 async fn stage(engine: &Engine, link: &str, step: &str, asked: Asked) -> Response {

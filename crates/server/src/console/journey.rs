@@ -509,6 +509,7 @@ struct Watch<'a> {
     frame: &'a Frame,
     connection: ConnectionView,
     flow: FlowView,
+    now: jackfield_core::Timestamp,
     /// seconds left, and of how many
     left: u64,
     whole: u64,
@@ -558,7 +559,8 @@ async fn watch(State(engine): State<Engine>, Path(id): Path<String>, desk: Desk)
     }
     let left = desk.op.now.until(flow.expires_at).as_secs();
     let whole = flow.created_at.until(flow.expires_at).as_secs().max(1);
-    desk.show(Ok(Watch { frame: &desk.frame, connection, flow, left, whole }))
+    let now = desk.op.now;
+    desk.show(Ok(Watch { frame: &desk.frame, connection, flow, now, left, whole }))
 }
 
 /// For the script of the flow's page.

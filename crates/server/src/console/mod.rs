@@ -20,6 +20,7 @@ pub(crate) mod desk;
 mod details;
 pub(crate) mod door;
 mod draft;
+mod drafts;
 pub(crate) mod form;
 mod forms;
 pub(crate) mod help;
@@ -79,6 +80,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(accounts::routes())
         .merge(audit::routes())
         .merge(connectors::routes())
+        .merge(drafts::routes())
         .merge(builder::routes())
         .merge(trial::routes())
         .merge(help::routes())

@@ -133,6 +133,26 @@ pub(crate) fn copyable(text: &str) -> Copyable<'_> {
     Copyable(text)
 }
 
+/// A code that is typed on another screen, and where.
+#[derive(Template)]
+#[template(path = "console/parts/device.html")]
+pub(crate) struct DeviceCode<'a> {
+    user_code: &'a str,
+    verification_uri: &'a str,
+    verification_uri_complete: Option<&'a str>,
+}
+
+impl HtmlSafe for DeviceCode<'_> {}
+
+pub(crate) fn device_code<'a>(
+    user_code: &'a str,
+    verification_uri: &'a str,
+    verification_uri_complete: &'a Option<String>,
+) -> DeviceCode<'a> {
+    let verification_uri_complete = verification_uri_complete.as_deref();
+    DeviceCode { user_code, verification_uri, verification_uri_complete }
+}
+
 /// A point in time: how long ago or ahead in words, and exactly for machines and on hovering.
 #[derive(Template)]
 #[template(source = r#"<time datetime="{{ exact }}" title="{{ exact }}">{{ words }}</time>"#, ext = "html")]

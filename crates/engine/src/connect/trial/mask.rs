@@ -144,7 +144,7 @@ impl Mask {
         &self,
         (status, headers, body): &(StatusCode, HeaderMap, bytes::Bytes),
         token: bool,
-        millis: u128,
+        millis: u64,
     ) -> TrialAnswer {
         let told = TOLD.iter().filter_map(|name| Some((name.to_string(), headers.get(name)?)));
         let headers: Vec<(String, String)> =

@@ -2,7 +2,7 @@
 
 use jackfield_core::Environment;
 use jackfield_core::flow::FlowState;
-use jackfield_store::{Flow, FlowOutcome};
+use jackfield_store::{Flow, FlowOutcome, Poll};
 use serde_json::json;
 
 use super::{NOW, ORG, OTHER, at, change, failing, on_both};
@@ -28,6 +28,7 @@ fn flow(id: &str, n: u8) -> Flow {
         error_code: None,
         error_detail: None,
         warnings: Vec::new(),
+        poll: None,
     }
 }
 
@@ -40,7 +41,7 @@ fn same(a: &Flow, b: &Flow) {
     assert_eq!((&a.browser_digest, &a.secrets), (&b.browser_digest, &b.secrets));
     assert_eq!((a.created_at, a.expires_at), (b.created_at, b.expires_at));
     assert_eq!((&a.authorization_id, &a.error_code), (&b.authorization_id, &b.error_code));
-    assert_eq!((&a.error_detail, &a.warnings), (&b.error_detail, &b.warnings));
+    assert_eq!((&a.error_detail, &a.warnings, a.poll), (&b.error_detail, &b.warnings, b.poll));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,9 +138,68 @@ async fn flows() {
         assert_eq!(denied.error_detail.as_deref(), Some("He said no."));
         assert_eq!((denied.state, denied.authorization_id), (FlowState::Denied, None));
 
+        // Whatever its state, what is sealed can be replaced.
+        let put = async |organization: &str| {
+            change(&store, async |tx| tx.put_flow_secrets(organization, "f2", b"other").await).await
+        };
+        assert!(!put(OTHER).await);
+        assert_eq!(read("f2").await.secrets, b"sealed");
+        assert!(put(ORG).await);
+        assert_eq!(read("f2").await.secrets, b"other");
+
         assert_eq!(change(&store, async |tx| tx.prune_flows(NOW).await).await, 1);
         assert!(store.flow("f3").await.unwrap().is_none());
         assert_eq!(change(&store, async |tx| tx.prune_flows(at(1)).await).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flows_that_are_asked_about() {
+    on_both(async |store| {
+        let poll = |seconds: i64, interval: i64| Poll { at: at(seconds), interval };
+        let asked = |id: &str, n: u8, seconds: i64| Flow { poll: Some(poll(seconds, 5)), ..flow(id, n) };
+        change(&store, async |tx| {
+            tx.insert_flow(&asked("d1", 1, 10)).await?;
+            tx.insert_flow(&asked("d2", 2, 5)).await?;
+            tx.insert_flow(&flow("plain", 3)).await
+        })
+        .await;
+        same(&store.flow("d1").await.unwrap().unwrap(), &asked("d1", 1, 10));
+        let due = async |seconds: i64, limit: i64| -> Vec<String> {
+            store.flows_to_ask(at(seconds), limit).await.unwrap().into_iter().map(|flow| flow.id).collect()
+        };
+        assert!(due(4, 9).await.is_empty());
+        assert_eq!(due(5, 9).await, ["d2"]);
+        assert_eq!(due(10, 9).await, ["d2", "d1"]);
+        assert_eq!(due(10, 1).await, ["d2"]);
+
+        // One of those who saw the same time takes it.
+        let take = async |organization: &str, id: &str, seen: i64, next: Poll| {
+            change(&store, async |tx| tx.move_poll(organization, id, at(seen), next).await).await
+        };
+        assert!(!take(OTHER, "d1", 10, poll(25, 5)).await);
+        assert!(!take(ORG, "d1", 9, poll(25, 5)).await);
+        assert!(take(ORG, "d1", 10, poll(25, 10)).await);
+        assert!(!take(ORG, "d1", 10, poll(26, 5)).await);
+        assert_eq!(due(24, 9).await, ["d2"]);
+        assert_eq!(store.flow("d1").await.unwrap().unwrap().poll, Some(poll(25, 10)));
+
+        // Accepted by the one who asks, and then asked no more.
+        let accept = async |organization: &str, id: &str, seen: i64| {
+            change(&store, async |tx| tx.accept_flow(organization, id, at(seen), at(30)).await).await
+        };
+        assert!(!accept(OTHER, "d1", 25).await && !accept(ORG, "d1", 10).await);
+        assert!(!accept(ORG, "plain", 25).await);
+        assert!(accept(ORG, "d1", 25).await);
+        let accepted = store.flow("d1").await.unwrap().unwrap();
+        assert_eq!((accepted.state, accepted.expires_at), (FlowState::Exchanging, at(30)));
+        assert!(!accept(ORG, "d1", 25).await && !take(ORG, "d1", 25, poll(99, 5)).await);
+        let cancel = FlowOutcome::default();
+        let step = (FlowState::Pending, FlowState::Cancelled);
+        assert!(change(&store, async |tx| tx.end_flow(ORG, "d2", step, &cancel, at(9)).await).await);
+        assert!(!accept(ORG, "d2", 5).await);
+        assert!(due(999, 9).await.is_empty());
     })
     .await;
 }

@@ -215,6 +215,7 @@ async fn what_a_member_authorized_and_what_he_was_about_to() {
             error_code: None,
             error_detail: None,
             warnings: Vec::new(),
+            poll: None,
         };
         change(&store, async |tx| {
             for (organization, id, member) in [
