@@ -17,4 +17,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 25, name: "datasources", sql: include_str!("../migrations/0025_datasources.sql") },
     Migration { version: 26, name: "payments", sql: include_str!("../migrations/0026_payments.sql") },
     Migration { version: 27, name: "imports", sql: include_str!("../migrations/0027_imports.sql") },
+    Migration { version: 29, name: "files", sql: include_str!("../migrations/0029_files.sql") },
 ];

@@ -21,6 +21,7 @@ mod console_times;
 mod console_trial;
 mod crashes;
 mod datasources;
+mod files;
 mod flows;
 mod idempotency;
 mod imports;
