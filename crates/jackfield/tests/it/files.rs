@@ -287,7 +287,7 @@ async fn strangers_send_files_by_a_page_without_scripts() {
         refused.status,
         refused.text
     );
-    let huge = vec![1; 17 << 20];
+    let huge = vec![1; 16 << 20];
     let refused = send(&[("data.title", "B")], &[("data.cv", "b.pdf", "application/pdf", &huge)]).await;
     assert!(refused.status == 413 && refused.text.contains("16 MiB"), "{} {}", refused.status, refused.text);
     let broken = server
