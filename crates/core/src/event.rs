@@ -80,7 +80,7 @@ events! {
     RecordsImported = "application.records_imported";
     /// All records of a form were read out as a file.
     RecordsExported = "application.records_exported";
-    /// Somebody had a schedule run by hand.
+    /// Somebody had a schedule run or a datasource pulled by hand.
     RunAsked = "application.run_asked";
     /// Runs that had failed or were cancelled were queued again.
     RunsReplayed = "application.runs_replayed";

@@ -44,6 +44,8 @@ prefixes! {
     Import = "imp";
     /// one try of an action of a run
     Step = "stp";
+    /// file in a record of a form
+    File = "fil";
     /// payment that a run asks for
     Payment = "pay";
 }

@@ -52,6 +52,8 @@ pub struct Settings {
     pub device_flow_ttl: Duration,
     /// largest body of an invoke, in bytes
     pub request_limit: usize,
+    /// largest file in a record, in bytes
+    pub file_limit: usize,
     /// largest answer of an invoke, in bytes
     pub response_limit: usize,
     /// what the organizations' plans allow

@@ -222,6 +222,17 @@ pub const SETTINGS: &[Setting] = &[
         place: Place::Everywhere,
     },
     Setting {
+        name: "file_limit",
+        flag: "file-limit",
+        value: "BYTES",
+        default: "10m",
+        example: "10m",
+        about: "The largest file in a record",
+        more: "Bytes; k and m stand for 1024 and 1024 × 1024 of them. A form may allow less. A request with a record is as large as request_limit allows: \
+               over the API a file takes a third more than its bytes.",
+        place: Place::Everywhere,
+    },
+    Setting {
         name: "response_limit",
         flag: "response-limit",
         value: "BYTES",
@@ -311,6 +322,7 @@ pub struct Settings {
     pub flow_ttl: Duration,
     pub device_flow_ttl: Duration,
     pub request_limit: usize,
+    pub file_limit: usize,
     pub response_limit: usize,
     pub smtp_url: Option<SecretString>,
     /// checked; see [`Settings::mail`]
@@ -429,6 +441,7 @@ impl Settings {
             flow_ttl: self.flow_ttl,
             device_flow_ttl: self.device_flow_ttl,
             request_limit: self.request_limit,
+            file_limit: self.file_limit,
             response_limit: self.response_limit,
             plans: self.plans.clone(),
         }
@@ -626,6 +639,7 @@ impl Layers<'_> {
             flow_ttl: self.read("flow_ttl", seconds)?.unwrap_or(Duration::from_secs(90)),
             device_flow_ttl: self.read("device_flow_ttl", seconds)?.unwrap_or(Duration::from_mins(15)),
             request_limit: self.read("request_limit", size)?.unwrap_or(16 << 20),
+            file_limit: self.read("file_limit", size)?.unwrap_or(10 << 20),
             response_limit: self.read("response_limit", size)?.unwrap_or(16 << 20),
             smtp_url: self.read("smtp_url", smtp)?,
             mail_from: self.read("mail_from", mailbox)?,

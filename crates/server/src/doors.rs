@@ -13,7 +13,7 @@ use jackfield_engine::govern::passwords::Password;
 use jackfield_engine::govern::sessions::{Reset, SignIn};
 use jackfield_engine::{Engine, Visit};
 
-use crate::console::door::form_of_a_stranger;
+use crate::console::door::{FORM_LIMIT, form_of_a_stranger};
 use crate::console::form::{Fields, Form};
 use crate::console::parts;
 use crate::pages::{Notice, Tone, field, page, trouble};
@@ -75,7 +75,7 @@ fn token_of(request: &Request) -> String {
 
 /// Token and password of a form, if it was sent by a page of ours.
 async fn sent(engine: &Engine, request: Request) -> (Visit, Result<(String, String)>) {
-    let (_, visit, form) = form_of_a_stranger(engine, request, true).await;
+    let (_, visit, form) = form_of_a_stranger(engine, request, true, FORM_LIMIT).await;
     (visit, form.map(|form| (form.get("token").to_owned(), form.get("password").to_owned())))
 }
 

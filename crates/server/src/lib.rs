@@ -11,6 +11,7 @@ mod doors;
 mod error;
 mod front;
 mod input;
+mod multipart;
 mod pages;
 mod routes;
 mod session;

@@ -128,6 +128,7 @@ fn described() -> OpenApiRouter<Engine> {
             api::automate::update_record,
             api::automate::delete_record
         ))
+        .routes(routes!(api::automate::read_record_file))
         .routes(routes!(api::automate::export_records))
         .routes(routes!(api::automate::list_imports, api::automate::import_records))
         .routes(routes!(api::automate::read_import))

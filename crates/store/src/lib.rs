@@ -16,6 +16,7 @@ mod connectors;
 mod datasources;
 mod db;
 mod definitions;
+mod files;
 mod flows;
 mod idempotency;
 mod imports;
@@ -41,6 +42,7 @@ pub use connectors::CustomConnector;
 pub use datasources::{Pulled, RowQuery, Table, TableRow};
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};
+pub use files::RecordFile;
 pub use flows::{Flow, FlowOutcome, Poll};
 pub use idempotency::Answer;
 pub use imports::{Import, ImportProgress};
@@ -163,6 +165,7 @@ impl Store {
             imports::ALL,
             definitions::ALL,
             records::ALL,
+            files::ALL,
             runs::ALL,
             schedules::ALL,
             datasources::ALL,

@@ -171,13 +171,14 @@ impl Tx {
         Ok(self.execute(&RECORD_UPDATE, &values).await? == 1)
     }
 
-    /// Marks it deleted; what was unique in it is free again. False as in [`Tx::update_record`].
+    /// Marks it deleted; what was unique in it is free again, and its files are gone. False as in [`Tx::update_record`].
     pub async fn delete_record(&mut self, r: &Record, now: Timestamp) -> Result<bool> {
         let values = r.drawer().values([(&r.id).into(), now.into(), r.version.into()]);
         if self.execute(&RECORD_DELETE, &values).await? != 1 {
             return Ok(false);
         }
         self.free_record_values(&r.organization_id, &r.id).await?;
+        self.delete_files_of(&r.organization_id, &r.id).await?;
         Ok(true)
     }
 
@@ -219,10 +220,11 @@ impl Tx {
         self.execute(&RECORD_PRUNE, &[before.into(), PRUNE_AT_ONCE.into()]).await
     }
 
-    /// Deletes every record of an application.
+    /// Deletes every record of an application, and every file in them.
     pub async fn end_records(&mut self, organization: &str, application: &str) -> Result<()> {
         let values: [Value<'_>; 2] = [organization.into(), application.into()];
         self.execute(&RECORD_VALUES_END, &values).await?;
+        self.end_files(organization, application).await?;
         self.execute(&RECORDS_END, &values).await.map(drop)
     }
 }

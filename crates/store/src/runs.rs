@@ -126,8 +126,6 @@ statements! {
         returning opened_at";
     pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, lease_by = null, lease_until = null
         where state = 'running' and lease_until < $1";
-    pub(crate) RUN_GIVE_BACK = "update runs set state = 'queued', attempts = case when attempts > 0 then attempts - 1 else 0 end,
-        lease_by = null, lease_until = null, updated_at = $2 where state = 'running' and lease_by = $1";
     // The state stands outside as well: there PostgreSQL asks for it again when somebody else was quicker.
     pub(crate) RUN_REPLAY = concat!("update runs set state = 'queued', attempts = 0, tried_since = null, ended_at = null, code = null, reason = null,
         due_at = $8, updated_at = $8 where state in ('failed', 'cancelled')
@@ -592,12 +590,6 @@ impl Tx {
     /// Takes back the runs of nodes that did not live to write down how they ended, in doubt; how many there were.
     pub async fn recover_runs(&mut self, now: Timestamp) -> Result<u64> {
         self.execute(&RUN_RECOVER, &[now.into()]).await
-    }
-
-    /// Gives back all that a node has claimed, as if it never had: due when it was, and the try is not counted. The node works on none of
-    /// them any more: what is given back with a request under way is not in doubt, and the request is sent again.
-    pub async fn give_back_runs(&mut self, node: &str, now: Timestamp) -> Result<u64> {
-        self.execute(&RUN_GIVE_BACK, &[node.into(), now.into()]).await
     }
 
     /// Queues what has failed or was cancelled once more, where it stopped and as much in doubt as it was: the run `id`, or with an

@@ -18,5 +18,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 26, name: "payments", sql: include_str!("../migrations/0026_payments.sql") },
     Migration { version: 27, name: "imports", sql: include_str!("../migrations/0027_imports.sql") },
     Migration { version: 28, name: "unbound", sql: include_str!("../migrations/0028_unbound.sql") },
+    Migration { version: 29, name: "files", sql: include_str!("../migrations/0029_files.sql") },
     Migration { version: 30, name: "devices", sql: include_str!("../migrations/0030_devices.sql") },
 ];

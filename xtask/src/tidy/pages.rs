@@ -54,7 +54,9 @@ fn unseen(mut routes: Vec<String>, list: &str) -> Vec<String> {
     routes.sort();
     routes.dedup();
     // Files to keep are no pages.
-    let is_file = |route: &String| route.rsplit('/').next().is_some_and(|last| last.contains('.'));
+    let is_file = |route: &String| {
+        route.contains("/files/{") || route.rsplit('/').next().is_some_and(|last| last.contains('.'))
+    };
     routes.retain(|route| !is_file(route));
     let missing = routes.iter().filter(|route| !list.contains(&format!("'{route}'"))).map(|route| {
         format!("{CONSOLE_PAGES}: does not name {route}; add the page, so that it is tried in a browser")

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::condition::is_filled;
-use super::document::{FieldType, Form, FormField};
+use super::document::{Choice, FieldType, Form, FormField};
 use crate::error::FieldError;
 
 /// Largest record, in bytes of its JSON.
@@ -30,7 +30,7 @@ impl Form {
     /// under the names of the fields.
     ///
     /// Null and what is empty count as not given, and take no default. A value of a field that is not visible is dropped, right
-    /// or wrong. A value that an edit keeps is not checked again: the form may have changed since. The record holds nothing but
+    /// or wrong. A value that an edit keeps, absent or sent as it was, is not checked again: the form may have changed since. The record holds nothing but
     /// fields of the form. Whether a `unique` value is free and whether a file is there is for the caller to find out.
     pub fn accept(
         &self,
@@ -105,10 +105,44 @@ impl Form {
 }
 
 impl FormField {
+    /// The value that an edit gives where there was one. What a page sends back as it stood is not checked again, as what is absent is not:
+    /// the limits may have changed since, and a choice may have left its list.
+    fn read_again(&self, given: &Value, former: Option<&Value>) -> super::value::Read {
+        let Some(former) = former.filter(|former| !former.is_null()) else { return self.read(given) };
+        if given == former {
+            return Ok(Some(former.clone()));
+        }
+        let gone = self.gone_choices(former);
+        if gone.is_empty() {
+            return match self.shape(given) {
+                Ok(Some(same)) if same == *former => Ok(Some(same)),
+                _ => self.read(given),
+            };
+        }
+        let choices = self.choices.iter().chain(&gone).cloned().collect();
+        Self { choices, ..self.clone() }.read(given)
+    }
+
+    /// The choices that a record has and the field has no more.
+    pub fn gone_choices(&self, former: &Value) -> Vec<Choice> {
+        if !self.kind.is_choice() {
+            return Vec::new();
+        }
+        let chosen = match former {
+            Value::Array(items) => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let is_gone =
+            |value: &&str| !value.is_empty() && self.choices.iter().all(|choice| choice.value != **value);
+        let gone = chosen.iter().filter_map(Value::as_str).filter(is_gone);
+        gone.map(|value| Choice { value: value.to_owned(), label: None }).collect()
+    }
+
     /// The value that a visible field gets.
     fn take(&self, given: Option<&Value>, mode: Mode<'_>) -> Result<Option<Value>, Vec<FieldError>> {
         let read = match (given, mode) {
-            (Some(given), _) => self.read(given),
+            (Some(given), Mode::New) => self.read(given),
+            (Some(given), Mode::Edit { former }) => self.read_again(given, former.get(&self.name)),
             (None, Mode::New) => self.default.as_ref().map_or(Ok(None), |default| self.read(default)),
             (None, Mode::Edit { former }) => {
                 Ok(former.get(&self.name).filter(|value| !value.is_null()).cloned())
@@ -249,6 +283,25 @@ mod tests {
         assert_eq!(
             outcome(orders().accept(&map(json!({})), mode)),
             json!({"title": "x", "kind": "no longer", "agree": true, "news": false})
+        );
+        // So is what a page sends back as it stood; another one that was never offered is refused.
+        let edit = |input: Value| outcome(orders().accept(&map(input), Mode::Edit { former: &old }));
+        assert_eq!(edit(json!({"kind": "no longer", "title": "y"}))["kind"], "no longer");
+        assert_eq!(edit(json!({"kind": "gone too"})), json!(["kind invalid"]));
+        assert_eq!(edit(json!({"kind": "own"}))["kind"], "own");
+        let some = form(
+            json!({"fields": [{"name": "tags", "type": "multi_select", "choices": [{"value": "a"}, {"value": "b"}]},
+            {"name": "count", "type": "number", "max": 5}]}),
+        );
+        let former = map(json!({"tags": ["b", "left"], "count": 9}));
+        let edit = |input: Value| outcome(some.accept(&map(input), Mode::Edit { former: &former }));
+        assert_eq!(
+            edit(json!({"tags": ["left", "a"], "count": "9"})),
+            json!({"tags": ["a", "left"], "count": 9})
+        );
+        assert_eq!(
+            edit(json!({"tags": ["never"], "count": "8"})),
+            json!(["tags.0 invalid", "count too_large"])
         );
         let old = map(json!({"agree": true, "title": null}));
         let mode = Mode::Edit { former: &old };

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::condition::is_filled;
 use super::decimal;
 use super::document::{Choice, Condition, FieldType, Form, FormField};
+use super::file::is_ending;
 use super::value::{compile, is_media_type};
 use crate::brand;
 use crate::error::FieldError;
@@ -230,12 +231,12 @@ impl<'a> Check<'a> {
             return;
         }
         if field.accept.len() > LIST_MAX {
-            self.wrong(&at, "too_long", "List at most 50 media types.");
+            self.wrong(&at, "too_long", "List at most 50 media types and endings.");
         }
         for (index, kind) in field.accept.iter().enumerate() {
             let whole = kind.strip_suffix("/*").map(|family| format!("{family}/x"));
-            if !is_media_type(whole.as_deref().unwrap_or(kind)) {
-                let why = "Write a media type in lower case, such as application/pdf or image/*.";
+            if !is_ending(kind) && !is_media_type(whole.as_deref().unwrap_or(kind)) {
+                let why = "Write a media type or an ending in lower case, such as application/pdf, image/* or .pdf.";
                 self.wrong(format!("{at}.{index}"), "invalid", why);
             }
         }

@@ -93,7 +93,7 @@ pub struct FormField {
     /// Largest file, in bytes. For `file`. Absent: as large as the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
-    /// Media types accepted, such as `application/pdf` or `image/*`. For `file`. Absent: any.
+    /// Media types and endings of names accepted, such as `application/pdf`, `image/*` or `.pdf`. For `file`. Absent: any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accept: Vec<String>,
     /// When the field is visible. Absent: always. The value of a field that is not visible is not kept.

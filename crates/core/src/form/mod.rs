@@ -14,7 +14,7 @@
 //! | `dropdown`, `radio` | the value of the choice |
 //! | `multi_select` | a list of them, in the order of the choices |
 //! | `checkbox` | true or false; never absent while the field is visible |
-//! | `file` | `{"name", "content_type", "size", "file"}`; `file` is the id that the store gave |
+//! | `file` | `{"file", "filename", "content_type", "size"}`; `file` is the id under which it is kept |
 //! | `name` | `{"prefix", "first", "last"}`, without a prefix when there is none |
 //! | `address` | `{"line_1", "line_2", "city", "state", "postal_code", "country"}`, `line_1` and `city` at least |
 
@@ -23,13 +23,16 @@ mod check;
 mod condition;
 mod decimal;
 mod document;
+mod file;
 mod text;
 mod value;
 
 pub use accept::{Mode, RECORD_MAX};
 pub use check::FORM_MAX;
 pub use document::{Access, Choice, ChoicesFrom, Condition, FieldType, Form, FormField};
+pub use file::{FILENAME_MAX, clean_filename, clean_media_type, file_id, file_reference, is_upload};
 pub use text::{guarded, unguarded};
+pub use value::{bytes as size_words, too_large};
 
 #[cfg(test)]
 mod samples {

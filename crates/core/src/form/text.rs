@@ -117,7 +117,7 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join("; "),
-        Value::Object(members) => members.get("name").map(shown).unwrap_or_default(),
+        Value::Object(members) => members.get("filename").map(shown).unwrap_or_default(),
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
         let record = json!({
             "title": "=HYPERLINK(\"x\")", "count": -5, "agree": true, "tags": ["a b", "=e"],
             "who": {"first": "@nn", "last": "Lee"},
-            "photo": {"name": "a.png", "content_type": "image/png", "size": 1, "file": "f"},
+            "photo": {"filename": "a.png", "content_type": "image/png", "size": 1, "file": "fil_01890a5dac96774bbcceb302099a8057"},
         });
         let Value::Object(record) = record else { unreachable!() };
         let cells: Vec<(String, String)> =

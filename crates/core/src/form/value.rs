@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::decimal::Decimal;
 use super::document::{FieldType, FormField};
+use super::file::{clean_filename, file_id, matches_file};
 use crate::error::FieldError;
 
 /// Integers that a browser and every other program read as they were written.
@@ -225,46 +226,46 @@ impl FormField {
         format!("Choose one of the list: {}{more}", words.join(", "))
     }
 
+    /// A reference to a file that is kept; what was sent becomes one before it comes here.
     fn file(&self, given: &Value) -> Read {
         let Value::Object(members) = given else { return fault("wrong_type", "Choose a file.") };
-        let mut faults = unknown_parts(members, &["name", "content_type", "size", "file"]);
+        let mut faults = unknown_parts(members, &["file", "filename", "content_type", "size"]);
         let text = |part: &str| members.get(part).and_then(Value::as_str);
-        let is_name = |name: &str| {
-            (1..=255).contains(&name.chars().count())
-                && !name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\'))
-        };
-        if !text("name").is_some_and(is_name) {
-            let why = "Give the name of the file: 1 to 255 characters, without / and \\.";
-            faults.push(in_part("name", "invalid", why));
+        let filename = text("filename").filter(|name| clean_filename(name) == **name);
+        if filename.is_none() {
+            let why = "Give the name of the file, without a folder and control characters.";
+            faults.push(in_part("filename", "invalid", why));
         }
-        let is_id = |id: &str| {
-            (1..=100).contains(&id.len())
-                && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-        };
-        if !text("file").is_some_and(is_id) {
-            faults.push(in_part("file", "invalid", "Send the file first; this is the id that it then has."));
+        if file_id(given).is_none() {
+            let why = "Send the file itself: its filename, content_type and base64.";
+            faults.push(in_part("file", "invalid", why));
         }
+        let takes = |kind: &str| self.accept.iter().any(|a| matches_file(a, kind, filename.unwrap_or("")));
         match text("content_type").map(essence).filter(|kind| is_media_type(kind)) {
             None => {
                 let why = "Give the media type of the file, such as application/pdf.";
                 faults.push(in_part("content_type", "invalid", why));
             }
-            Some(kind) if !self.accept.is_empty() && !self.accept.iter().any(|a| matches_type(a, &kind)) => {
+            Some(kind) if !self.accept.is_empty() && !takes(&kind) => {
                 let why = format!("Choose a file of another kind: {}.", self.accept.join(", "));
-                faults.push(in_part("content_type", "not_allowed", why));
+                faults.push(in_part("", "not_allowed", why));
             }
             Some(_) => {}
         }
         match (members.get("size").and_then(Value::as_u64), self.max_bytes) {
             (None, _) => faults.push(in_part("size", "invalid", "Give the size of the file in bytes.")),
             (Some(size), Some(most)) if size > most => {
-                let why = format!("Choose a file of at most {}; this one has {}.", bytes(most), bytes(size));
-                faults.push(in_part("size", "too_large", why));
+                faults.push(in_part("", "too_large", too_large(size, most)))
             }
             _ => {}
         }
         if faults.is_empty() { Ok(Some(given.clone())) } else { Err(faults) }
     }
+}
+
+/// What is said of a file that is larger than may be.
+pub fn too_large(size: u64, most: u64) -> String {
+    format!("Choose a file of at most {}; this one has {}.", bytes(most), bytes(size))
 }
 
 fn text_value(text: Option<String>) -> Option<Value> {
@@ -454,7 +455,7 @@ fn unknown_parts(members: &Map<String, Value>, known: &[&str]) -> Vec<Fault> {
 }
 
 /// A media type without its parameters, in lower case.
-fn essence(kind: &str) -> String {
+pub(super) fn essence(kind: &str) -> String {
     kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
@@ -469,14 +470,14 @@ pub(super) fn is_media_type(kind: &str) -> bool {
 }
 
 /// Whether a media type is one of `image/*` or `application/pdf`.
-fn matches_type(accepted: &str, kind: &str) -> bool {
+pub(super) fn matches_type(accepted: &str, kind: &str) -> bool {
     match accepted.strip_suffix("/*") {
         Some(family) => kind.split_once('/').is_some_and(|(own, _)| own == family),
         None => accepted == kind,
     }
 }
 
-fn bytes(number: u64) -> String {
+pub fn bytes(number: u64) -> String {
     match number {
         0..1024 => format!("{number} bytes"),
         1024..1_048_576 => format!("{} KiB", number.div_ceil(1024)),
@@ -489,6 +490,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    const FILE: &str = "fil_01890a5dac96774bbcceb302099a8057";
 
     /// What becomes of a value: its form in a record, or `path code`.
     fn read(field: &Value, given: &Value) -> Result<Value, String> {
@@ -561,8 +564,13 @@ mod tests {
             ),
             (
                 json!({"type": "file", "accept": ["image/*", "application/pdf"], "max_bytes": 10}),
-                json!({"name": "a b.png", "content_type": "Image/PNG; x=y", "size": 10, "file": "f_1"}),
-                json!({"name": "a b.png", "content_type": "Image/PNG; x=y", "size": 10, "file": "f_1"}),
+                json!({"filename": "a b.png", "content_type": "Image/PNG; x=y", "size": 10, "file": FILE}),
+                json!({"filename": "a b.png", "content_type": "Image/PNG; x=y", "size": 10, "file": FILE}),
+            ),
+            (
+                json!({"type": "file", "accept": ["application/pdf", ".png"]}),
+                json!({"filename": "a.PNG", "content_type": "x/y", "size": 10, "file": FILE}),
+                json!({"filename": "a.PNG", "content_type": "x/y", "size": 10, "file": FILE}),
             ),
         ] {
             let read_once = read(&field, &given);
@@ -649,13 +657,13 @@ mod tests {
             (json!({"type": "file"}), json!("x"), "f wrong_type"),
             (
                 json!({"type": "file"}),
-                json!({"name": "../x", "path": ""}),
-                "f.path unknown, f.name invalid, f.file invalid, f.content_type invalid, f.size invalid",
+                json!({"filename": "../x", "path": ""}),
+                "f.path unknown, f.filename invalid, f.file invalid, f.content_type invalid, f.size invalid",
             ),
             (
                 json!({"type": "file", "accept": ["image/*"], "max_bytes": 10}),
-                json!({"name": "x", "content_type": "imagex/png", "size": 11, "file": "a"}),
-                "f.content_type not_allowed, f.size too_large",
+                json!({"filename": "x", "content_type": "imagex/png", "size": 11, "file": FILE}),
+                "f not_allowed, f too_large",
             ),
         ] {
             assert_eq!(read(&field, &given), Err(expected.to_owned()), "{field} with {given}");

@@ -205,9 +205,42 @@ pub struct Request {
     /// JSON whose texts may have `{{ expression }}` in them; a text that is one expression and nothing else gives its value as it is
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+    /// how the body is written
+    #[serde(default, skip_serializing_if = "RequestEncoding::is_json")]
+    pub body_encoding: RequestEncoding,
     /// whether it may be sent again without a second effect. Absent: as its method says (RFC 9110 §9.2.2)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeatable: Option<bool>,
+}
+
+/// How the body of a request is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestEncoding {
+    /// as JSON
+    #[default]
+    Json,
+    /// as the fields of a form
+    Form,
+    /// `multipart/form-data`: a part for each member; one that is a file of the record is sent as that file
+    Multipart,
+}
+
+impl RequestEncoding {
+    /// As invoke calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Form => "form",
+            Self::Multipart => "multipart",
+        }
+    }
+
+    /// Whether it is JSON; for serde.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_json(&self) -> bool {
+        *self == Self::Json
+    }
 }
 
 /// Sends a mail by the installation's mail server. Texts may have `{{ expression }}` in them.
@@ -691,6 +724,15 @@ impl<'a> Check<'a> {
         }
         if let Some(body) = &request.body {
             self.body(&format!("{path}.body"), body);
+        }
+        if request.body_encoding != RequestEncoding::Json
+            && !request.body.as_ref().is_some_and(Value::is_object)
+        {
+            self.wrong(
+                format!("{path}.body"),
+                "invalid",
+                "Written as a form or in parts, the body is an object: its members are the fields.",
+            );
         }
     }
 

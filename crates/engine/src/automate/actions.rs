@@ -7,15 +7,16 @@ use http::header::RETRY_AFTER;
 use jackfield_core::connector::{BodyEncoding, Module, Operation, OperationCall, PageAsk, Repeat, Template};
 use jackfield_core::form::Mode;
 use jackfield_core::workflow::{
-    Integration, Lookup, Mail, Mapped, Request, Text, UpdateRecord, Work, WorkflowAction,
+    Integration, Lookup, Mail, Mapped, Request, RequestEncoding, Text, UpdateRecord, Work, WorkflowAction,
 };
 use jackfield_core::{Code, Environment, Error, Permit, Principal, Result};
 use jackfield_store::{Drawer, Run};
 use serde_json::{Map, Value, json};
 
+use crate::automate::files::Accepted;
 use crate::automate::gates::Health;
 use crate::automate::live::Live;
-use crate::automate::records::{Changed, data_of, faults, seen, unique_digest};
+use crate::automate::records::{Changed, data_of, seen, unique_digest};
 use crate::call::concealed::HIDDEN;
 use crate::call::invoke::{Failed, Invocation, Invoked};
 use crate::call::ready::{Addressed, Ready};
@@ -473,7 +474,16 @@ impl Engine {
         };
         let harmless = request.is_repeatable();
         let connection = &request.connection;
-        let answer = self.call(op, connection, doing.via(), &invocation(&call, doing)).await;
+        let mut invocation = invocation(&call, doing);
+        invocation.body_encoding = Some(request.body_encoding.as_str().to_owned());
+        if request.body_encoding == RequestEncoding::Multipart {
+            // The history keeps which file it was, not its bytes.
+            match self.parts_of(doing.organization, &doing.run.record, call.body.clone()).await {
+                Ok(parts) => invocation.body = Some(parts),
+                Err((path, why)) => return mapping_failed(&path, &why),
+            }
+        }
+        let answer = self.call(op, connection, doing.via(), &invocation).await;
         let mut tried = match answer {
             Err(failed) => failure(&failed, connection, !harmless),
             Ok(answer) => judged(&answer, connection, "The service", None, harmless),
@@ -564,10 +574,18 @@ impl Engine {
             work.present_record(drawer, &run.record).await?.filter(|record| record.deleted_at.is_none());
         let mut record = found.ok_or_else(|| Error::new(Code::StateConflict, "The record is deleted."))?;
         let former = data_of(&record)?;
-        let data = form.form.accept(set, Mode::Edit { former: &former }).map_err(faults)?;
+        let mode = Mode::Edit { former: &former };
+        let Accepted { data, files } =
+            self.accepted(doing.organization, &form.form, set.clone(), mode, clock::now())?;
         if data != former {
-            let changed =
-                Changed { former: &former, data: &data, actor: "", sets_off: false, now: clock::now() };
+            let changed = Changed {
+                former: &former,
+                data: &data,
+                files: &files,
+                actor: "",
+                sets_off: false,
+                now: clock::now(),
+            };
             if self.write_change(&mut work, doing.live, &mut record, changed).await?.is_none() {
                 return Err(Error::new(Code::Unavailable, "The record was changed at the same time."));
             }

@@ -114,10 +114,6 @@ impl Definable for Form {
                 let path = format!("fields.{index}.choices_from.datasource");
                 wrong.push(FieldError::new(path, "unknown", message));
             }
-            if field.kind == jackfield_core::form::FieldType::File {
-                let message = "Files are not kept yet. Ask for a link to the file instead.";
-                wrong.push(FieldError::new(format!("fields.{index}.type"), "not_supported", message));
-            }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

@@ -529,10 +529,19 @@ impl Engine {
             let environment = environment.as_str();
             let table = Table { organization, application, environment, component: &component };
             let read = from.label.as_ref().unwrap_or(&from.value);
-            let (sort, limit) = (label(read), CHOICES);
+            // One more tells whether there are more.
+            let (sort, limit) = (label(read), CHOICES.saturating_add(1));
             let rows = self.store().table_rows(table, RowQuery { sort: &sort, limit, ..RowQuery::default() });
+            let mut rows = rows.await?;
+            let most = usize::try_from(CHOICES).unwrap_or(usize::MAX);
+            if rows.len() > most {
+                rows.truncate(most);
+                let words = format!("Only the first {CHOICES} can be chosen here; there are more.");
+                field.help =
+                    Some(field.help.as_ref().map_or_else(|| words.clone(), |help| format!("{help} {words}")));
+            }
             let many = field.kind == jackfield_core::form::FieldType::MultiSelect;
-            for row in rows.await? {
+            for row in rows {
                 let data: Map<String, Value> = serde_json::from_str(&row.data).unwrap_or_default();
                 let value = shown(at(&data, &from.value)).trim().to_owned();
                 // What a field could not keep cannot be chosen; of the same value the first.
@@ -606,13 +615,28 @@ impl Engine {
         name: &str,
         query: &RowsQuery,
     ) -> Result<(Page<RowView>, i64)> {
-        let (state, environment) = self.table_of(op, application, name, query.environment.as_deref()).await?;
         let page = PageQuery { limit: query.limit, cursor: query.cursor.clone() };
         let (limit, after) = (page.limit()?, page.after()?);
         let offset: i64 = if after.is_empty() { 0 } else { after.parse().map_err(|_| no_cursor())? };
-        let Some(state) = state else {
+        let Some((meant, _)) = self.meant(op, application, name, query).await? else {
             return Ok((Page { items: Vec::new(), next_cursor: None }, 0));
         };
+        let total = self.count_meant(op, application, &meant).await?;
+        let rows = self.meant_rows(op, application, &meant, limit.rows(), offset).await?;
+        let next = offset.saturating_add(limit.rows()).saturating_sub(1).to_string();
+        Ok((limit.page(rows, |_| next.clone(), |row| row), total))
+    }
+
+    /// Which rows a query means, with the columns that there are, for those who may look through them; nothing where nothing was pulled.
+    pub(crate) async fn meant(
+        &self,
+        op: &Op,
+        application: &str,
+        name: &str,
+        query: &RowsQuery,
+    ) -> Result<Option<(Meant, Columns)>> {
+        let (state, environment) = self.table_of(op, application, name, query.environment.as_deref()).await?;
+        let Some(state) = state else { return Ok(None) };
         let columns = columns_of(&state)?;
         let words = query.q.as_deref().unwrap_or("").trim().to_lowercase();
         if words.chars().count() > WORDS_MAX || words.contains('\0') {
@@ -626,31 +650,44 @@ impl Engine {
         if !sort.is_empty() && columns.get(sort).is_none() {
             return Err(Error::field("sort", "unknown", "There is no such column."));
         }
-        let component = component_of(Datasource::KIND, name);
-        let table = Table {
-            organization: &op.organization,
-            application,
-            environment: environment.as_str(),
-            component: &component,
+        let (column, comparison, value) = match &filter {
+            Some((column, comparison, value)) => (label(column), comparison.as_str(), value.clone()),
+            None => (String::new(), "", String::new()),
         };
-        let sort = if sort.is_empty() { String::new() } else { label(sort) };
-        let column = filter.as_ref().map_or_else(String::new, |(column, _, _)| label(column));
-        let asked = RowQuery {
-            words: &words,
-            column: &column,
-            comparison: filter.as_ref().map_or("", |(_, comparison, _)| comparison.as_str()),
-            value: filter.as_ref().map_or("", |(_, _, value)| value.as_str()),
-            sort: &sort,
+        let meant = Meant {
+            environment,
+            component: component_of(Datasource::KIND, name),
+            words,
+            column,
+            comparison,
+            value,
+            sort: if sort.is_empty() { String::new() } else { label(sort) },
             descending,
-            limit: limit.rows(),
-            offset,
+            all: state.row_count,
         };
-        let narrowed = !words.is_empty() || filter.is_some();
-        let total =
-            if narrowed { self.store().count_table_rows(table, asked).await? } else { state.row_count };
-        let rows = self.store().table_rows(table, asked).await?;
-        let next = offset.saturating_add(limit.rows()).saturating_sub(1).to_string();
-        Ok((limit.page(rows, |_| next.clone(), RowView::of), total))
+        Ok(Some((meant, columns)))
+    }
+
+    /// So many of the rows that are meant, behind so many others.
+    pub(crate) async fn meant_rows(
+        &self,
+        op: &Op,
+        application: &str,
+        meant: &Meant,
+        limit: i64,
+        offset: i64,
+    ) -> Result<Vec<RowView>> {
+        let asked = RowQuery { limit, offset, ..meant.query() };
+        let rows = self.store().table_rows(meant.table(op, application), asked).await?;
+        Ok(rows.into_iter().map(RowView::of).collect())
+    }
+
+    /// How many rows are meant.
+    pub(crate) async fn count_meant(&self, op: &Op, application: &str, meant: &Meant) -> Result<i64> {
+        if meant.words.is_empty() && meant.column.is_empty() {
+            return Ok(meant.all);
+        }
+        Ok(self.store().count_table_rows(meant.table(op, application), meant.query()).await?)
     }
 
     /// A datasource's table in an environment, for those who may look through it.
@@ -716,6 +753,43 @@ impl Engine {
         });
         let cells: Vec<Vec<String>> = cells.collect();
         Ok(if cells.is_empty() { None } else { Some(cells) })
+    }
+}
+
+/// Which rows of a table are meant.
+pub(crate) struct Meant {
+    environment: Environment,
+    component: String,
+    words: String,
+    column: String,
+    comparison: &'static str,
+    value: String,
+    sort: String,
+    descending: bool,
+    /// rows of the whole table
+    all: i64,
+}
+
+impl Meant {
+    fn table<'a>(&'a self, op: &'a Op, application: &'a str) -> Table<'a> {
+        Table {
+            organization: &op.organization,
+            application,
+            environment: self.environment.as_str(),
+            component: &self.component,
+        }
+    }
+
+    fn query(&self) -> RowQuery<'_> {
+        RowQuery {
+            words: &self.words,
+            column: &self.column,
+            comparison: self.comparison,
+            value: &self.value,
+            sort: &self.sort,
+            descending: self.descending,
+            ..RowQuery::default()
+        }
     }
 }
 

@@ -6,17 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jackfield_core::form::{Access, Form, Mode};
+use jackfield_core::form::{Access, FieldType, Form, FormField, Mode};
 use jackfield_core::{Action, Brand, Code, Environment, Error, Permit, Result, permit};
 use jackfield_store::{Drawer, Organization, RunFilter};
 use serde_json::{Map, Value};
 
+use crate::automate::files::Accepted;
 use crate::automate::live::{Live, LiveForm};
-use crate::automate::records::{NewRecord, ONCE, faults, unique_digest};
+use crate::automate::records::{NewRecord, ONCE, unique_digest};
 use crate::{Engine, Op, Visit};
 
 /// Records that one address may send to one application in a minute.
 const A_MINUTE: u32 = 30;
+/// Each of so many characters in base64 of files, 3 MiB of bytes, counts as another record.
+const A_RECORD: usize = 4 * 1024 * 1024;
+/// Largest request without its files, in bytes.
+const FIELDS_MAX: usize = 64 * 1024;
 /// The minute.
 const WINDOW: Duration = Duration::from_mins(1);
 
@@ -43,6 +48,11 @@ struct At {
 }
 
 impl At {
+    /// Under which what is sent is counted.
+    fn whole(&self) -> String {
+        format!("{} {}", self.organization, self.application)
+    }
+
     fn drawer(&self) -> Drawer<'_> {
         Drawer {
             organization: &self.organization,
@@ -76,15 +86,24 @@ impl Default for Submissions {
 }
 
 impl Submissions {
-    /// Counts one; an error where it is one too many.
-    fn count(&self, application: &str, address: &str) -> Result<()> {
-        self.count_to(A_MINUTE, application, address)
+    /// Counts a record, which counts as so many; an error where it is one too many.
+    fn count(&self, application: &str, address: &str, weight: u32) -> Result<()> {
+        self.add(A_MINUTE, weight, application, address)
     }
 
-    /// The same with another number a minute.
+    /// The same for one with another number a minute.
     pub fn count_to(&self, most: u32, what: &str, address: &str) -> Result<()> {
+        self.add(most, 1, what, address)
+    }
+
+    /// An error where another one would be one too many; nothing is counted.
+    fn look(&self, application: &str, address: &str) -> Result<()> {
+        self.add(A_MINUTE, 0, application, address)
+    }
+
+    fn add(&self, most: u32, weight: u32, what: &str, address: &str) -> Result<()> {
         let counter = self.0.get_with(format!("{what} {address}"), Arc::default);
-        if counter.fetch_add(1, Ordering::Relaxed) < most {
+        if counter.fetch_add(weight, Ordering::Relaxed) < most {
             return Ok(());
         }
         Err(Error::new(
@@ -95,7 +114,34 @@ impl Submissions {
     }
 }
 
+/// As how many records one counts: files are more work, and stay.
+fn weight_of(form: &Form, input: &Map<String, Value>) -> u32 {
+    let files = form.fields.iter().filter(|field| field.kind == FieldType::File);
+    let lengths = files.filter_map(|field| input.get(&field.name)?.get("base64")?.as_str()).map(str::len);
+    u32::try_from(lengths.sum::<usize>() / A_RECORD).unwrap_or(u32::MAX).saturating_add(1).min(A_MINUTE)
+}
+
 impl Engine {
+    /// Whether somebody may send anything to a form just now: asked before a large body is read.
+    pub fn may_submit(&self, visit: &Visit, to: &HostedForm) -> Result<()> {
+        self.inner.submissions.look(&to.at.whole(), &visit.address)
+    }
+
+    /// Largest request with a record of a form, in bytes.
+    #[must_use]
+    pub fn record_limit(&self, form: &Form) -> usize {
+        let most = self.settings().file_limit;
+        let of = |field: &FormField| {
+            field
+                .max_bytes
+                .and_then(|bytes| usize::try_from(bytes).ok())
+                .map_or(most, |bytes| bytes.min(most))
+        };
+        let files = form.fields.iter().filter(|field| field.kind == FieldType::File).map(of);
+        // In one request; what stands around a file is not counted narrowly.
+        files.fold(FIELDS_MAX, usize::saturating_add).min(self.settings().request_limit.max(FIELDS_MAX))
+    }
+
     /// A public form, for whoever has the link.
     pub async fn public_form(&self, organization: &str, application: &str, form: &str) -> Result<HostedForm> {
         let missing = || Error::not_found("form");
@@ -143,16 +189,15 @@ impl Engine {
         visit: &Visit,
         to: &HostedForm,
         once: &str,
-        input: &Map<String, Value>,
+        input: Map<String, Value>,
     ) -> Result<Option<String>> {
         if to.form.access != Access::Public || to.at.environment != Environment::Production {
             return Err(Error::not_found("form"));
         }
-        let application = format!("{} {}", to.at.organization, to.at.application);
-        self.inner.submissions.count(&application, &visit.address)?;
+        self.inner.submissions.count(&to.at.whole(), &visit.address, weight_of(&to.form, &input))?;
         let permit = Permit::housekeeping("the form is public");
-        let data = to.form.accept(input, Mode::New).map_err(faults)?;
-        self.submit(permit, &to.live, to.at.drawer(), once, "", &data, visit.now).await
+        let accepted = self.accepted(&to.at.organization, &to.form, input, Mode::New, visit.now)?;
+        self.submit(permit, &to.live, to.at.drawer(), once, "", &accepted, visit.now).await
     }
 
     /// Takes in what a member sent by a form's page; the path where something is to be paid.
@@ -161,13 +206,13 @@ impl Engine {
         op: &Op,
         to: &HostedForm,
         once: &str,
-        input: &Map<String, Value>,
+        input: Map<String, Value>,
     ) -> Result<Option<String>> {
         let place = self.place(op, &to.at.application, &to.at.form, Some(to.at.environment.as_str())).await?;
         let member = op.member()?;
         let permit = permit(&op.principal, Action::Use, &place.resource(member))?;
-        let data = place.form.form.accept(input, Mode::New).map_err(faults)?;
-        self.submit(permit, &place.live, place.drawer(op, &to.at.form), once, member, &data, op.now).await
+        let accepted = self.accepted(&op.organization, &place.form.form, input, Mode::New, op.now)?;
+        self.submit(permit, &place.live, place.drawer(op, &to.at.form), once, member, &accepted, op.now).await
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one submission, all borrowed from its caller")]
@@ -178,7 +223,7 @@ impl Engine {
         drawer: Drawer<'_>,
         once: &str,
         created_by: &str,
-        data: &Map<String, Value>,
+        accepted: &Accepted,
         now: jackfield_core::Timestamp,
     ) -> Result<Option<String>> {
         let once = Some(once).filter(|once| !once.is_empty());
@@ -188,7 +233,15 @@ impl Engine {
                 &mut work,
                 live,
                 drawer,
-                NewRecord { id: None, data, created_by, once, sets_off: true, now },
+                NewRecord {
+                    id: None,
+                    data: &accepted.data,
+                    files: &accepted.files,
+                    created_by,
+                    once,
+                    sets_off: true,
+                    now,
+                },
             )
             .await;
         let runs = match kept {
@@ -237,11 +290,30 @@ mod tests {
     fn an_address_sends_so_much_in_a_minute_and_keeps_nobody_else_away() {
         let submissions = Submissions::default();
         for _ in 0..A_MINUTE {
-            submissions.count("org app", "192.0.2.1").unwrap();
+            submissions.count("org app", "192.0.2.1", 1).unwrap();
         }
-        let refused = submissions.count("org app", "192.0.2.1").unwrap_err();
+        let refused = submissions.count("org app", "192.0.2.1", 1).unwrap_err();
         assert_eq!((refused.code, refused.retry_after), (Code::RateLimited, Some(60)));
-        submissions.count("org app", "192.0.2.2").unwrap();
-        submissions.count("org other", "192.0.2.1").unwrap();
+        submissions.count("org app", "192.0.2.2", 1).unwrap();
+        submissions.count("org other", "192.0.2.1", 1).unwrap();
+        assert!(submissions.look("org app", "192.0.2.1").is_err());
+        assert!(submissions.look("org app", "192.0.2.2").is_ok());
+    }
+
+    #[test]
+    fn files_count_by_their_size() {
+        let form: Form = serde_json::from_value(
+            serde_json::json!({"fields": [{"name": "a", "type": "file"}, {"name": "b"}]}),
+        )
+        .unwrap();
+        let weight = |length: usize| {
+            let text = "A".repeat(length);
+            let input = serde_json::json!({"a": {"base64": text}, "b": {"base64": text}});
+            weight_of(&form, input.as_object().unwrap())
+        };
+        assert_eq!([weight(0), weight(A_RECORD - 1), weight(A_RECORD), weight(A_RECORD * 3)], [1, 1, 2, 4]);
+        let submissions = Submissions::default();
+        submissions.count("org app", "192.0.2.1", A_MINUTE).unwrap();
+        submissions.count("org app", "192.0.2.1", 1).unwrap_err();
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jackfield_core::form::{Form, Mode, guarded};
+use jackfield_core::form::{FieldType, Form, Mode, guarded};
 use jackfield_core::id::{self, Prefix};
 use jackfield_core::{
     Action, Code, Environment, Error, EventKind, FieldError, Permit, Result, Timestamp, permit,
@@ -187,8 +187,17 @@ impl<'a> Sheet<'a> {
             let name = name.trim();
             let column = known.get(&name.to_lowercase()).cloned();
             if column.is_none() && !name.is_empty() {
-                let all = form.columns().join(", ");
+                let all = importable(form).join(", ");
                 return Err(wrong("unknown", format!("The form has no column {name:?}. It has {all}.")));
+            }
+            let holds_files =
+                |column: &String| form.field(column).is_some_and(|field| field.kind == FieldType::File);
+            if column.as_ref().is_some_and(holds_files) {
+                let why = format!(
+                    "The column {name:?} holds files, which a file of comma-separated values cannot bring. Leave the column out; in records \
+                     that are changed the files stay."
+                );
+                return Err(wrong("not_supported", why));
             }
             if let Some(column) = column.as_ref().filter(|column| !column.is_empty())
                 && columns.contains(&Some(column.clone()))
@@ -258,6 +267,12 @@ fn known_columns(form: &Form) -> BTreeMap<String, String> {
         known.insert(fact.to_owned(), column);
     }
     known
+}
+
+/// The columns that a file can bring.
+fn importable(form: &Form) -> Vec<String> {
+    let is_file = |column: &String| form.field(column).is_some_and(|field| field.kind == FieldType::File);
+    form.columns().into_iter().filter(|column| !is_file(column)).collect()
 }
 
 /// What a row means.
@@ -620,6 +635,7 @@ impl Engine {
             let changed = Changed {
                 former: &former,
                 data: &data,
+                files: &[],
                 actor: &import.created_by,
                 sets_off: import.sets_off,
                 now: taking.now,
@@ -633,6 +649,7 @@ impl Engine {
         let new = NewRecord {
             id: Some(id_if_new),
             data: &data,
+            files: &[],
             created_by: &import.created_by,
             once: None,
             sets_off: import.sets_off,

@@ -4,8 +4,10 @@
 //! ([`runner`]), an action at a time ([`actions`]); what an action made is written down before the next begins.
 
 mod actions;
+pub mod charts;
 pub mod components;
 pub mod datasources;
+pub mod files;
 pub(crate) mod gates;
 pub mod hosted;
 pub mod imports;

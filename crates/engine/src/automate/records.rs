@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::automate::files::{Accepted, Sealed, drop_files, keep_files};
 use crate::automate::live::{Live, LiveForm, LiveWorkflow};
 use crate::call::ready::environment_of;
 use crate::clock::new_id;
@@ -158,6 +159,8 @@ pub(crate) struct NewRecord<'a> {
     pub id: Option<String>,
     /// what it is to hold, as the form has accepted it
     pub data: &'a Map<String, Value>,
+    /// the files that were sent for it
+    pub files: &'a [Sealed],
     /// id of the member who sent it in, or empty
     pub created_by: &'a str,
     /// what tells a page that is sent twice from two pages
@@ -172,6 +175,8 @@ pub(crate) struct Changed<'a> {
     /// what it holds, before and after
     pub former: &'a Map<String, Value>,
     pub data: &'a Map<String, Value>,
+    /// the files that were sent for it
+    pub files: &'a [Sealed],
     /// id of the member who changes it, or empty
     pub actor: &'a str,
     /// whether the change sets off workflows
@@ -236,12 +241,13 @@ impl Engine {
         let place = self.place(op, application, form, query.environment.as_deref()).await?;
         let permit = permit(&op.principal, Action::Use, &place.resource(Self::owner(op)))?;
         // Before the transaction: the choices of a form may stand in rows, which are read.
-        let data = place.form.form.accept(&input.data, Mode::New).map_err(faults)?;
+        let accepted = self.accepted(&op.organization, &place.form.form, input.data, Mode::New, op.now)?;
         let mut work = self.begin(permit).await?;
         let drawer = place.drawer(op, form);
         let new = NewRecord {
             id: None,
-            data: &data,
+            data: &accepted.data,
+            files: &accepted.files,
             created_by: Self::owner(op),
             once: None,
             sets_off: true,
@@ -277,6 +283,7 @@ impl Engine {
             deleted_at: None,
         };
         work.insert_record(&record).await?;
+        keep_files(work, &record, new.files, new.now).await?;
         if let Some(once) = new.once {
             // Under a name that no field has.
             work.put_record_value(drawer, ONCE, &unique_digest(once), &record.id).await.map_err(|error| {
@@ -320,6 +327,8 @@ impl Engine {
         record.version += 1;
         work.free_record_values(&record.organization_id, &record.id).await?;
         keep_unique(work, &form, record, changed.data).await?;
+        drop_files(work, record, changed.former, changed.data).await?;
+        keep_files(work, record, changed.files, changed.now).await?;
         if !changed.sets_off {
             return Ok(Some(Vec::new()));
         }
@@ -378,7 +387,7 @@ impl Engine {
     }
 
     /// A record that is there, and that the caller may do this with.
-    async fn held_record(
+    pub(crate) async fn held_record(
         &self,
         op: &Op,
         place: &Place,
@@ -425,12 +434,20 @@ impl Engine {
             return Err(version_conflict().with_extension("current", json!(RecordView::of(&record)?)));
         }
         let former = data_of(&record)?;
-        let data = place.form.form.accept(&input.data, Mode::Edit { former: &former }).map_err(faults)?;
+        let mode = Mode::Edit { former: &former };
+        let Accepted { data, files } =
+            self.accepted(&op.organization, &place.form.form, input.data, mode, op.now)?;
         if data == former {
             return RecordView::of(&record);
         }
-        let changed =
-            Changed { former: &former, data: &data, actor: Self::owner(op), sets_off: true, now: op.now };
+        let changed = Changed {
+            former: &former,
+            data: &data,
+            files: &files,
+            actor: Self::owner(op),
+            sets_off: true,
+            now: op.now,
+        };
         let mut work = self.begin(permit).await?;
         let runs = self.write_change(&mut work, &place.live, &mut record, changed).await?;
         let runs = runs.ok_or_else(version_conflict)?;

@@ -9,7 +9,7 @@ use jackfield_core::{Action, Environment, Error, FieldError, Result, permit};
 use serde_json::{Map, Value, json};
 
 use crate::automate::actions::{kept, shown};
-use crate::automate::records::{RecordPlace, RecordView, acting, faults};
+use crate::automate::records::{RecordPlace, RecordView, acting};
 use crate::call::ready::Addressed;
 use crate::govern::keys::Caller;
 use crate::{Engine, Op};
@@ -132,7 +132,7 @@ impl Engine {
                 id: "<id of the record>".to_owned(),
                 form: workflow.form.clone(),
                 environment: environment.as_str().to_owned(),
-                data: form.accept(input, Mode::New).map_err(faults)?,
+                data: self.accepted(&op.organization, &form, input.clone(), Mode::New, op.now)?.data,
                 created_by: op.principal.member().map(str::to_owned),
                 created_at: op.now,
                 updated_at: op.now,

@@ -3,7 +3,7 @@
 use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
 use crate::support::{Home, Server};
 use crate::upstream::{Upstream, json_reply, key, keyed};
 use crate::world::until;
@@ -65,6 +65,20 @@ async fn a_schedule_is_written_read_run_and_switched_off() {
     let list = admin.see(&format!("{ROOM}/schedules")).await;
     assert!(words(&list).contains("call Shelf with GET /things"), "{}", words(&list));
 
+    // Field by field: what it does stays as it was.
+    let fields = admin.see(&format!("{ROOM}/schedules/nightly/fields")).await;
+    assert_eq!(value_of(&fields, "at.cron"), "0 6 * * 1-5");
+    let wrong = press(&fields, "Save", &[("at.time_zone", "Mars/Olympus"), ("overlap", "queue")]).await;
+    assert!(wrong.status == 422 && !error_at(&wrong, "at.time_zone").is_empty(), "{}", wrong.body);
+    let page = press(&wrong, "Save", &[("at.time_zone", "Europe/Berlin"), ("grace_minutes", "7")]).await;
+    assert!(news(&page).contains("Saved as version 2"), "{}", page.body);
+    let kept = server.get("/v1/applications/reports/schedules/nightly").await.expect(200);
+    let definition = &kept["definition"];
+    assert_eq!((&definition["overlap"], &definition["grace_minutes"]), (&json!("queue"), &json!(7)));
+    assert_eq!(
+        (&definition["actions"][0]["invoke"]["url"], &definition["enabled"]),
+        (&json!("/things"), &json!(true))
+    );
     let run = press(&page, "Run now in development", &[]).await;
     assert!(words(&run).contains("It runs because somebody asked for it"), "{}", words(&run));
     until("the run", async || {
@@ -135,6 +149,47 @@ async fn a_datasource_is_pulled_and_looked_through() {
     let wrong = admin.open(&format!("{at}?filter=nonsense")).await;
     assert!(words(&wrong).contains("Say a column"), "{}", words(&wrong));
     assert_eq!(order(&wrong), "123");
+    // Drawn, of the rows that fit; what cannot be drawn is said at its field.
+    let drawn = admin.see(&format!("{at}?chart_by=name")).await;
+    assert!(words(&drawn).contains("Rows by name") && drawn.body.contains("class=\"bar\""), "{}", drawn.body);
+    escaped(&drawn, HOSTILE[0]);
+    let sums = admin.see(&format!("{at}?chart_by=id&chart_measure=sum&chart_of=price")).await;
+    let said = words(&sums);
+    assert!(
+        said.contains("Sum of price by id") && said.contains("1 row has no number there and is left out."),
+        "{said}"
+    );
+    let narrowed = words(&admin.see(&format!("{at}?chart_by=id&filter=price%3C3")).await);
+    assert!(!narrowed.contains("other value"), "{narrowed}");
+    let wrong = admin.see(&format!("{at}?chart_by=nothing&chart_measure=sum&chart_of=neither")).await;
+    assert!(error_at(&wrong, "chart_by").contains("no such column"), "{}", wrong.body);
+    assert_eq!(order(&wrong), "123", "the rows are there all the same");
+    // Field by field: what is wrong stands at its input, and what is not asked for stays.
+    let page = admin.see(&format!("{at}/fields")).await;
+    assert_eq!((value_of(&page, "module"), value_of(&page, "at.every")), ("thing".to_owned(), String::new()));
+    let page = press(&page, "Save", &[("at.every", "often"), ("rows_max", "x")]).await;
+    assert!(error_at(&page, "rows_max").contains("whole number"), "{}", page.body);
+    let page = press(&page, "Save", &[("rows_max", "500")]).await;
+    assert!(!error_at(&page, "at.every").is_empty(), "{}", page.body);
+    let page = press(&page, "Save", &[("at.every", "6h"), ("name", HOSTILE[0])]).await;
+    assert!(news(&page).contains("Saved as version 2"), "{}", page.body);
+    escaped(&page, HOSTILE[0]);
+    let kept = server.get("/v1/applications/reports/datasources/things").await.expect(200);
+    assert_eq!(
+        (&kept["definition"]["at"]["every"], &kept["definition"]["rows_max"]),
+        (&json!("6h"), &json!(500))
+    );
+    let page = admin.see(&format!("{ROOM}/datasources/new-fields")).await;
+    assert_eq!(value_of(&page, "operation"), "list");
+    let page = press(&page, "Make the datasource", &[("name", "More"), ("operation", "none")]).await;
+    assert!(!error_at(&page, "operation").is_empty(), "{}", page.body);
+    let page = press(&page, "Make the datasource", &[("operation", "list")]).await;
+    assert_eq!(heading(&page), "More");
+    let user = Visitor::with_role(&server, "user").await;
+    for path in [format!("{at}/fields"), format!("{ROOM}/datasources/new-fields")] {
+        assert!([403, 404].contains(&user.open(&path).await.status), "{path}");
+    }
+    admin.refuses_forgeries(&format!("{at}/fields"), &[("name", "x")]).await;
     let file = admin.open(&format!("{at}/rows.csv")).await;
     assert!(file.status == 200 && file.body.starts_with("key,"), "{}", file.body);
     let page = admin.see(&format!("{at}/delete")).await;

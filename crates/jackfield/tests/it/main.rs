@@ -24,6 +24,7 @@ mod crashes;
 mod datasources;
 mod devices;
 mod drafts;
+mod files;
 mod flows;
 mod idempotency;
 mod imports;

@@ -30,9 +30,10 @@ pub(crate) struct Stage {
     _upstream: Upstream,
 }
 
-/// A form with one field.
+/// A form of a text and a file.
 fn form() -> Value {
-    json!({"description": "What it is for", "access": "members", "fields": [{"name": "title", "label": "Title", "required": true}]})
+    json!({"description": "What it is for", "access": "members", "fields": [
+        {"name": "title", "label": "Title", "required": true}, {"name": "photo", "type": "file", "accept": ["image/*"]}]})
 }
 
 /// A workflow that writes into the record.
@@ -183,7 +184,7 @@ impl Stage {
             server.post(&format!("{base}/publish"), json!({"to": to})).await.expect(200);
         }
         let records = format!("{base}/forms/mannered/records");
-        let record = server.post(&records, json!({"data": {"title": "Mannered"}})).await.expect(201);
+        let record = server.post(&records, json!({"data": {"title": "Mannered", "photo": {"filename": "a.png", "content_type": "image/png", "base64": "AAEC"}}})).await.expect(201);
         let imports = format!("{base}/forms/mannered/imports");
         let import = server.post(&imports, json!({"csv": "title\nMannered too\n"})).await.expect(201);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -235,6 +236,7 @@ impl Stage {
             .replace("{application}", &self.application)
             .replace("{component}", "workflow:mannered")
             .replace("{form}", "mannered")
+            .replace("{field}", "photo")
             .replace("{schedule}", "nightly")
             .replace("{datasource}", "notes")
             .replace("{workflow}", "works");
@@ -498,6 +500,7 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
                 let kind = match status.as_str() {
                     "default" => "application/problem+json",
                     _ if path.ends_with("/records.csv") || path.ends_with("/rows.csv") => "text/csv",
+                    _ if path.ends_with("/files/{field}") => "application/octet-stream",
                     _ => "application/json",
                 };
                 assert!(

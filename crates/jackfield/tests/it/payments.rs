@@ -461,6 +461,70 @@ async fn who_is_not_the_service_changes_nothing() {
     assert_eq!(trail["items"].as_array().unwrap().len(), 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_stays_as_it_ended() {
+    let home = Home::postgres();
+    let shop = Shop::open(&home).await;
+    for till in ALL {
+        let order = shop.order(till, "10", if till == Till::PayPal { "EUR" } else { "INR" }).await;
+        let checkout = shop.opened(&order).await;
+        shop.tills.pay(&checkout.id).await;
+        shop.ends(&order, "succeeded").await;
+        let paid = shop.reaches(&order, "paid").await;
+        // The money goes back, or the service says something else: that is told here by nobody, and changes nothing that was done with it.
+        for (status, amount) in [("refunded", "10"), ("expired", "10"), ("paid", "1")] {
+            shop.tills.change(&checkout.id, |checkout| {
+                status.clone_into(&mut checkout.status);
+                amount.clone_into(&mut checkout.amount);
+            });
+            shop.tills.notify(&checkout.id, "charge.refunded").await;
+        }
+        assert_eq!(shop.reaches(&order, "paid").await["ended_at"], paid["ended_at"]);
+        assert_eq!(shop.run(&order).await["state"], "succeeded");
+    }
+    // The time is over, and somebody pays after all: nothing is captured, and what was told stays so.
+    let order = shop.order(Till::PayPal, "10", "EUR").await;
+    let checkout = shop.opened(&order).await;
+    home.sql(&format!("update payments set expires_at = 1 where checkout = '{}'", checkout.id));
+    home.sql("update runs set due_at = 1 where state = 'queued'");
+    assert_eq!(shop.ends(&order, "failed").await["code"], "payment_expired");
+    shop.tills.pay(&checkout.id).await;
+    shop.tills.notify(&checkout.id, "CHECKOUT.ORDER.APPROVED").await;
+    shop.reaches(&order, "expired").await;
+    assert_eq!(shop.run(&order).await["state"], "failed");
+    assert_eq!(shop.note(&order).await, Value::Null);
+    let left = shop.tills.checkouts().into_iter().find(|one| one.id == checkout.id).unwrap();
+    assert_eq!(left.paid, None, "nobody takes the money of what is over");
+    let trail = shop.server.get("/v1/audit?action=payment").await.expect(200);
+    let of =
+        |word: &str| trail["items"].as_array().unwrap().iter().filter(|row| row["action"] == word).count();
+    assert_eq!((of("payment.paid"), of("payment.expired"), of("payment.failed")), (3, 1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_is_of_its_payment_alone() {
+    let home = Home::postgres();
+    let shop = Shop::open(&home).await;
+    shop.tills.set_fault(TillFault::NoWebhook);
+    let (one, other) =
+        (shop.order(Till::Stripe, "10", "EUR").await, shop.order(Till::Stripe, "20", "EUR").await);
+    let (first, second) = (shop.opened(&one).await, shop.opened(&other).await);
+    // The second was paid, and the service tells of the first: that one is looked at, and is not paid.
+    let nudges = |id: &str| {
+        home.sql(&format!("select nudges from payments where checkout = '{id}'")).trim().to_owned()
+    };
+    assert_eq!((nudges(&first.id), nudges(&second.id)), ("0".to_owned(), "0".to_owned()));
+    shop.tills.pay(&second.id).await;
+    shop.tills.clear_faults();
+    assert_eq!(shop.tills.notify(&first.id, "checkout.session.completed").await, [204]);
+    assert_eq!(nudges(&first.id), "1");
+    let at_once = nudges(&second.id);
+    assert_eq!(at_once, "0");
+    shop.reaches(&one, "open").await;
+    shop.ends(&other, "succeeded").await;
+    assert_eq!(shop.reaches(&one, "open").await["paid_at"], Value::Null);
+}
+
 /// As Stripe signs, so many seconds from now.
 fn stripe_signature(body: &str, seconds: i64) -> String {
     let at = jiff::Timestamp::now().as_second() + seconds;

@@ -70,6 +70,11 @@ impl Home {
         Self { folder: tempfile::tempdir().unwrap(), database: self.database.clone(), settings: Vec::new() }
     }
 
+    /// Whether its store is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// Runs SQL in this home's PostgreSQL database as its superuser; a line a row.
     pub fn sql(&self, sql: &str) -> String {
         let url = self.database.as_deref().unwrap();

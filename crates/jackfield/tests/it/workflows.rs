@@ -127,9 +127,10 @@ async fn what_would_fail_is_said_when_it_is_saved() {
     let mapping = "definition.actions.0.integration.mapping";
     assert_eq!(refused.fields(), [format!("{mapping}.DisplayName"), format!("{mapping}.DisplayNam")]);
     let forms = format!("/v1/applications/{application}/forms");
-    let wrong = json!({"name": "F", "definition": {"fields": [{"name": "a"}, {"name": "a"}, {"name": "f", "type": "file"}]}});
+    let wrong = json!({"name": "F", "definition": {"fields": [{"name": "a"}, {"name": "a"},
+        {"name": "f", "type": "file", "max_bytes": 0}]}});
     let refused = server.post(&forms, wrong).await;
-    assert_eq!(refused.fields(), ["definition.fields.1.name", "definition.fields.2.type"]);
+    assert_eq!(refused.fields(), ["definition.fields.1.name", "definition.fields.2.max_bytes"]);
     let typo = json!({"name": "F", "definition": {"felds": []}});
     assert_eq!(server.post(&forms, typo).await.fields(), ["definition.felds"]);
 

@@ -16,7 +16,7 @@ use jackfield_engine::automate::webhooks::WebhookSecretView;
 use jackfield_engine::{Engine, Page, PageQuery};
 
 use crate::error::Problem;
-use crate::input::{Asked, AskedLarge, AskedWith, Path, Query, done, json, once, reply, sheet};
+use crate::input::{Asked, AskedLarge, AskedWith, Path, Query, attachment, done, json, once, reply, sheet};
 
 /// The forms of an application, as development has them
 #[utoipa::path(get, path = "/v1/applications/{link_name}/forms", tag = "forms",
@@ -243,7 +243,8 @@ pub(crate) async fn list_records(
 
 /// Send in a record
 ///
-/// The workflows that run on it are named under `runs`; they are as safe as the record when this answers.
+/// The workflows that run on it are named under `runs`; they are as safe as the record when this answers. A file is
+/// `{"filename", "content_type", "base64"}`; the record then has `{"file", "filename", "content_type", "size"}` in its place.
 #[utoipa::path(post, path = "/v1/applications/{link_name}/forms/{form}/records", tag = "records",
     params(("link_name" = String, Path), ("form" = String, Path), RecordPlace), request_body = RecordInput,
     responses((status = 201, body = RecordView), (status = "default", body = Problem)))]
@@ -251,9 +252,9 @@ pub(crate) async fn create_record(
     State(engine): State<Engine>,
     Path((link, form)): Path<(String, String)>,
     Query(query): Query<RecordPlace>,
-    asked: AskedWith<RecordInput>,
+    asked: AskedLarge<RecordInput>,
 ) -> Response {
-    let AskedWith { op, body } = asked;
+    let AskedLarge { op, body } = asked;
     let make = || async { Ok(json(201, &engine.create_record(&op, &link, &form, &query, body).await?)) };
     once(&engine, &op, make).await
 }
@@ -281,7 +282,7 @@ pub(crate) async fn update_record(
     State(engine): State<Engine>,
     Path((link, form, id)): Path<(String, String, String)>,
     Query(query): Query<RecordPlace>,
-    asked: AskedWith<RecordInput>,
+    asked: AskedLarge<RecordInput>,
 ) -> Response {
     reply(&asked.op, 200, engine.update_record(&asked.op, &link, &form, &id, &query, asked.body).await)
 }
@@ -297,6 +298,24 @@ pub(crate) async fn delete_record(
     asked: Asked,
 ) -> Response {
     done(&asked.op, engine.delete_record(&asked.op, &link, &form, &id, &query).await)
+}
+
+/// A file of a record
+///
+/// It is given as an attachment, whatever type was said of it: what strangers send in is nothing to be opened here.
+#[utoipa::path(get, path = "/v1/applications/{link_name}/forms/{form}/records/{id}/files/{field}", tag = "records",
+    params(("link_name" = String, Path), ("form" = String, Path), ("id" = String, Path), ("field" = String, Path), RecordPlace),
+    responses((status = 200, content_type = "application/octet-stream", body = [u8]), (status = "default", body = Problem)))]
+pub(crate) async fn read_record_file(
+    State(engine): State<Engine>,
+    Path((link, form, id, field)): Path<(String, String, String, String)>,
+    Query(query): Query<RecordPlace>,
+    asked: Asked,
+) -> Response {
+    match engine.read_record_file(&asked.op, &link, &form, &id, &field, &query).await {
+        Ok(file) => attachment(file),
+        Err(error) => reply::<()>(&asked.op, 200, Err(error)),
+    }
 }
 
 /// All records of a form as comma-separated values (RFC 4180)

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use jackfield_core::form::Form as Document;
-use jackfield_core::workflow::Workflow;
+use jackfield_core::workflow::{Grounds, Workflow};
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, Definable, NewComponent};
 use jackfield_engine::{Engine, Op};
@@ -279,6 +280,88 @@ pub(super) async fn delete<D: Definable>(
             desk.again(&error, page)
         }
         Err(error) => desk.trouble(&error),
+    }
+}
+
+/// What is written as a document and nothing else besides: its pages are the same, whatever it is.
+pub(super) trait Written: Definable {
+    /// the words of its kind
+    const WORDS: &'static Words;
+
+    /// What of it has an input of its own.
+    const PARTS: &'static [super::fields::Part];
+    /// What is said of the rest.
+    const ASIDE: &'static str;
+
+    /// What a new one begins with.
+    fn example(grounds: &Grounds) -> Option<Self>;
+}
+
+/// The handlers of the pages of such a thing; a module that has some names them in its routes.
+pub(super) mod pages {
+    use super::{
+        Desk, Engine, Fields, Form, Path, Response, Sent, State, Written, ask_delete, ask_new, create,
+        delete, edit, text_of, update,
+    };
+
+    /// The text of the example.
+    pub fn example<D: Written>(grounds: &super::Grounds) -> Fields {
+        let text = D::example(grounds).as_ref().map(text_of).unwrap_or_default();
+        Fields::default().with("definition", text)
+    }
+
+    pub async fn ask_to_make<D: Written>(
+        State(engine): State<Engine>,
+        Path(link): Path<String>,
+        desk: Desk,
+    ) -> Response {
+        let page = async {
+            let grounds = engine.read_grounds(&desk.op, &link).await?;
+            ask_new(&engine, &desk, &link, D::WORDS, Form::new(example::<D>(&grounds))).await
+        };
+        desk.show(page.await)
+    }
+
+    pub async fn make<D: Written>(
+        State(engine): State<Engine>,
+        Path(link): Path<String>,
+        sent: Sent,
+    ) -> Response {
+        create::<D>(&engine, sent, &link, D::WORDS).await
+    }
+
+    pub async fn ask_to_change<D: Written>(
+        State(engine): State<Engine>,
+        Path((link, name)): Path<(String, String)>,
+        desk: Desk,
+    ) -> Response {
+        let page = edit::<D>(&engine, &desk, &link, &name, D::WORDS, None).await;
+        desk.show(page)
+    }
+
+    pub async fn change<D: Written>(
+        State(engine): State<Engine>,
+        Path((link, name)): Path<(String, String)>,
+        sent: Sent,
+    ) -> Response {
+        update::<D>(&engine, sent, &link, &name, D::WORDS).await
+    }
+
+    pub async fn ask_to_delete<D: Written>(
+        State(engine): State<Engine>,
+        Path((link, name)): Path<(String, String)>,
+        desk: Desk,
+    ) -> Response {
+        let page = ask_delete::<D>(&engine, &desk, &link, &name, D::WORDS, Form::default()).await;
+        desk.show(page)
+    }
+
+    pub async fn end<D: Written>(
+        State(engine): State<Engine>,
+        Path((link, name)): Path<(String, String)>,
+        sent: Sent,
+    ) -> Response {
+        delete::<D>(&engine, sent, &link, &name, D::WORDS).await
     }
 }
 

@@ -7,9 +7,10 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::datasource::{ChangeKind, ColumnKind, Datasource};
+use jackfield_core::datasource::{ChangeKind, Column, ColumnKind, Datasource};
 use jackfield_core::workflow::Grounds;
-use jackfield_core::{Code, Result, Timestamp};
+use jackfield_core::{Code, FieldError, Result, Timestamp};
+use jackfield_engine::automate::charts::{Drawn, Figure};
 use jackfield_engine::automate::components::BuiltView;
 use jackfield_engine::automate::datasources::{
     DatasourceView, PullRequest, PullingView, RowView, RowsQuery, TableView, at, shown,
@@ -19,9 +20,12 @@ use jackfield_engine::{Engine, Page};
 use serde_json::json;
 
 use super::applications::{Head, next, path};
-use super::built::{self, Words, text_of};
+use super::built::pages::{ask_to_change, ask_to_delete, ask_to_make, change, end, make};
+use super::built::{Words, Written};
+use super::charts::{RowsChart, field_of, figure_of};
 use super::common::{People, asked_page};
 use super::desk::{Desk, Frame, Sent};
+use super::fields::{self, How, Part, TIMES, ask};
 use super::form::{Fields, Form, with_query};
 use super::parts::{self, Status};
 use super::pictures::grouped;
@@ -45,12 +49,29 @@ const COLUMNS: usize = 12;
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/applications/{link}/datasources", get(list))
-        .route("/console/applications/{link}/datasources/new-datasource", get(ask_new).post(create))
+        .route(
+            "/console/applications/{link}/datasources/new-datasource",
+            get(ask_to_make::<Datasource>).post(make::<Datasource>),
+        )
+        .route(
+            "/console/applications/{link}/datasources/new-fields",
+            get(fields::ask_to_make::<Datasource>).post(fields::make::<Datasource>),
+        )
         .route("/console/applications/{link}/datasources/{datasource}", get(show))
-        .route("/console/applications/{link}/datasources/{datasource}/edit", get(edit).post(update))
+        .route(
+            "/console/applications/{link}/datasources/{datasource}/fields",
+            get(fields::ask_to_change::<Datasource>).post(fields::change::<Datasource>),
+        )
+        .route(
+            "/console/applications/{link}/datasources/{datasource}/edit",
+            get(ask_to_change::<Datasource>).post(change::<Datasource>),
+        )
         .route("/console/applications/{link}/datasources/{datasource}/pull", post(pull))
         .route("/console/applications/{link}/datasources/{datasource}/rows.csv", get(export))
-        .route("/console/applications/{link}/datasources/{datasource}/delete", get(ask_delete).post(delete))
+        .route(
+            "/console/applications/{link}/datasources/{datasource}/delete",
+            get(ask_to_delete::<Datasource>).post(end::<Datasource>),
+        )
 }
 
 struct Line {
@@ -143,9 +164,15 @@ struct Show<'a> {
     filtered: bool,
     /// whether the environment serves it
     served: bool,
+    /// what the chart shows, where one is asked for
+    drawn: Option<(Figure, Drawn)>,
 }
 
 impl Show<'_> {
+    fn chart<'a>(&'a self, columns: &'a [Column], path: &'a str) -> RowsChart<'a> {
+        RowsChart::of(&self.form, columns, path, self.drawn.clone())
+    }
+
     fn path(&self) -> String {
         self.head.path(&format!("datasources/{}", self.view.built.link_name))
     }
@@ -242,12 +269,26 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
         }
         other => other?,
     };
+    let drawn = match figure_of(&desk.query).filter(|_| served) {
+        None => None,
+        Some(figure) => match engine.draw_rows(&desk.op, link, name, &query, &figure).await {
+            Ok(drawn) => Some((figure, drawn)),
+            Err(error) if error.code == Code::InvalidInput => {
+                let wrong = error.fields.into_iter();
+                let here = wrong
+                    .filter_map(|one| Some(FieldError { field: field_of(&one.field)?.to_owned(), ..one }));
+                form = form.with(here.collect());
+                None
+            }
+            Err(error) => return Err(error),
+        },
+    };
     let (page, total) = found;
     let here = view.tables.iter().find(|table| table.environment == environment).cloned();
     let columns = here.as_ref().map(|table| table.columns.as_slice()).unwrap_or_default();
     let at_path = head.path(&format!("datasources/{name}"));
     let sort = query.sort.as_deref().unwrap_or("");
-    let heading = |column: &jackfield_core::datasource::Column| {
+    let heading = |column: &Column| {
         let (up, down) = (sort == column.name, sort.strip_prefix('-') == Some(&column.name));
         let by = if up { format!("-{}", column.name) } else { column.name.clone() };
         let fields =
@@ -288,13 +329,82 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
         total,
         form,
         served,
+        drawn,
         head,
         view,
     })
 }
 
+impl Written for Datasource {
+    const WORDS: &'static Words = &WORDS;
+    const ASIDE: &'static str = "Everything of it stands here.";
+    const PARTS: &'static [Part] = &[
+        Part {
+            title: "What is pulled",
+            about: "",
+            asks: &[
+                ask("connection", "Connection", "", How::Connection),
+                ask("module", "Module", "Of its connector, such as vendor.", How::Mono),
+                ask("operation", "Operation", "One of the module that lists, such as list.", How::Mono),
+                ask(
+                    "with",
+                    "With",
+                    "Where the operation's fields have their values from, one on each line: kind: \"active\" or since: date",
+                    How::Sources,
+                ),
+                ask(
+                    "key",
+                    "Key",
+                    "JSON pointer to what tells an item from the others, within it: /id",
+                    How::Mono,
+                ),
+                ask(
+                    "total",
+                    "Total",
+                    "JSON pointer to how many there are, within an answer: /meta/total. Left empty where it does not say.",
+                    How::Mono,
+                ),
+                ask("rows_max", "Rows at most", "A pull that finds more fails.", How::Whole),
+            ],
+        },
+        Part {
+            title: "Only what changed",
+            about: "Both, or neither: then everything is pulled each time.",
+            asks: &[
+                ask(
+                    "incremental.field",
+                    "Last change of an item",
+                    "JSON pointer to its moment or number: /updated_at",
+                    How::Mono,
+                ),
+                ask(
+                    "incremental.parameter",
+                    "Field of the operation that takes it",
+                    "Such as since.",
+                    How::Mono,
+                ),
+            ],
+        },
+        Part { title: "When", about: "One of these, or none: then it is pulled by hand.", asks: &TIMES },
+        Part {
+            title: "Whether",
+            about: "",
+            asks: &[ask(
+                "enabled",
+                "Pulled by itself",
+                "Off, it is pulled by hand and by schedules only.",
+                How::Yes,
+            )],
+        },
+    ];
+
+    fn example(grounds: &Grounds) -> Option<Self> {
+        example(grounds)
+    }
+}
+
 /// What a new datasource begins with: the first list of the first connection that has one.
-fn example(grounds: &Grounds) -> Fields {
+fn example(grounds: &Grounds) -> Option<Datasource> {
     let mut all = grounds.connections.iter().flat_map(|(link, connector)| {
         connector.modules.iter().flat_map(move |(module, known)| {
             known.operations.iter().map(move |(name, operation)| (link, module, known, name, operation))
@@ -313,37 +423,7 @@ fn example(grounds: &Grounds) -> Fields {
         }
         None => json!({"connection": "connection", "module": "module", "operation": "list"}),
     };
-    let datasource: Option<Datasource> = serde_json::from_value(datasource).ok();
-    Fields::default().with("definition", datasource.as_ref().map(text_of).unwrap_or_default())
-}
-
-async fn ask_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
-    let page = async {
-        let grounds = engine.read_grounds(&desk.op, &link).await?;
-        built::ask_new(&engine, &desk, &link, &WORDS, Form::new(example(&grounds))).await
-    };
-    desk.show(page.await)
-}
-
-async fn create(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
-    built::create::<Datasource>(&engine, sent, &link, &WORDS).await
-}
-
-async fn edit(
-    State(engine): State<Engine>,
-    Path((link, datasource)): Path<(String, String)>,
-    desk: Desk,
-) -> Response {
-    let page = built::edit::<Datasource>(&engine, &desk, &link, &datasource, &WORDS, None).await;
-    desk.show(page)
-}
-
-async fn update(
-    State(engine): State<Engine>,
-    Path((link, datasource)): Path<(String, String)>,
-    sent: Sent,
-) -> Response {
-    built::update::<Datasource>(&engine, sent, &link, &datasource, &WORDS).await
+    serde_json::from_value(datasource).ok()
 }
 
 /// Now, in the environment that is chosen in the bar.
@@ -375,24 +455,6 @@ async fn export(
     }
 }
 
-async fn ask_delete(
-    State(engine): State<Engine>,
-    Path((link, datasource)): Path<(String, String)>,
-    desk: Desk,
-) -> Response {
-    let page =
-        built::ask_delete::<Datasource>(&engine, &desk, &link, &datasource, &WORDS, Form::default()).await;
-    desk.show(page)
-}
-
-async fn delete(
-    State(engine): State<Engine>,
-    Path((link, datasource)): Path<(String, String)>,
-    sent: Sent,
-) -> Response {
-    built::delete::<Datasource>(&engine, sent, &link, &datasource, &WORDS).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -408,8 +470,7 @@ mod tests {
 
     #[test]
     fn there_is_an_example() {
-        let datasource: Datasource =
-            serde_json::from_str(example(&Grounds::default()).get("definition")).unwrap();
+        let datasource = example(&Grounds::default()).unwrap();
         assert_eq!(datasource.key, "/id");
     }
 }

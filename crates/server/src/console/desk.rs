@@ -12,6 +12,7 @@ use jackfield_engine::govern::organizations::SignedIn;
 use jackfield_engine::govern::sessions::{check_form_token, form_token};
 use jackfield_engine::{Engine, Op};
 
+use super::door::too_large;
 use super::form::{Fields, encoded};
 use super::parts::role_word;
 use crate::pages::cookie;
@@ -201,6 +202,9 @@ impl FromRequestParts<Engine> for Desk {
 /// A form with a file in it, whose text may be larger.
 pub(super) struct SentFile(pub Sent);
 
+/// A record with the files that were chosen for it.
+pub(super) struct SentRecord(pub Sent);
+
 impl FromRequest<Engine> for Sent {
     type Rejection = Response;
 
@@ -214,6 +218,15 @@ impl FromRequest<Engine> for SentFile {
 
     async fn from_request(request: Request, engine: &Engine) -> Result<Self, Response> {
         Sent::read(request, engine, FILE_FORM_LIMIT).await.map(Self)
+    }
+}
+
+impl FromRequest<Engine> for SentRecord {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, engine: &Engine) -> Result<Self, Response> {
+        let limit = engine.settings().request_limit.max(FORM_LIMIT);
+        Sent::read(request, engine, limit).await.map(Self)
     }
 }
 
@@ -241,10 +254,9 @@ impl Sent {
 async fn form_of(engine: &Engine, parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Fields> {
     session::same_origin(engine, &parts.headers)?;
     let Ok(bytes) = Limited::new(body, limit).collect().await else {
-        let most = limit >> 20;
-        return Err(Error::new(Code::RequestTooLarge, format!("The form is larger than {most} MiB.")));
+        return Err(too_large(limit));
     };
-    let form = Fields::parse(&bytes.to_bytes());
+    let form = Fields::read(&parts.headers, &bytes.to_bytes())?;
     let token = session::token(engine, &parts.headers);
     if !token.is_some_and(|token| check_form_token(&token, form.get("form_token"))) {
         return Err(Error::new(

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
+use jackfield_core::form::size_words;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::govern::passwords::Password;
 use jackfield_engine::govern::sessions::{ResetRequest, SignIn};
@@ -16,7 +17,8 @@ use super::form::{Fields, Form};
 use crate::pages::trouble;
 use crate::{input, session};
 
-const FORM_LIMIT: usize = 64 * 1024;
+/// Largest form of whoever is not signed in, in bytes.
+pub(crate) const FORM_LIMIT: usize = 64 * 1024;
 
 #[derive(Template)]
 #[template(path = "console/signin.html")]
@@ -65,7 +67,15 @@ fn forgotten_page(parts: &Parts, form: Form, over: bool) -> Door {
 
 /// A form of a page before the session: no other site may send it.
 async fn sent(engine: &Engine, request: Request) -> (Parts, Visit, Result<Fields>) {
-    form_of_a_stranger(engine, request, false).await
+    form_of_a_stranger(engine, request, false, FORM_LIMIT).await
+}
+
+/// Of a form that is larger than may be. A file that is too large by itself is told so at its field, unless the whole is too large to be read.
+pub(super) fn too_large(limit: usize) -> Error {
+    let most = size_words(u64::try_from(limit).unwrap_or(u64::MAX));
+    let why =
+        format!("All that is sent at once may have {most}, files and all. Go back and choose smaller files.");
+    Error::new(Code::RequestTooLarge, why)
 }
 
 /// A form of whoever is not signed in. `hides` is whether the page that sent it tells nobody where it is: of those a browser says `null` for
@@ -74,6 +84,7 @@ pub(crate) async fn form_of_a_stranger(
     engine: &Engine,
     request: Request,
     hides: bool,
+    limit: usize,
 ) -> (Parts, Visit, Result<Fields>) {
     let (mut parts, body) = request.into_parts();
     let visit = input::visit(&parts);
@@ -83,9 +94,9 @@ pub(crate) async fn form_of_a_stranger(
     if let Err(error) = session::same_origin(engine, &parts.headers) {
         return (parts, visit, Err(error));
     }
-    let form = match Limited::new(body, FORM_LIMIT).collect().await {
-        Ok(bytes) => Ok(Fields::parse(&bytes.to_bytes())),
-        Err(_) => Err(Error::new(Code::RequestTooLarge, "The form is too large.")),
+    let form = match Limited::new(body, limit).collect().await {
+        Ok(bytes) => Fields::read(&parts.headers, &bytes.to_bytes()),
+        Err(_) => Err(too_large(limit)),
     };
     (parts, visit, form)
 }

@@ -7,11 +7,15 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use jackfield_core::{Error, FieldError};
+use bytes::Bytes;
+use http::HeaderMap;
+use jackfield_core::{Error, FieldError, Result};
+
+use crate::multipart::{self, Part};
 
 /// Names and values of a form or a query, in their order.
 #[derive(Clone, Default)]
-pub(crate) struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>, Vec<Part>);
 
 impl Fields {
     /// Of `application/x-www-form-urlencoded` (URL standard §5.1).
@@ -20,7 +24,31 @@ impl Fields {
             form_urlencoded::parse(encoded)
                 .map(|(name, value)| (name.into_owned(), value.into_owned()))
                 .collect(),
+            Vec::new(),
         )
+    }
+
+    /// Of a form as a request has sent it, with files or without.
+    pub fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self> {
+        let Some(boundary) = multipart::boundary(headers) else { return Ok(Self::parse(body)) };
+        let (mut pairs, mut files) = (Vec::new(), Vec::new());
+        for part in multipart::parts(body, &boundary)? {
+            if part.filename.is_some() {
+                files.push(part);
+            } else {
+                pairs.push((part.name, String::from_utf8_lossy(&part.bytes).into_owned()));
+            }
+        }
+        Ok(Self(pairs, files))
+    }
+
+    /// The file that was chosen under a name.
+    pub fn file(&self, name: &str) -> Option<&Part> {
+        let is_chosen = |part: &&Part| {
+            part.name == name
+                && (!part.bytes.is_empty() || part.filename.as_ref().is_some_and(|name| !name.is_empty()))
+        };
+        self.1.iter().find(is_chosen)
     }
 
     /// The text that [`encoded`] made this of.
@@ -116,6 +144,12 @@ impl Form {
         Self { fields, errors: error.fields.clone(), wrong }
     }
 
+    /// The same form with more that is wrong with it.
+    pub fn with(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
     /// The same form with what is wrong with it.
     pub fn with_errors(self, error: &Error) -> Self {
         Self::refused(self.fields, error)
@@ -152,6 +186,7 @@ impl Form {
             mono: false,
             autocomplete: "",
             placeholder: "",
+            accept: "",
             max: 0,
             list: "",
             rows: 0,
@@ -193,6 +228,7 @@ pub(crate) struct Field<'a> {
     mono: bool,
     autocomplete: &'a str,
     placeholder: &'a str,
+    accept: &'a str,
     max: usize,
     list: &'a str,
     rows: u8,
@@ -213,6 +249,11 @@ impl<'a> Field<'a> {
     /// For what machines read.
     pub fn mono(self) -> Self {
         Self { mono: true, ..self }
+    }
+
+    /// For a file: what browsers offer to choose.
+    pub fn accept(self, accept: &'a str) -> Self {
+        Self { accept, ..self }
     }
 
     /// The type of the input: `email`, `url`, `password`.

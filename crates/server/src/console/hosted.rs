@@ -15,10 +15,10 @@ use jackfield_engine::Engine;
 use jackfield_engine::automate::hosted::HostedForm;
 
 use super::connect::framed;
-use super::desk::{Desk, Sent, html, see_other, theme};
+use super::desk::{Desk, Sent, SentRecord, html, see_other, theme};
 use super::door::form_of_a_stranger;
 use super::form::{Fields, Form, encoded};
-use super::sheet::{Sheet, data_of, defaults_of};
+use super::sheet::{self, Sheet, data_of, defaults_of};
 use crate::input;
 use crate::pages::trouble;
 
@@ -134,7 +134,8 @@ fn refused(
     reader: &Reader<'_>,
 ) -> Response {
     let status = StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::UNPROCESSABLE_ENTITY);
-    let mut response = page(engine, status, hosted, &Form::refused(fields, error), false, reader);
+    let form = sheet::refused(&hosted.form, fields, error);
+    let mut response = page(engine, status, hosted, &form, false, reader);
     if let Some(seconds) = error.retry_after {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -163,31 +164,53 @@ async fn take(
     Path((organization, application, form)): Link,
     request: Request,
 ) -> Response {
-    let (parts, visit, fields) = form_of_a_stranger(&engine, request, false).await;
-    let taken = async {
-        let fields = fields?;
-        let hosted = engine.public_form(&organization, &application, &form).await?;
-        Ok::<_, Error>((fields, hosted))
+    // Which form it is says how much may be sent.
+    let hosted = match engine.public_form(&organization, &application, &form).await {
+        Ok(hosted) => hosted,
+        Err(error) => {
+            let (parts, _) = request.into_parts();
+            return trouble(&error, input::request_id(&parts));
+        }
     };
-    let (fields, hosted) = match taken.await {
-        Ok(found) => found,
+    let mut request = request;
+    if Sheet::of(&hosted.form).has_files() {
+        // Before so much is read.
+        let (parts, body) = request.into_parts();
+        let visit = input::visit(&parts);
+        if let Err(error) = engine.may_submit(&visit, &hosted) {
+            return trouble(&error, visit.request_id);
+        }
+        request = Request::from_parts(parts, body);
+    }
+    take_from(&engine, hosted, request, &there(&organization, &application, &form)).await
+}
+
+/// Where whoever has sent a public form is thanked.
+fn there(organization: &str, application: &str, form: &str) -> String {
+    format!("/f/{organization}/{}/{}?sent", encoded(application), encoded(form))
+}
+
+async fn take_from(engine: &Engine, hosted: HostedForm, request: Request, there: &str) -> Response {
+    let limit = engine.record_limit(&hosted.form);
+    let (parts, visit, fields) = form_of_a_stranger(engine, request, false, limit).await;
+    let fields = match fields {
+        Ok(fields) => fields,
         Err(error) => return trouble(&error, visit.request_id),
     };
-    let there = format!("/f/{organization}/{}/{}?sent", encoded(&application), encoded(&form));
     if !fields.get(TRAP).is_empty() {
         // A program; it is not told.
-        return see_other(&there);
+        return see_other(there);
     }
     let input = data_of(&hosted.form, &fields);
-    match engine.submit_publicly(&visit, &hosted, fields.get("once"), &input).await {
-        Ok(pay) => see_other(pay.as_deref().unwrap_or(&there)),
+    match engine.submit_publicly(&visit, &hosted, fields.get("once"), input).await {
+        Ok(pay) => see_other(pay.as_deref().unwrap_or(there)),
         Err(error) if error.code.status() >= 500 || error.code == Code::NotFound => {
             trouble(&error, visit.request_id)
         }
         Err(error) => {
             let reader =
                 Reader { theme: theme(&parts.headers), token: "", environment: Environment::Production };
-            refused(&engine, &hosted, fields, &error, &reader)
+            refused(engine, &hosted, fields, &error, &reader)
         }
     }
 }
@@ -216,14 +239,13 @@ async fn show_member(
 async fn take_member(
     State(engine): State<Engine>,
     Path((application, form)): Path<(String, String)>,
-    sent: Sent,
+    SentRecord(Sent { desk, form: fields }): SentRecord,
 ) -> Response {
-    let Sent { desk, form: fields } = sent;
     let environment = environment_of(&desk);
     let outcome: Result<(HostedForm, Result<Option<String>>)> = async {
         let hosted = engine.member_form(&desk.op, &application, &form, environment).await?;
         let input = data_of(&hosted.form, &fields);
-        let sent = engine.submit_as_member(&desk.op, &hosted, fields.get("once"), &input).await;
+        let sent = engine.submit_as_member(&desk.op, &hosted, fields.get("once"), input).await;
         Ok((hosted, sent))
     }
     .await;

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
-use jackfield_core::form::Form as Document;
+use jackfield_core::form::{FieldType, Form as Document, FormField};
 use jackfield_core::workflow::RunState;
 use jackfield_core::{Code, Environment, Result, Timestamp};
 use jackfield_engine::automate::payers::{PaymentQuery, PaymentView};
@@ -15,11 +15,12 @@ use jackfield_engine::{Engine, Page};
 
 use super::applications::{Head, next, path};
 use super::common::{People, mends, was_overtaken};
-use super::desk::{Desk, Frame, Sent};
+use super::desk::{Desk, Frame, Sent, SentRecord};
 use super::form::{Fields, Form};
 use super::parts;
 use super::runs::{Called, Runnable, brief};
-use super::sheet::{Sheet, data_of, defaults_of, fields_of, shown};
+use super::sheet::{self, Sheet, data_of, defaults_of, fields_of, shown, with_present_files};
+use crate::input::attachment;
 
 /// Fields that a list shows of each record.
 const COLUMNS: usize = 4;
@@ -31,6 +32,7 @@ pub(super) fn routes() -> Router<Engine> {
         .route("/console/applications/{link}/forms/{form}/records/{id}", get(show))
         .route("/console/applications/{link}/forms/{form}/records/{id}/edit", get(edit).post(update))
         .route("/console/applications/{link}/forms/{form}/records/{id}/delete", get(ask_delete).post(delete))
+        .route("/console/applications/{link}/forms/{form}/records/{id}/files/{field}", get(download))
 }
 
 /// Where the records are: that of a form that was filled in, else of the address, else that of the bar. So a form that stood open while the
@@ -184,6 +186,14 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str) -> Re
     Ok(list)
 }
 
+/// What a field says.
+struct Said {
+    title: String,
+    value: String,
+    /// of a file: where it can be had
+    file: Option<String>,
+}
+
 #[derive(Template)]
 #[template(path = "console/record.html")]
 struct Show<'a> {
@@ -194,8 +204,7 @@ struct Show<'a> {
     record: RecordView,
     title: String,
     by: String,
-    /// title and value of each field
-    values: Vec<(String, String)>,
+    values: Vec<Said>,
     /// nothing for those who may not see runs
     runs: Option<Vec<RunView>>,
     runnable: Runnable,
@@ -238,9 +247,18 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
     };
     let people = People::of(engine, desk).await?;
     let fields = place.served()?.fields.iter();
-    let values: Vec<(String, String)> =
-        fields.map(|field| (field.title().to_owned(), shown(field, record.data.get(&field.name)))).collect();
-    let title = values.first().map(|(_, value)| brief(value)).filter(|title| !title.trim().is_empty());
+    let said = |field: &FormField| {
+        let value = record.data.get(&field.name);
+        let to =
+            || format!("{}/files/{}?environment={}", place.record(&record.id), field.name, place.environment);
+        Said {
+            title: field.title().to_owned(),
+            value: shown(field, value),
+            file: (field.kind == FieldType::File && value.is_some()).then(to),
+        }
+    };
+    let values: Vec<Said> = fields.map(said).collect();
+    let title = values.first().map(|said| brief(&said.value)).filter(|title| !title.trim().is_empty());
     Ok(Show {
         frame: &desk.frame,
         now: desk.op.now,
@@ -255,6 +273,20 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: &str, id: &
         record,
         place,
     })
+}
+
+/// A file of a record. Nothing is made of it here but what the browser keeps.
+async fn download(
+    State(engine): State<Engine>,
+    Path((link, form, id, field)): Path<(String, String, String, String)>,
+    desk: Desk,
+) -> Response {
+    let environment = environment(&desk, &Fields::default());
+    let query = RecordPlace { environment: Some(environment.as_str().to_owned()) };
+    match engine.read_record_file(&desk.op, &link, &form, &id, &field, &query).await {
+        Ok(file) => attachment(file),
+        Err(error) => desk.trouble(&error),
+    }
 }
 
 #[derive(Template)]
@@ -300,7 +332,7 @@ fn fill<'a>(
     };
     Ok(Fill {
         frame: &desk.frame,
-        sheet: Sheet::of(document),
+        sheet: record.map_or_else(|| Sheet::of(document), |record| Sheet::of_record(document, &record.data)),
         description: document.description.clone(),
         record: record.map(|record| (record.id.clone(), record.version)),
         submit,
@@ -322,9 +354,8 @@ async fn ask_new(
 async fn create(
     State(engine): State<Engine>,
     Path((link, form)): Path<(String, String)>,
-    sent: Sent,
+    SentRecord(Sent { desk, form: fields }): SentRecord,
 ) -> Response {
-    let Sent { desk, form: fields } = sent;
     let made = async {
         let place = Place::read(&engine, &desk, &link, &form, &fields).await?;
         let input = RecordInput { data: data_of(place.served()?, &fields), version: None };
@@ -343,7 +374,10 @@ async fn create(
         }
         Err(error) if mends(&error) => {
             let page = Place::read(&engine, &desk, &link, &form, &fields).await;
-            let page = page.and_then(|place| fill(&desk, place, None, Some(Form::refused(fields, &error))));
+            let page = page.and_then(|place| {
+                let form = sheet::refused(place.served()?, fields, &error);
+                fill(&desk, place, None, Some(form))
+            });
             desk.again(&error, page)
         }
         Err(error) => desk.trouble(&error),
@@ -372,16 +406,18 @@ async fn find_edit<'a>(
     let place = Place::read(engine, desk, link, form, sent).await?;
     let record = engine.read_record(&desk.op, link, form, id, &place.query()).await?;
     let overtaken = filled.as_ref().is_some_and(|(_, error)| was_overtaken(error));
-    let filled = filled.map(|(fields, error)| Form::refused(fields, error));
+    let document = place.served()?;
+    let filled = filled.map(|(fields, error)| {
+        sheet::refused(document, with_present_files(document, &record.data, fields), error)
+    });
     Ok(Fill { overtaken, ..fill(desk, place, Some(&record), filled)? })
 }
 
 async fn update(
     State(engine): State<Engine>,
     Path((link, form, id)): Path<(String, String, String)>,
-    sent: Sent,
+    SentRecord(Sent { desk, form: fields }): SentRecord,
 ) -> Response {
-    let Sent { desk, form: fields } = sent;
     let saved = async {
         let place = Place::read(&engine, &desk, &link, &form, &fields).await?;
         let input = RecordInput {

@@ -18,10 +18,11 @@ use jackfield_engine::{Engine, Page};
 use serde_json::json;
 
 use super::applications::{Head, next, path};
-use super::built::{self, Words, text_of};
+use super::built::pages::{ask_to_change, ask_to_delete, ask_to_make, change, end, make};
+use super::built::{Words, Written};
 use super::common::{People, asked_page};
 use super::desk::{Desk, Frame, Sent};
-use super::form::{Fields, Form};
+use super::fields::{self, How, Part, TIMES, ask};
 use super::parts::{self, Status};
 use super::runs::{Called, Runnable};
 use super::workflows::{Act, Doing, act, connections, doing};
@@ -47,12 +48,25 @@ const MONTHS: usize = 2;
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/applications/{link}/schedules", get(list))
-        .route("/console/applications/{link}/schedules/new-schedule", get(ask_new).post(create))
+        .route(
+            "/console/applications/{link}/schedules/new-schedule",
+            get(ask_to_make::<Schedule>).post(make::<Schedule>),
+        )
         .route("/console/applications/{link}/schedules/{schedule}", get(show))
-        .route("/console/applications/{link}/schedules/{schedule}/edit", get(edit).post(update))
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/edit",
+            get(ask_to_change::<Schedule>).post(change::<Schedule>),
+        )
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/fields",
+            get(fields::ask_to_change::<Schedule>).post(fields::change::<Schedule>),
+        )
         .route("/console/applications/{link}/schedules/{schedule}/enabled", post(switch))
         .route("/console/applications/{link}/schedules/{schedule}/run", post(run))
-        .route("/console/applications/{link}/schedules/{schedule}/delete", get(ask_delete).post(delete))
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/delete",
+            get(ask_to_delete::<Schedule>).post(end::<Schedule>),
+        )
 }
 
 /// A moment on the clocks of the schedule's time zone.
@@ -287,8 +301,47 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
     })
 }
 
+impl Written for Schedule {
+    const WORDS: &'static Words = &WORDS;
+    const ASIDE: &'static str = "What it does then stays as it is; that is written in the document.";
+    const PARTS: &'static [Part] = &[
+        Part { title: "When", about: "One of these.", asks: &TIMES },
+        Part {
+            title: "What becomes of a tick that comes at a bad time",
+            about: "",
+            asks: &[
+                ask(
+                    "overlap",
+                    "While the run before is not over",
+                    "",
+                    How::One(&[("skip", "It is left out"), ("queue", "It waits")]),
+                ),
+                ask(
+                    "misfire",
+                    "After Jackfield did not run for a while",
+                    "",
+                    How::One(&[
+                        ("once", "One run makes up for all that passed"),
+                        ("skip", "What is too late is left out"),
+                    ]),
+                ),
+                ask("grace_minutes", "Too late, in minutes", "For what is left out.", How::Whole),
+            ],
+        },
+        Part {
+            title: "Whether",
+            about: "",
+            asks: &[ask("enabled", "Switched on", "Off, nothing runs by itself.", How::Yes)],
+        },
+    ];
+
+    fn example(grounds: &Grounds) -> Option<Self> {
+        example(grounds)
+    }
+}
+
 /// What a new schedule begins with.
-fn example(grounds: &Grounds) -> Fields {
+fn example(grounds: &Grounds) -> Option<Schedule> {
     let call = grounds
         .connections
         .keys()
@@ -297,37 +350,7 @@ fn example(grounds: &Grounds) -> Fields {
     let mail = json!({"name": "tell", "mail": {"to": ["somebody@example.com"], "subject": "It is {{ date }}",
         "text": "This is sent from {{ application }}, {{ environment }}, on working days at six."}});
     let schedule = json!({"at": {"cron": "0 6 * * 1-5", "time_zone": "Europe/Berlin"}, "actions": [call.unwrap_or(mail)]});
-    let schedule: Option<Schedule> = serde_json::from_value(schedule).ok();
-    Fields::default().with("definition", schedule.as_ref().map(text_of).unwrap_or_default())
-}
-
-async fn ask_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
-    let page = async {
-        let grounds = engine.read_grounds(&desk.op, &link).await?;
-        built::ask_new(&engine, &desk, &link, &WORDS, Form::new(example(&grounds))).await
-    };
-    desk.show(page.await)
-}
-
-async fn create(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
-    built::create::<Schedule>(&engine, sent, &link, &WORDS).await
-}
-
-async fn edit(
-    State(engine): State<Engine>,
-    Path((link, schedule)): Path<(String, String)>,
-    desk: Desk,
-) -> Response {
-    let page = built::edit::<Schedule>(&engine, &desk, &link, &schedule, &WORDS, None).await;
-    desk.show(page)
-}
-
-async fn update(
-    State(engine): State<Engine>,
-    Path((link, schedule)): Path<(String, String)>,
-    sent: Sent,
-) -> Response {
-    built::update::<Schedule>(&engine, sent, &link, &schedule, &WORDS).await
+    serde_json::from_value(schedule).ok()
 }
 
 /// On or off: the same definition with one word changed.
@@ -369,23 +392,6 @@ async fn run(
     }
 }
 
-async fn ask_delete(
-    State(engine): State<Engine>,
-    Path((link, schedule)): Path<(String, String)>,
-    desk: Desk,
-) -> Response {
-    let page = built::ask_delete::<Schedule>(&engine, &desk, &link, &schedule, &WORDS, Form::default()).await;
-    desk.show(page)
-}
-
-async fn delete(
-    State(engine): State<Engine>,
-    Path((link, schedule)): Path<(String, String)>,
-    sent: Sent,
-) -> Response {
-    built::delete::<Schedule>(&engine, sent, &link, &schedule, &WORDS).await
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,8 +425,7 @@ mod tests {
 
     #[test]
     fn there_is_an_example() {
-        let schedule: Schedule =
-            serde_json::from_str(example(&Grounds::default()).get("definition")).unwrap();
+        let schedule = example(&Grounds::default()).unwrap();
         assert_eq!(schedule.check(&Grounds::default()), Ok(()));
     }
 }

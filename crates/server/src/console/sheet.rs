@@ -3,15 +3,18 @@
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use jackfield_core::form::{Condition, FieldType, Form as Document, FormField};
-use jackfield_core::names;
-use serde_json::{Map, Value};
+use base64::Engine as _;
+use jackfield_core::form::{Choice, Condition, FieldType, Form as Document, FormField, size_words};
+use jackfield_core::{Error, FieldError, names};
+use serde_json::{Map, Value, json};
 
 use super::applications::lines;
 use super::form::{Field, Fields, Form, id_of};
 
 /// Before the names of a record's fields, as the engine has it in its errors.
 const UNDER: &str = "data.";
+/// Before the names of files that are to be taken out of a record.
+const DROP: &str = "drop.";
 
 /// One field as it is asked for.
 struct Line {
@@ -27,6 +30,8 @@ struct Line {
     parts: Vec<(String, &'static str, &'static str)>,
     /// what browsers know to fill in (HTML §4.10.18.7.1); empty: nothing
     autocomplete: &'static str,
+    /// of a file: what browsers offer to choose
+    accept: String,
     /// when it is asked, for the script; empty: always
     when: String,
     /// the same in words, for those without a script
@@ -53,6 +58,19 @@ impl Sheet {
         Self(document.fields.iter().map(|field| Line::of(document, field)).collect())
     }
 
+    /// Of a record that is there: what it has chosen is offered, also where its list has it no more.
+    pub fn of_record(document: &Document, data: &Map<String, Value>) -> Self {
+        let mut document = document.clone();
+        for field in &mut document.fields {
+            let gone = data.get(&field.name).map(|value| field.gone_choices(value)).unwrap_or_default();
+            field.choices.extend(gone.into_iter().map(|choice| {
+                let label = Some(format!("{} (no longer offered)", choice.value));
+                Choice { label, ..choice }
+            }));
+        }
+        Self::of(&document)
+    }
+
     /// For those who keep records of others.
     pub fn filled<'a>(&'a self, form: &'a Form) -> Filled<'a> {
         Filled { lines: &self.0, form, of_oneself: false }
@@ -61,6 +79,11 @@ impl Sheet {
     /// For those who are asked.
     pub fn asked<'a>(&'a self, form: &'a Form) -> Filled<'a> {
         Filled { lines: &self.0, form, of_oneself: true }
+    }
+
+    /// Whether files are asked for: then a form goes in parts.
+    pub fn has_files(&self) -> bool {
+        self.0.iter().any(Line::is_file)
     }
 
     /// The paths of all that is shown, so that every other error is said above.
@@ -77,6 +100,9 @@ impl Line {
         if field.kind == FieldType::DateTime {
             // What a browser sends of a moment has no offset, and is taken so.
             help.push("In UTC.".to_owned());
+        }
+        if let Some(most) = field.max_bytes {
+            help.push(format!("At most {}.", size_words(most)));
         }
         let condition = field.visible_if.as_ref();
         let mut choices: Vec<(String, String)> = Vec::new();
@@ -97,6 +123,7 @@ impl Line {
             required: field.required,
             choices,
             autocomplete: autocomplete_of(field),
+            accept: field.accept.join(","),
             when: condition.and_then(|one| serde_json::to_string(one).ok()).unwrap_or_default(),
             only: condition
                 .map_or_else(String::new, |one| format!("Only if {}:", condition_words(document, one))),
@@ -117,6 +144,17 @@ impl Line {
         self.kind == FieldType::Checkbox
     }
 
+    fn is_file(&self) -> bool {
+        self.kind == FieldType::File
+    }
+
+    /// The file that a record has already: its name, and the name of the box that takes it out.
+    fn present(&self, form: &Form) -> Option<(String, String)> {
+        let name = form.value(&format!("{}.filename", self.path));
+        let drop = self.path.strip_prefix(UNDER).unwrap_or(&self.path);
+        (self.is_file() && !name.is_empty()).then(|| (name.to_owned(), format!("{DROP}{drop}")))
+    }
+
     fn id(&self) -> String {
         id_of(&self.path)
     }
@@ -131,6 +169,7 @@ impl Line {
                     self.choices.iter().map(|(value, words)| (value.as_str(), words.as_str())).collect();
                 form.select(path, title, &choices)
             }
+            FieldType::File => form.text(path, title).kind("file").accept(&self.accept),
             FieldType::Email => form.text(path, title).kind("email"),
             FieldType::Phone => form.text(path, title).kind("tel"),
             FieldType::Url => form.text(path, title).kind("url"),
@@ -266,6 +305,10 @@ pub(super) fn shown(field: &FormField, value: Option<&Value>) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::Bool(yes)) => if *yes { "Yes" } else { "No" }.to_owned(),
         Some(Value::Array(items)) => items.iter().map(choice).collect::<Vec<_>>().join(", "),
+        Some(Value::Object(members)) if field.kind == FieldType::File => {
+            let size = members.get("size").and_then(Value::as_u64).map(size_words).unwrap_or_default();
+            format!("{} ({size})", members.get("filename").map(plain).unwrap_or_default())
+        }
         Some(Value::Object(members)) => {
             let parts = field.kind.parts().iter().filter_map(|part| members.get(*part)).map(plain);
             let between = if field.kind == FieldType::Name { " " } else { ", " };
@@ -315,17 +358,50 @@ pub(super) fn defaults_of(document: &Document) -> Fields {
     fields_of(document, &given)
 }
 
-/// What was filled in, as the engine takes it.
+/// What was filled in, as the engine takes it. A file that was not chosen is absent: so an edit keeps the one there is.
 pub(super) fn data_of(document: &Document, sent: &Fields) -> Map<String, Value> {
     let pairs: Vec<(String, String)> =
         sent.under(UNDER).map(|(name, value)| (name.to_owned(), lines(value))).collect();
-    document.from_strings(&pairs)
+    let mut data = document.from_strings(&pairs);
+    for field in document.fields.iter().filter(|field| field.kind == FieldType::File) {
+        if let Some(part) = sent.file(&format!("{UNDER}{}", field.name)) {
+            let base64 = base64::engine::general_purpose::STANDARD.encode(&part.bytes);
+            let file =
+                json!({"filename": part.filename, "content_type": part.content_type, "base64": base64});
+            data.insert(field.name.clone(), file);
+        } else if sent.has(&format!("{DROP}{}", field.name)) {
+            data.insert(field.name.clone(), Value::Null);
+        }
+    }
+    data
+}
+
+/// What was filled in, with the names of the files that the record has: these are not sent.
+pub(super) fn with_present_files(document: &Document, data: &Map<String, Value>, mut sent: Fields) -> Fields {
+    for field in document.fields.iter().filter(|field| field.kind == FieldType::File) {
+        if let Some(name) = data.get(&field.name).and_then(|file| file.get("filename")) {
+            sent = sent.with(&format!("{UNDER}{}.filename", field.name), plain(name));
+        }
+    }
+    sent
+}
+
+/// Once more what was filled in and what is wrong with it, and besides that files have to be chosen again: no page can put them back.
+pub(super) fn refused(document: &Document, sent: Fields, error: &Error) -> Form {
+    let files = document.fields.iter().filter(|field| field.kind == FieldType::File);
+    let lost = files.map(|field| format!("{UNDER}{}", field.name)).filter(|path| sent.file(path).is_some());
+    let is_said = |path: &String| error.fields.iter().any(|one| one.field.starts_with(path.as_str()));
+    // Where nothing is said at fields, what is said of the whole would be lost.
+    let again = lost.filter(|path| !error.fields.is_empty() && !is_said(path)).map(|path| {
+        let why = "Choose the file again: nothing was sent in yet, and a page cannot keep a file.";
+        FieldError::new(path, "required", why)
+    });
+    let again: Vec<FieldError> = again.collect();
+    Form::refused(sent, error).with(again)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn document() -> Document {
@@ -353,6 +429,21 @@ mod tests {
         let said: Vec<String> =
             document.fields.iter().map(|field| shown(field, data.get(&field.name))).collect();
         assert_eq!(said, ["Acme", "p", "x, {{7*7}}", "Yes", "12.50 EUR", "2026-11-22T14:30", "Ada Okafor"]);
+    }
+
+    #[test]
+    fn a_choice_that_has_left_its_list_is_offered_where_a_record_has_it() {
+        let document = document();
+        let data = json!({"kind": "gone\"<", "tags": ["x", "old"]});
+        let data = data.as_object().unwrap();
+        let form = Form::new(fields_of(&document, data));
+        let html = Sheet::of_record(&document, data).filled(&form).render().unwrap();
+        assert!(
+            html.contains(r#"<option value="gone&#34;&#60;" selected>gone&#34;&#60; (no longer offered)"#),
+            "{html}"
+        );
+        assert!(html.contains(r#"value="old" checked><span>old (no longer offered)"#), "{html}");
+        assert!(!Sheet::of(&document).filled(&form).render().unwrap().contains("no longer offered"));
     }
 
     #[test]

@@ -251,7 +251,8 @@ impl Edit<'_> {
             "currency" => self.kind == FieldType::Currency,
             "box" => self.kind == FieldType::Checkbox,
             "lines" => matches!(self.kind, FieldType::MultiLine | FieldType::MultiSelect),
-            "object" => self.kind.is_object(),
+            "object" => self.kind.is_object() || self.kind == FieldType::File,
+            "file" => self.kind == FieldType::File,
             _ => false,
         }
     }

@@ -14,8 +14,8 @@ pub(super) struct Group {
     pub kinds: &'static [FieldType],
 }
 
-/// All types that can be asked for. Files are not kept yet.
-pub(super) const GROUPS: [Group; 5] = [
+/// All types that can be asked for.
+pub(super) const GROUPS: [Group; 6] = [
     Group {
         title: "Text",
         kinds: &[
@@ -33,6 +33,7 @@ pub(super) const GROUPS: [Group; 5] = [
     },
     Group { title: "Dates and times", kinds: &[FieldType::Date, FieldType::DateTime, FieldType::Time] },
     Group { title: "People and places", kinds: &[FieldType::Name, FieldType::Address] },
+    Group { title: "Files", kinds: &[FieldType::File] },
 ];
 
 pub(in crate::console) fn kind_word(kind: &FieldType) -> &'static str {
@@ -70,6 +71,7 @@ pub(super) fn kind_of(word: &str) -> Option<FieldType> {
 
 /// In the choice of a condition: the one there is, which is more than a sentence of this page says.
 pub(super) const AS_IT_IS: &str = "=";
+const MEBIBYTE: u64 = 1024 * 1024;
 /// Between the values of a condition, as between those of a cell.
 const BETWEEN: char = ';';
 
@@ -130,7 +132,9 @@ pub(super) fn inputs_of(document: &Document, field: &FormField) -> Fields {
         .with("max_length", number(field.max_length))
         .with("pattern", field.pattern.clone().unwrap_or_default())
         .with("decimals", number(field.decimals.map(u32::from)))
-        .with("currency", field.currency.clone().unwrap_or_default());
+        .with("currency", field.currency.clone().unwrap_or_default())
+        .with("accept", field.accept.join(", "))
+        .with("max_bytes", field.max_bytes.map(mebibytes).unwrap_or_default());
     for (name, ticked) in [("required", field.required), ("unique", field.unique)] {
         if ticked {
             inputs = inputs.with(name, "on");
@@ -151,6 +155,43 @@ pub(super) fn inputs_of(document: &Document, field: &FormField) -> Fields {
             inputs.with("visible_if.field", name).with("visible_if.how", how).with("visible_if.value", value)
         }
     }
+}
+
+/// Bytes in the unit in which people say them.
+fn mebibytes(bytes: u64) -> String {
+    let thousandths = bytes.saturating_mul(1000) / MEBIBYTE;
+    // What this page could not say is said to the byte.
+    if thousandths.saturating_mul(MEBIBYTE) / 1000 != bytes {
+        return format!("{bytes} bytes");
+    }
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn bytes_of(sent: &Fields, wrong: &mut Vec<FieldError>) -> Option<u64> {
+    let text = sent.given("max_bytes")?;
+    let exact = text.strip_suffix("bytes").and_then(|number| number.trim().parse().ok());
+    let thousandths = || {
+        let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+        let rest: u64 =
+            if rest.is_empty() { 0 } else { format!("{rest:0<3}").parse().ok().filter(|n| *n < 1000)? };
+        whole.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(rest)?.checked_mul(MEBIBYTE)
+    };
+    let bytes = exact.or_else(|| thousandths().map(|bytes| bytes / 1000));
+    if bytes.is_none() {
+        wrong.push(FieldError::new(
+            "max_bytes",
+            "invalid",
+            "Write a number of MiB such as 5 or 0.5, or leave it empty.",
+        ));
+    }
+    bytes
+}
+
+/// Media types and endings, as people part them.
+fn kinds_of(text: &str) -> Vec<String> {
+    let words = text.split([',', ';', '\n', ' ']).map(str::trim);
+    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// A condition as field, comparison and values, where it is no more than that.
@@ -252,7 +293,6 @@ pub(super) fn field_of(
         Vec::new()
     };
     let is_amount = matches!(kind, FieldType::Decimal | FieldType::Currency);
-    let same = present.filter(|field| field.kind == kind);
     // Rows of a datasource stand in the document; choices that are written here take their place.
     let from = present.filter(|_| kind.is_choice() && choices.is_empty());
     let mut field = FormField {
@@ -275,8 +315,8 @@ pub(super) fn field_of(
             .given("currency")
             .filter(|_| kind == FieldType::Currency)
             .map(|code| code.to_ascii_uppercase()),
-        max_bytes: same.and_then(|field| field.max_bytes),
-        accept: same.map_or_else(Vec::new, |field| field.accept.clone()),
+        max_bytes: if kind == FieldType::File { bytes_of(sent, &mut wrong) } else { None },
+        accept: if kind == FieldType::File { kinds_of(sent.get("accept")) } else { Vec::new() },
         visible_if: condition_of(before, present, sent),
     };
     let default = lines(sent.get("default"));
@@ -363,7 +403,7 @@ pub(super) fn at_inputs(document: &Document, at: usize, error: Error) -> Error {
 }
 
 /// The inputs of the page of a field, so that every other error is said above.
-pub(super) const INPUTS: [&str; 17] = [
+pub(super) const INPUTS: [&str; 19] = [
     "label",
     "name",
     "help",
@@ -379,6 +419,8 @@ pub(super) const INPUTS: [&str; 17] = [
     "choices",
     "decimals",
     "currency",
+    "accept",
+    "max_bytes",
     "visible_if.field",
     "visible_if.value",
 ];
@@ -398,6 +440,8 @@ mod tests {
                 "visible_if": {"field": "kind", "is": ["c", "a | b"]}},
             {"name": "more", "label": "More", "visible_if": {"field": "agree", "is_not": [true]}},
             {"name": "deep", "label": "Deep", "visible_if": {"any": [{"field": "agree", "filled": true}, {"field": "count", "is": [2]}]}},
+            {"name": "cv", "label": "CV", "type": "file", "accept": ["application/pdf", "image/*", ".docx"], "max_bytes": 1_572_864},
+            {"name": "odd", "label": "Odd", "type": "file", "max_bytes": 1001},
             {"name": "last", "label": "Last", "type": "address", "visible_if": {"field": "price", "filled": false}},
         ]}))
         .unwrap()
@@ -413,6 +457,31 @@ mod tests {
             let expected = FormField { label: Some(field.title().to_owned()), ..field.clone() };
             assert_eq!(back, expected);
         }
+    }
+
+    #[test]
+    fn sizes_are_said_as_people_say_them() {
+        for (bytes, text) in [
+            (1, "1 bytes"),
+            (524_288, "0.5"),
+            (1_048_576, "1"),
+            (1_572_864, "1.5"),
+            (10_485_761, "10485761 bytes"),
+        ] {
+            assert_eq!(mebibytes(bytes), text);
+            let mut wrong = Vec::new();
+            assert_eq!(
+                bytes_of(&Fields::default().with("max_bytes", text), &mut wrong),
+                Some(bytes),
+                "{text}"
+            );
+        }
+        for text in ["x", "1.2345", "-1", "1,5", "99999999999999999999"] {
+            let mut wrong = Vec::new();
+            assert_eq!(bytes_of(&Fields::default().with("max_bytes", text), &mut wrong), None, "{text}");
+            assert_eq!(wrong.len(), 1, "{text}");
+        }
+        assert_eq!(kinds_of("PDF, .Docx;image/* \n"), ["pdf", ".docx", "image/*"]);
     }
 
     #[test]

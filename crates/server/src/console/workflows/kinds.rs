@@ -131,6 +131,16 @@ pub(super) const KINDS: [Kind; 7] = [
                 "JSON. A text that is one {{ expression }} gives its value as it is.",
                 How::Json,
             ),
+            maybe(
+                "invoke.body_encoding",
+                "How the body is written",
+                "In parts, a member that is a file of the record, {{ record.field }}, is sent as that file.",
+                How::One(&[
+                    ("json", "As JSON"),
+                    ("form", "As the fields of a form"),
+                    ("multipart", "In parts, with files (multipart/form-data)"),
+                ]),
+            ),
             maybe("invoke.repeatable", "May it be sent again where its answer was lost?", "", How::Maybe),
         ],
     },
@@ -233,15 +243,7 @@ impl Ask {
                 lines.collect::<Vec<_>>().join("\n")
             }
             (How::Json, value) => serde_json::to_string_pretty(value).unwrap_or_default(),
-            (How::Source | How::Code, Value::Object(members)) => {
-                let one = members.iter().next().map(|(word, value)| (word.as_str(), value));
-                match one {
-                    Some(("field", Value::String(name))) => format!("record.{name}"),
-                    Some(("expression", Value::String(text))) => text.clone(),
-                    Some(("value", value)) => value.to_string(),
-                    _ => value.to_string(),
-                }
-            }
+            (How::Source | How::Code, Value::Object(_)) => source_text(value),
             (_, value) => text(value),
         }
     }
@@ -286,8 +288,19 @@ impl Ask {
     }
 }
 
+/// Where a value comes from, as [`source_of`] reads it.
+pub(in crate::console) fn source_text(source: &Value) -> String {
+    let one = source.as_object().and_then(|members| members.iter().next());
+    match one.map(|(word, value)| (word.as_str(), value)) {
+        Some(("field", Value::String(name))) => format!("record.{name}"),
+        Some(("expression", Value::String(text))) => text.clone(),
+        Some(("value", value)) => value.to_string(),
+        _ => source.to_string(),
+    }
+}
+
 /// Where a value comes from: a field where only one is named, a value where one is written out, else what the expression gives.
-fn source_of(text: &str) -> Value {
+pub(in crate::console) fn source_of(text: &str) -> Value {
     let is_name = |name: &&str| {
         !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
     };
@@ -373,6 +386,8 @@ mod tests {
                 "description": "A fee", "email": {"text": "{{ record.a }}"}, "success_text": "Thank\nyou"}}),
             json!({"name": "tell", "webhook": {"url": "https://a.example", "body": {"n": "{{ record.n }}"}, "headers": {"x-a": "1"}}}),
             json!({"name": "rates", "pull": {"datasource": "rates", "full": true}}),
+            json!({"name": "send", "invoke": {"connection": "c", "method": "POST", "url": "/x", "body": {"file": "{{ record.cv }}"},
+                "body_encoding": "multipart"}}),
             json!({"name": "look", "invoke": {"connection": "c", "method": "GET", "url": "/x"}}),
         ] {
             let action: WorkflowAction = serde_json::from_value(action).unwrap();

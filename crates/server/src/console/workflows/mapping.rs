@@ -668,6 +668,47 @@ mod tests {
         assert!(alike("MailingCity", "city", &[]) >= ENOUGH);
     }
 
+    /// What a browser sends of a table that nobody has touched.
+    fn sent_of(table: &Table) -> Fields {
+        let mut sent = Fields::default();
+        for row in table.rows.iter().chain(&table.rest) {
+            for (part, value) in [
+                ("name", &row.target.name),
+                ("from", &row.chosen),
+                ("what", &row.what),
+                ("by", &row.by),
+                ("is", &row.is),
+                ("take", &row.take),
+            ] {
+                sent = sent.with(&row.input(part), value.as_str());
+            }
+        }
+        sent
+    }
+
+    #[test]
+    fn what_was_not_touched_stays_as_it_was_written() {
+        // A number where a text is wanted, and the other way round: the table shows both as people write them, and would read them otherwise.
+        let present: BTreeMap<String, Mapped> =
+            serde_json::from_value(json!({"DisplayName": {"value": 7}, "Balance": {"value": "5"}})).unwrap();
+        let form = form();
+        let sources = Sources { form: Some(&form), forms: &[] };
+        let sent = sent_of(&table("Vendor".to_owned(), targets(), &Begins::Mapped(&present), &sources, &[]));
+        assert_eq!(read(&targets(), &present, &sent).unwrap(), present);
+        let anew = read(&targets(), &BTreeMap::new(), &sent).unwrap();
+        assert_ne!(anew, present, "else nothing is shown by this");
+        // One that was touched is read as it stands; the other stays.
+        let name = (0..)
+            .map(|index| format!("map.{index}"))
+            .find(|row| sent.get(&format!("{row}.name")) == "DisplayName");
+        let what = format!("{}.what", name.unwrap());
+        let touched = read(&targets(), &present, &sent.without(&what).with(&what, "8")).unwrap();
+        assert_eq!(
+            (touched.get("DisplayName"), touched.get("Balance")),
+            (Some(&Mapped::Value(json!("8"))), present.get("Balance"))
+        );
+    }
+
     #[test]
     fn a_mapping_comes_back_from_its_table_as_it_was() {
         let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
@@ -684,19 +725,7 @@ mod tests {
         let forms = [("vendors".to_owned(), "Vendors".to_owned(), form.clone())];
         let sources = Sources { form: Some(&form), forms: &forms };
         let table = table("Vendor".to_owned(), targets(), &Begins::Mapped(&mapping), &sources, &[]);
-        let mut sent = Fields::default();
-        for row in table.rows.iter().chain(&table.rest) {
-            for (part, value) in [
-                ("name", &row.target.name),
-                ("from", &row.chosen),
-                ("what", &row.what),
-                ("by", &row.by),
-                ("is", &row.is),
-                ("take", &row.take),
-            ] {
-                sent = sent.with(&row.input(part), value.as_str());
-            }
-        }
+        let sent = sent_of(&table);
         assert_eq!(read(&targets(), &BTreeMap::new(), &sent).unwrap(), mapping);
         let html = table.render().unwrap();
         assert!(html.contains("Not there any more") || html.contains("not there any more"), "{html}");

@@ -6,6 +6,8 @@ mod kinds;
 mod mapping;
 mod rehearsal;
 
+pub(super) use kinds::{source_of, source_text};
+
 use std::collections::BTreeMap;
 
 use askama::Template;

@@ -11,6 +11,7 @@ mod completeness;
 mod connections;
 mod datasources;
 mod definitions;
+mod files;
 mod flows;
 mod idempotency;
 mod imports;

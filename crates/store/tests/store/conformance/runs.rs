@@ -684,26 +684,8 @@ async fn what_waits_in_vain_is_mended() {
 async fn what_a_node_left_is_taken_back() {
     on_both(async |store| {
         let recover = async |now| change(&store, async |tx| tx.recover_runs(now).await).await;
-        let back =
-            async |node: &str, now| change(&store, async |tx| tx.give_back_runs(node, now).await).await;
         insert(&store, &[run(ORG, "run_1"), run(ORG, "run_2"), run(OTHER, "run_1")]).await;
-        insert(&store, &[queued("run_3", "other", -5), queued("run_4", "other", 70)]).await;
         assert_eq!(claim(&store, "q", "one", NOW, 9).await.len(), 3);
-        assert_eq!(claim(&store, "other", "two", NOW, 9).await.len(), 1);
-
-        // Given back: due when it was, not tried, not in doubt; of another node nothing.
-        assert_eq!(back("three", at(1)).await, 0);
-        assert_eq!(back("two", at(1)).await, 1);
-        assert_eq!(back("two", at(1)).await, 0);
-        assert_eq!(read(&store, "run_3").await, Run { updated_at: at(1), ..queued("run_3", "other", -5) });
-        assert_eq!(read(&store, "run_1").await.state, RunState::Running);
-        // One that was between two actions has no try to take back.
-        let again = claim(&store, "other", "two", at(2), 9).await;
-        let none = Progress { attempts: 0, ..done("two") };
-        assert!(change(&store, async |tx| tx.keep_run(&again[0], none, UNTIL, at(2)).await).await);
-        assert_eq!(back("two", at(3)).await, 1);
-        let given = read(&store, "run_3").await;
-        assert_eq!((given.attempts, given.results.as_str()), (0, r#"{"a":1}"#));
 
         // A lease that ran out: in doubt, due as it was, and the try counts.
         assert_eq!(recover(UNTIL).await, 0);
@@ -713,10 +695,6 @@ async fn what_a_node_left_is_taken_back() {
             let expected = Run { doubt: true, attempts: 1, ..run(organization, id) };
             assert_eq!(store.run(organization, id).await.unwrap().unwrap(), expected);
         }
-        // Given back, what is in doubt stays so.
-        assert_eq!(claim(&store, "q", "one", at(61), 1).await.len(), 1);
-        assert_eq!(back("one", at(62)).await, 1);
-        assert!(read(&store, "run_1").await.doubt);
     })
     .await;
 }
