@@ -11,8 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::automate::components::{Definable, component_of};
-use crate::connect::connectors::ConnectorCard;
-use crate::connect::connectors::card;
+use crate::connect::connectors::{ConnectorCard, Found, card};
 use crate::govern::applications::{ApplicationView, NewApplication, wrong_new};
 use crate::work::Work;
 use crate::{Engine, Op};
@@ -54,6 +53,8 @@ pub struct FittingView {
     pub connection: String,
     pub name: String,
     pub connector: ConnectorCard,
+    /// the one of the need's `connectors` as which it is used
+    pub serves_as: String,
 }
 
 /// A component that a template makes.
@@ -159,25 +160,41 @@ impl Engine {
             }
         }
         for need in &mut view.needs {
-            let fits: BTreeSet<&str> = connectors
-                .iter()
-                .filter(|(_, found)| template.fit(&need.need, &found.connector, &region).is_ok())
-                .map(|(name, _)| name.as_str())
-                .collect();
-            let fitting = connections.iter().filter(|one| fits.contains(one.connector.as_str()));
-            need.fitting = Some(
-                fitting
-                    .filter_map(|one| {
-                        Some(FittingView {
-                            connection: one.link_name.clone(),
-                            name: one.name.clone(),
-                            connector: card(connectors.get(&one.connector)?, &region),
-                        })
-                    })
-                    .collect(),
-            );
+            let fit = |(name, found): (&String, &Found)| {
+                let variant = template.fit(&need.need, &found.connector, &region).ok()?;
+                Some((name.clone(), variant.to_owned()))
+            };
+            let fits: BTreeMap<String, String> = connectors.iter().filter_map(fit).collect();
+            let fitting = connections.iter().filter_map(|one| {
+                Some(FittingView {
+                    connection: one.link_name.clone(),
+                    name: one.name.clone(),
+                    serves_as: fits.get(&one.connector)?.clone(),
+                    connector: card(connectors.get(&one.connector)?, &region),
+                })
+            });
+            need.fitting = Some(fitting.collect());
         }
         Ok(view)
+    }
+
+    /// Link name and name of the templates that a connection fits, for those who make applications.
+    pub async fn templates_for(
+        &self,
+        op: &Op,
+        connection: &str,
+    ) -> Result<Vec<(&'static str, &'static str)>> {
+        if permit(&op.principal, Action::Manage, &Resource::Applications).is_err() {
+            return Ok(Vec::new());
+        }
+        let region = self.own_organization(&op.organization).await?.region.clone();
+        let connection = self.find_connection(op, connection).await?;
+        let connector = self.find_connector(&op.organization, &connection.connector).await?.connector;
+        let fits = |template: &&ApplicationTemplate| {
+            template.needs.iter().any(|need| template.fit(need, &connector, &region).is_ok())
+        };
+        let fitting = templates::all().iter().filter(fits);
+        Ok(fitting.map(|template| (template.link_name.as_str(), template.name.as_str())).collect())
     }
 
     /// Makes an application with everything that its template has in it. What is wrong is said of all at once, and then nothing is made.

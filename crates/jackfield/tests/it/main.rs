@@ -40,6 +40,7 @@ mod sign_in;
 mod ssrf;
 mod start;
 mod support;
+mod templates;
 mod upstream;
 mod webhooks;
 mod workflows;

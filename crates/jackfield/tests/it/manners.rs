@@ -122,8 +122,8 @@ impl Stage {
         let mut document = keyed("Mannered", &upstream.url, &[&upstream.host()]);
         document["modules"] = json!({"note": {"operations": {"list": {"path": "/notes", "items": "/items", "fields":
             [{"name": "kind", "in": "query"}, {"name": "since", "in": "query"}]}}},
-            // What the template of the applications that are started here needs.
-            "vendor": {"fields": ["DisplayName", "CompanyName", "Email", "Phone"].map(|name| json!({"name": name})),
+            // What the template needs from which applications are started here.
+            "vendor": {"fields": [{"name": "DisplayName"}, {"name": "CompanyName"}, {"name": "Email"}, {"name": "Phone"}],
                 "operations": {"create": {"method": "POST", "path": "/vendors"}}}});
         let connector = server.connector(document).await;
         let connection = server.connection(json!({"connector": connector, "name": "Mannered"})).await;
