@@ -35,6 +35,36 @@ test.describe('at the Sandbox', () => {
     test.describe(`${how} JavaScript`, () => {
       test.use({ javaScriptEnabled });
 
+      test('an application is started from a template, and does what it says', async ({ page }) => {
+        await signIn(page, jackfield, jackfield.founder, '/console/applications');
+        await page.getByRole('link', { name: 'Start from a template' }).click();
+        await at(page, 'Start from a template');
+        await page.getByRole('main').getByRole('link', { name: /^.*Ticket form/ }).click();
+        await at(page, 'Ticket form');
+        await expect(page.getByRole('link', { name: 'Connect Jira' })).toBeVisible();
+        await page.getByRole('link', { name: 'Templates', exact: true }).click();
+        await page.getByRole('main').getByRole('link', { name: /^.*Vendor onboarding/ }).click();
+        await at(page, 'Vendor onboarding');
+        await expect(page.getByText('When a record of Vendors is created')).toBeVisible();
+        await page.getByLabel('Name', { exact: true }).fill('');
+        await page.getByRole('button', { name: 'Make the application' }).click();
+        await expect(page.locator('.error')).toContainText('name');
+        await page.getByLabel('Name', { exact: true }).fill(`Onboarding ${how}`);
+        await page.getByLabel('The books').selectOption('books');
+        await page.getByRole('button', { name: 'Make the application' }).click();
+        await at(page, `Onboarding ${how} is ready to try`);
+        await page.getByRole('link', { name: 'Fill in Vendors' }).click();
+        await page.getByLabel('Vendor name').fill(`${name} from a template`);
+        await page.getByLabel('E-mail address').fill('ada@acme.example');
+        await page.getByRole('button', { name: 'Send' }).click();
+        await expect(page.getByRole('status')).toContainText('Thank you');
+        const wanted = encodeURIComponent(`${name} from a template`);
+        await expect(async () => {
+          const { total } = await jackfield.api.get(`/v1/proxy/books/vendors?display_name=${wanted}`);
+          expect(total).toBe(1);
+        }).toPass();
+      });
+
       test('what somebody sends in is pushed, and is seen to be', async ({ page }) => {
         await signIn(page, jackfield, jackfield.founder, '/console/applications');
         await page.getByRole('button', { name: 'Development' }).click();

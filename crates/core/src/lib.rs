@@ -17,6 +17,7 @@ pub mod permissions;
 pub mod permit;
 pub mod plan;
 pub mod schedule;
+pub mod templates;
 pub mod time;
 pub mod words;
 pub mod workflow;

@@ -371,6 +371,25 @@ impl WorkflowAction {
         if all.next().is_some() { None } else { only }
     }
 
+    /// The datasources whose rows its expressions name: at least these.
+    pub fn rows_named(&self) -> BTreeSet<String> {
+        fn take(value: &Value, found: &mut BTreeSet<String>) {
+            match value {
+                Value::String(text) => {
+                    found.extend(super::expression::rows_named(text).map(|(name, _)| name.to_owned()));
+                }
+                Value::Array(items) => items.iter().for_each(|item| take(item, found)),
+                Value::Object(members) => members.values().for_each(|value| take(value, found)),
+                _ => {}
+            }
+        }
+        let mut found = BTreeSet::new();
+        if let Ok(whole) = serde_json::to_value(self) {
+            take(&whole, &mut found);
+        }
+        found
+    }
+
     /// The connection that it calls through.
     pub fn connection(&self) -> Option<&str> {
         match self.work()? {
@@ -462,6 +481,8 @@ pub struct Grounds {
     pub connections: BTreeMap<String, Arc<Connector>>,
     /// link names of the datasources of the application
     pub datasources: BTreeSet<String>,
+    /// the columns of those that development has pulled; of the others nobody knows them
+    pub columns: BTreeMap<String, Vec<String>>,
     /// the organization's region
     pub region: String,
 }
@@ -480,6 +501,8 @@ struct Check<'a> {
     scene: Scene<'a>,
     /// names of the actions before
     before: Vec<&'a str>,
+    /// whether rows of datasources can be named: when actions are done, not where something is decided in the transaction of a record
+    rows: bool,
     wrong: Vec<FieldError>,
 }
 
@@ -516,7 +539,7 @@ pub fn connections_of(actions: &[WorkflowAction]) -> Vec<String> {
 
 /// Everything that is wrong with the actions of a definition, under dotted paths from its root.
 pub fn check_actions(actions: &[WorkflowAction], grounds: &Grounds, scene: Scene<'_>) -> Vec<FieldError> {
-    let mut check = Check::of(grounds, scene);
+    let mut check = Check { rows: true, ..Check::of(grounds, scene) };
     match actions.len() {
         0 => check.wrong("actions", "required", "Say what is to be done."),
         1..=ACTIONS_MAX => {}
@@ -538,7 +561,7 @@ pub fn check_integration(integration: &Integration, grounds: &Grounds, scene: Sc
 
 impl<'a> Check<'a> {
     const fn of(grounds: &'a Grounds, scene: Scene<'a>) -> Self {
-        Self { grounds, scene, before: Vec::new(), wrong: Vec::new() }
+        Self { grounds, scene, before: Vec::new(), rows: false, wrong: Vec::new() }
     }
 
     /// What the values of a field of the record look like.
@@ -856,14 +879,41 @@ impl<'a> Check<'a> {
     fn expression(&mut self, path: &str, text: &str) {
         match Expression::parse(text) {
             Err(why) => self.wrong(path, "invalid", why),
-            Ok(expression) => self.names(path, expression.names()),
+            Ok(expression) => {
+                self.names(path, expression.names());
+                self.tables(path, expression.tables());
+            }
         }
     }
 
     fn text(&mut self, path: &str, text: &str) {
         match Text::parse(text) {
             Err(why) => self.wrong(path, "invalid", why),
-            Ok(parsed) => self.names(path, parsed.names()),
+            Ok(parsed) => {
+                self.names(path, parsed.names());
+                self.tables(path, parsed.tables());
+            }
+        }
+    }
+
+    /// Columns that a datasource does not have, where it is known which it has.
+    fn tables(&mut self, path: &str, tables: Vec<(String, Vec<String>)>) {
+        for (datasource, columns) in tables {
+            let Some(known) = self.grounds.columns.get(&datasource).filter(|known| !known.is_empty()) else {
+                continue;
+            };
+            for column in columns.iter().filter(|column| !column.starts_with('/')) {
+                // `object.member` of an object that is empty so far is nobody's mistake.
+                let object = column.split_once('.').map_or(column.as_str(), |(object, _)| object);
+                if !known.iter().any(|one| one == column || one == object) {
+                    let has: Vec<&str> = known.iter().take(50).map(String::as_str).collect();
+                    let message = format!(
+                        "The datasource {datasource:?} has no column {column:?}. It has {}.",
+                        has.join(", ")
+                    );
+                    self.wrong(path, "unknown", message);
+                }
+            }
         }
     }
 
@@ -872,6 +922,13 @@ impl<'a> Check<'a> {
         for name in names {
             let mut parts = name.split('.');
             let (root, next) = (parts.next().unwrap_or_default(), parts.next());
+            if let ("rows", Some(datasource), true) = (root, next, self.rows) {
+                if !self.grounds.datasources.contains(datasource) {
+                    let message = format!("The application has no datasource {datasource:?}.");
+                    self.wrong(path, "unknown", message);
+                }
+                continue;
+            }
             let known = match (self.scene, root, next) {
                 (Scene::Record(_), "record" | "former", Some(field)) => {
                     self.field(field).is_some() || RECORD_FACTS.contains(&field)
@@ -890,7 +947,8 @@ impl<'a> Check<'a> {
                     }
                     Scene::Clock => "tick, date, results.<action before>, event, environment and application",
                 };
-                let message = format!("There is no {name:?} here. There are {there}.");
+                let rows = if self.rows { ", and rows.<datasource>" } else { "" };
+                let message = format!("There is no {name:?} here. There are {there}{rows}.");
                 self.wrong(path, "unknown", message);
             }
         }
@@ -1026,7 +1084,29 @@ mod tests {
             ]),
             region: "eu".to_owned(),
             datasources: BTreeSet::from(["rates".to_owned()]),
+            columns: BTreeMap::from([(
+                "rates".to_owned(),
+                ["day", "rate", "bank.name"].map(str::to_owned).to_vec(),
+            )]),
         }
+    }
+
+    #[test]
+    fn rows_are_named_where_actions_are_done() {
+        let tell = |text: &str| json!([{"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": text}}]);
+        let at = |code: &str| vec![("actions.0.mail.text".to_owned(), code.to_owned())];
+        assert_eq!(
+            faults(&tell("{{ rows.rates|length }} {{ rows.rates|table('day', 'bank.name', '/x/y') }}")),
+            []
+        );
+        assert_eq!(faults(&tell("{{ rows.none|length }}")), at("unknown"));
+        assert_eq!(faults(&tell("{{ rows|length }}")), at("unknown"));
+        assert_eq!(faults(&tell("{{ rows.rates|table('day', 'rat') }}")), at("unknown"));
+        let mut early = workflow(&tell("t"));
+        early.condition = Some("rows.rates|length > 0".to_owned());
+        assert_eq!(early.check(&grounds()).unwrap_err()[0].field, "condition");
+        let action = &workflow(&tell("{{ rows.rates|table('day') }} {{ arrows.x }}")).actions[0];
+        assert_eq!(action.rows_named(), BTreeSet::from(["rates".to_owned()]));
     }
 
     /// A service that takes payments, in India only.

@@ -22,6 +22,7 @@ type Made = Result<minijinja::Value, minijinja::Error>;
 /// An expression that can be read.
 #[derive(Debug)]
 pub struct Expression {
+    source: String,
     compiled: minijinja::Expression<'static, 'static>,
 }
 
@@ -52,7 +53,31 @@ impl Expression {
         let compiled = environment()
             .compile_expression_owned(text.to_owned())
             .map_err(|error| format!("It cannot be read: {}.", said(&error)))?;
-        Ok(Self { compiled })
+        Ok(Self { source: text.to_owned(), compiled })
+    }
+
+    /// The tables that it makes of rows, where it names their columns as texts: `rows.vendors|table('DisplayName')`. Name of the datasource,
+    /// and the columns.
+    pub fn tables(&self) -> Vec<(String, Vec<String>)> {
+        let of = |(name, rest): (&str, &str)| {
+            let mut rest =
+                rest.trim_start().strip_prefix('|')?.trim_start().strip_prefix("table")?.trim_start();
+            let mut columns = Vec::new();
+            rest = rest.strip_prefix('(')?;
+            loop {
+                rest = rest.trim_start();
+                let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+                let (text, after) = rest.get(1..)?.split_once(quote)?;
+                columns.push(table::column(text).0.to_owned());
+                rest = after.trim_start();
+                match rest.strip_prefix(',') {
+                    Some(more) => rest = more,
+                    None => break,
+                }
+            }
+            rest.starts_with(')').then(|| (name.to_owned(), columns))
+        };
+        rows_named(&self.source).filter_map(of).collect()
     }
 
     /// The names that it uses and does not make itself, with what follows their dots: `record.vendor_name`.
@@ -121,6 +146,15 @@ impl Text {
         self.parts.iter().flat_map(of).collect()
     }
 
+    /// The tables that its expressions make of rows.
+    pub fn tables(&self) -> Vec<(String, Vec<String>)> {
+        let of = |part: &Part| match part {
+            Part::Literal(_) => Vec::new(),
+            Part::Expression(expression) => expression.tables(),
+        };
+        self.parts.iter().flat_map(of).collect()
+    }
+
     /// The text with what its expressions give; nothing gives nothing.
     pub fn render(&self, context: &Value) -> Result<String, String> {
         let mut out = String::new();
@@ -139,6 +173,18 @@ impl Text {
         }
         Ok(out)
     }
+}
+
+/// The datasources whose rows are named in a text, each with what stands after its name.
+pub(crate) fn rows_named(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.match_indices("rows.").filter_map(|(at, word)| {
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let before = text.get(..at)?.chars().next_back();
+        let rest = text.get(at + word.len()..)?;
+        let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
+        let whole = before.is_none_or(|c| !part(c) && c != '.') && end > 0;
+        whole.then(|| rest.split_at_checked(end)).flatten()
+    })
 }
 
 /// Whether there is a `*` outside of the texts in quotes.
@@ -211,6 +257,7 @@ mod filters {
         environment.add_filter("replace", replace);
         environment.add_filter("truncate", truncate);
         environment.add_filter("times", times);
+        environment.add_filter("table", super::table::table);
         environment.add_test("defined", tests::is_defined);
         environment.add_test("undefined", tests::is_undefined);
         environment.add_test("none", tests::is_none);
@@ -219,7 +266,7 @@ mod filters {
         environment.add_test("in", tests::is_in);
     }
 
-    fn wrong(message: &'static str) -> minijinja::Error {
+    pub(super) fn wrong(message: &'static str) -> minijinja::Error {
         minijinja::Error::new(ErrorKind::InvalidOperation, message)
     }
 
@@ -315,10 +362,167 @@ mod filters {
     }
 }
 
+/// Rows as a table of plain text.
+mod table {
+    use super::filters::wrong;
+    use super::{Made, RESULT_MAX, Rest, ValueKind};
+
+    /// Columns of a table at most, and characters of a cell: a long one would push the others out of sight.
+    const COLUMNS_MAX: usize = 20;
+    const CELL_MAX: usize = 60;
+    /// Between two columns.
+    const GAP: &str = "  ";
+
+    /// A column, and what stands above it: `CustomerRef.name as Customer`.
+    pub(super) fn column(text: &str) -> (&str, &str) {
+        text.split_once(" as ").unwrap_or((text, text))
+    }
+
+    /// What stands in a column of a row: a member, a member of one as `object.member`, or what is at a JSON pointer.
+    fn at(row: &minijinja::Value, name: &str) -> minijinja::Value {
+        let member = |of: &minijinja::Value, name: &str| {
+            let found = of.get_item(&name.into()).ok();
+            found.filter(|value| !value.is_undefined() && !value.is_none())
+        };
+        if let Some(pointer) = name.strip_prefix('/') {
+            let step = |of: minijinja::Value, part: &str| {
+                let part = part.replace("~1", "/").replace("~0", "~");
+                match part.parse::<usize>() {
+                    Ok(index) if of.kind() == ValueKind::Seq => of.get_item_by_index(index).ok(),
+                    _ => member(&of, &part),
+                }
+            };
+            return pointer.split('/').try_fold(row.clone(), step).unwrap_or_default();
+        }
+        if let Some(found) = member(row, name) {
+            return found;
+        }
+        // A name may have dots of its own.
+        let inner = name.match_indices('.').find_map(|(dot, _)| {
+            let (object, rest) = name.split_at_checked(dot)?;
+            member(&member(row, object)?, rest.strip_prefix('.')?)
+        });
+        inner.unwrap_or_default()
+    }
+
+    /// A value on one line, and not too long.
+    fn cell(value: &minijinja::Value) -> String {
+        if value.is_undefined() || value.is_none() {
+            return String::new();
+        }
+        let text = value.to_string();
+        let mut letters = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+        let mut short: String = letters.by_ref().take(CELL_MAX).collect();
+        if letters.next().is_some() {
+            short.pop();
+            short.push('…');
+        }
+        short
+    }
+
+    /// The rows with the named columns, one below the other; numbers stand at the right.
+    #[allow(clippy::needless_pass_by_value, reason = "the library hands the rest over so")]
+    pub(super) fn table(rows: &minijinja::Value, columns: Rest<String>) -> Made {
+        if !matches!(rows.kind(), ValueKind::Seq | ValueKind::Iterable) {
+            return Err(wrong("table takes rows, as in rows.vendors|table('DisplayName')"));
+        }
+        if columns.is_empty() || columns.len() > COLUMNS_MAX {
+            return Err(wrong("table takes the names of 1 to 20 columns"));
+        }
+        let named: Vec<(&str, &str)> = columns.iter().map(|text| column(text)).collect();
+        let mut lines: Vec<Vec<String>> = Vec::new();
+        let mut size = 0_usize;
+        for row in rows.try_iter()? {
+            let cells: Vec<String> = named.iter().map(|(name, _)| cell(&at(&row, name))).collect();
+            size = size.saturating_add(cells.iter().map(|cell| cell.len().saturating_add(GAP.len())).sum());
+            if size > RESULT_MAX {
+                return Err(wrong("the table is too long"));
+            }
+            lines.push(cells);
+        }
+        let numbers: Vec<bool> = (0..named.len())
+            .map(|index| {
+                let mut cells =
+                    lines.iter().filter_map(|cells| cells.get(index)).filter(|cell| !cell.is_empty());
+                let mut any = false;
+                cells.all(|cell| {
+                    any = true;
+                    cell.parse::<f64>().is_ok()
+                }) && any
+            })
+            .collect();
+        let headings: Vec<String> = named.iter().map(|(_, heading)| cell(&(*heading).into())).collect();
+        let widths: Vec<usize> = headings
+            .iter()
+            .enumerate()
+            .map(|(index, heading)| {
+                let cells = lines.iter().filter_map(|cells| cells.get(index));
+                cells.chain([heading]).map(|cell| cell.chars().count()).max().unwrap_or_default()
+            })
+            .collect();
+        let rule: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
+        let mut out = String::new();
+        for cells in [&headings, &rule].into_iter().chain(&lines) {
+            let mut line = String::new();
+            for ((cell, width), right) in cells.iter().zip(&widths).zip(&numbers) {
+                let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
+                if *right {
+                    line.push_str(&padding);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&padding);
+                }
+                line.push_str(GAP);
+            }
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(line.trim_end());
+            if out.len() > RESULT_MAX {
+                return Err(wrong("the table is too long"));
+            }
+        }
+        Ok(out.into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn rows_stand_in_a_table() {
+        let context = json!({"rows": {"v": [
+            {"Id": 1, "Name": "Acme\nLtd", "Open": 12.5, "Ref": {"name": "X", "a.b": 1}, "tags": ["t"]},
+            {"Id": 2, "Name": "B", "Open": null, "long": "y".repeat(100)},
+        ]}});
+        let eval = |text: &str| Expression::parse(text).unwrap().eval(&context);
+        assert_eq!(
+            eval("rows.v|table('Name', 'Open as Still open', 'Ref.name as Who', '/tags/0', 'Ref.a.b')")
+                .unwrap(),
+            "Name      Still open  Who  /tags/0  Ref.a.b\n\
+             --------  ----------  ---  -------  -------\n\
+             Acme Ltd        12.5  X    t              1\n\
+             B"
+        );
+        let long = eval("rows.v|sort(attribute='Id', reverse=true)|table('long')").unwrap();
+        assert!(long.as_str().unwrap().contains("yyy…\n"), "{long}");
+        assert_eq!(eval("[]|table('a')").unwrap(), "a\n-");
+        for wrong in ["'text'|table('a')", "rows.v|table()", "1|table('a')"] {
+            assert!(eval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_columns_of_a_table_are_known_before_it_runs() {
+        let tables = |text: &str| Text::parse(text).unwrap().tables();
+        let found = tables("{{ rows.v | table( 'a', \"b as C\" ) }} rows.w|table('x') {{ rows.v|length }}");
+        assert_eq!(found, [("v".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
+        assert_eq!(tables("{{ rows.v|table(record.x) }}{{ arrows.v|table('a') }}"), []);
+        assert_eq!(Text::parse("{{ rows.v|table('a') }}").unwrap().names(), ["rows.v"]);
+    }
 
     fn eval(text: &str) -> Result<Value, String> {
         let context = json!({"record": {"name": "Acme  ", "price": "12.50", "count": 3, "tags": ["a", "b"], "empty": null,

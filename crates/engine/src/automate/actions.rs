@@ -158,6 +158,25 @@ pub(crate) fn mapping_failed(path: &str, why: &str) -> Tried {
 impl Engine {
     /// Tries an action once.
     pub(crate) async fn perform(&self, op: &Op, doing: &Doing<'_>, action: &WorkflowAction) -> Tried {
+        let mut names = action.rows_named();
+        names.retain(|name| doing.live.datasource(name).is_some());
+        if names.is_empty() {
+            return self.perform_seeing(op, doing, action).await;
+        }
+        let place = (doing.organization, doing.application, doing.environment);
+        match self.with_rows(place, names, doing.context).await {
+            Ok(context) => {
+                let doing = Doing { context: &context, ..*doing };
+                Box::pin(self.perform_seeing(op, &doing, action)).await
+            }
+            Err(why) => {
+                tracing::warn!(why, run = doing.run.id, "rows could not be read");
+                Tried::later("unavailable", "The rows of a datasource could not be read.")
+            }
+        }
+    }
+
+    async fn perform_seeing(&self, op: &Op, doing: &Doing<'_>, action: &WorkflowAction) -> Tried {
         if let Some(condition) = &action.condition {
             let parsed = jackfield_core::workflow::Expression::parse(condition);
             match parsed.and_then(|parsed| parsed.holds(doing.context)) {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::automate::datasources::columns_of;
 use crate::automate::live::{COMPONENTS_MAX, document};
 use crate::automate::records::hold_unique;
 use crate::connect::connectors::link_name_taken;
@@ -283,6 +284,13 @@ impl Engine {
         grounds.datasources.extend(
             datasources.filter_map(|one| one.component.split_once(':').map(|(_, name)| name.to_owned())),
         );
+        for table in self.store().tables(organization, application, "").await? {
+            let Some((_, name)) = table.component.split_once(':') else { continue };
+            if table.environment == Environment::Development.as_str() && table.pulled_at.is_some() {
+                let columns = columns_of(&table)?.0.into_iter().map(|column| column.name);
+                grounds.columns.insert(name.to_owned(), columns.collect());
+            }
+        }
         let filter = ConnectionFilter { application, ..ConnectionFilter::default() };
         let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
         let mut known = std::collections::BTreeMap::new();
@@ -460,7 +468,7 @@ impl Engine {
     }
 
     /// Adds a version. Whoever calls holds the application.
-    async fn save<D: Definable>(
+    pub(crate) async fn save<D: Definable>(
         &self,
         work: &mut Work<'_>,
         op: &Op,

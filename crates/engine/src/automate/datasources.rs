@@ -4,6 +4,7 @@
 //! revision of the table keeps a node that was thought dead from writing beside the one that took over. A pull that takes long gives its
 //! place to others now and then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ pub const EXPORTED: i64 = 1000;
 /// Choices that a field has from a datasource at most, and characters of one.
 const CHOICES: i64 = 1000;
 const CHOICE_MAX: usize = 200;
+/// Rows of a datasource that an expression sees, and bytes of their JSON in all that one action names.
+const ROWS_READ: usize = 100;
+const ROWS_BYTES: usize = 1024 * 1024;
+/// Rows that are read at once for it.
+const ROWS_PAGE: i64 = 20;
 /// Longest text that is looked for.
 const WORDS_MAX: usize = 200;
 
@@ -193,7 +199,7 @@ impl TableView {
     }
 }
 
-fn columns_of(row: &Pulled) -> Result<Columns> {
+pub(crate) fn columns_of(row: &Pulled) -> Result<Columns> {
     serde_json::from_str(&row.known).map_err(corrupt("the columns"))
 }
 
@@ -507,6 +513,45 @@ impl Engine {
         } else {
             at(&data, &lookup.take).cloned().unwrap_or(Value::Null)
         })
+    }
+
+    /// What expressions see, with the rows of datasources that they name: of each the first ones, in the order in which they came. `Err` is a
+    /// sentence.
+    pub(crate) async fn with_rows(
+        &self,
+        (organization, application, environment): (&str, &str, Environment),
+        names: BTreeSet<String>,
+        context: &Value,
+    ) -> Result<Value, String> {
+        let mut rows = Map::new();
+        let mut room = ROWS_BYTES;
+        for name in names {
+            let component = component_of(Datasource::KIND, &name);
+            let environment = environment.as_str();
+            let table = Table { organization, application, environment, component: &component };
+            let mut first = Vec::new();
+            'pages: while first.len() < ROWS_READ {
+                let offset = i64::try_from(first.len()).unwrap_or(i64::MAX);
+                let query = RowQuery { limit: ROWS_PAGE, offset, ..RowQuery::default() };
+                let page = self.store().table_rows(table, query).await;
+                let page = page.map_err(|error| Error::from(error).detail)?;
+                let last = i64::try_from(page.len()).unwrap_or(i64::MAX) < ROWS_PAGE;
+                for row in page {
+                    let Some(left) = room.checked_sub(row.data.len()) else { break 'pages };
+                    room = left;
+                    first.push(serde_json::from_str(&row.data).unwrap_or(Value::Null));
+                }
+                if last {
+                    break;
+                }
+            }
+            rows.insert(name, Value::Array(first));
+        }
+        let mut all = context.clone();
+        if let Value::Object(all) = &mut all {
+            all.insert("rows".to_owned(), Value::Object(rows));
+        }
+        Ok(all)
     }
 
     /// A form as an environment serves it, with the choices that come from datasources.

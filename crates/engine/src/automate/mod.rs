@@ -21,4 +21,5 @@ pub mod rehearse;
 pub(crate) mod runner;
 pub mod runs;
 pub mod schedules;
+pub mod templates;
 pub mod webhooks;

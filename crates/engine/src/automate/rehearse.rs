@@ -149,12 +149,12 @@ impl Engine {
             |member| json!({"id": member.id, "name": member.name, "email": member.email}),
         );
         let context = context(&form, &view, workflow, application, &submitter);
-        let holds = |condition: Option<&String>| {
+        let holds = |condition: Option<&String>, context: &Value| {
             condition
-                .map_or(Ok(true), |text| Expression::parse(text).and_then(|parsed| parsed.holds(&context)))
+                .map_or(Ok(true), |text| Expression::parse(text).and_then(|parsed| parsed.holds(context)))
         };
-        let runs =
-            holds(workflow.condition.as_ref()).map_err(|why| Error::field("condition", "invalid", why))?;
+        let runs = holds(workflow.condition.as_ref(), &context)
+            .map_err(|why| Error::field("condition", "invalid", why))?;
         let caller = Caller {
             principal: acting(&found.application.id, application, environment),
             organization: op.organization.clone(),
@@ -162,7 +162,19 @@ impl Engine {
         };
         let mut actions = Vec::new();
         for action in workflow.actions.iter().filter(|_| runs) {
-            let would = match holds(action.condition.as_ref()) {
+            let place = (&*op.organization, application, environment);
+            let seen = match action.rows_named() {
+                names if names.is_empty() => Ok(context.clone()),
+                names => self.with_rows(place, names, &context).await,
+            };
+            let context = match seen {
+                Ok(context) => context,
+                Err(why) => {
+                    actions.push((action.name.clone(), Would::Fail(why)));
+                    continue;
+                }
+            };
+            let would = match holds(action.condition.as_ref(), &context) {
                 Ok(false) => Would::Skip,
                 Err(why) => Would::Fail(format!("condition: {why}")),
                 Ok(true) => match self.would(action, &caller, op, environment, &context).await {

@@ -2,8 +2,8 @@
 
 use jackfield_core::id::Prefix;
 use jackfield_core::{
-    Action, Environment, Error, EventKind, FieldError, KeyScope, KeyScopes, Principal, Resource, Result,
-    Role, Timestamp, names, permit,
+    Action, Environment, Error, EventKind, FieldError, KeyScope, KeyScopes, Permit, Principal, Resource,
+    Result, Role, Timestamp, names, permit,
 };
 use jackfield_store::{Access, ApiKey, Application, KeyOwner};
 use secrecy::ExposeSecret;
@@ -185,6 +185,15 @@ fn wrong_texts(name: Option<&str>, description: Option<&str>) -> Vec<FieldError>
     wrong
 }
 
+/// What is wrong with what a new application is to be.
+pub(crate) fn wrong_new(new: &NewApplication) -> Vec<FieldError> {
+    let mut wrong = wrong_texts(Some(&new.name), new.description.as_deref());
+    if let Some(Err(why)) = new.link_name.as_deref().map(names::link_name) {
+        wrong.push(FieldError::new("link_name", "invalid", format!("The link name {why}.")));
+    }
+    wrong
+}
+
 impl Engine {
     /// The application, if it is there; whether it may be seen is for [`permit`].
     pub(crate) async fn find_application(&self, op: &Op, link_name: &str) -> Result<Found> {
@@ -202,13 +211,29 @@ impl Engine {
 
     pub async fn create_application(&self, op: &Op, new: NewApplication) -> Result<ApplicationView> {
         let permit = permit(&op.principal, Action::Manage, &Resource::Applications)?;
-        let mut wrong = wrong_texts(Some(&new.name), new.description.as_deref());
-        if let Some(Err(why)) = new.link_name.as_deref().map(names::link_name) {
-            wrong.push(FieldError::new("link_name", "invalid", format!("The link name {why}.")));
-        }
+        let wrong = wrong_new(&new);
         if !wrong.is_empty() {
             return Err(Error::invalid(wrong));
         }
+        let (mut work, application) = self.begin_application(permit, op, new).await?;
+        work.record(
+            op.event(EventKind::ApplicationCreated)
+                .to(&application.link_name)
+                .with("name", application.name.as_str()),
+        );
+        let view = ApplicationView::from(application);
+        work.answer(op, 201, &view).await?;
+        work.commit().await?;
+        Ok(view)
+    }
+
+    /// A transaction in which there is a new application, whose texts were checked.
+    pub(crate) async fn begin_application(
+        &self,
+        permit: Permit,
+        op: &Op,
+        new: NewApplication,
+    ) -> Result<(Work<'_>, Application)> {
         let derived = names::link_name_or(&new.name, "application");
         let wanted = new.link_name.as_deref().unwrap_or(&derived);
         let mut application = Application {
@@ -226,20 +251,11 @@ impl Engine {
             application.link_name = names::numbered(wanted, n);
             let mut work = self.begin(permit).await?;
             match work.insert_application(&application).await {
-                Ok(()) => {}
-                Err(error) if error.is_unique("applications_pkey") && new.link_name.is_none() => continue,
+                Ok(()) => return Ok((work, application)),
+                Err(error) if error.is_unique("applications_pkey") && new.link_name.is_none() => {}
                 Err(error) if error.is_unique("applications_pkey") => return Err(link_name_taken(wanted)),
                 Err(error) => return Err(error.into()),
             }
-            work.record(
-                op.event(EventKind::ApplicationCreated)
-                    .to(&application.link_name)
-                    .with("name", application.name.as_str()),
-            );
-            let view = ApplicationView::from(application);
-            work.answer(op, 201, &view).await?;
-            work.commit().await?;
-            return Ok(view);
         }
         Err(link_name_taken(wanted))
     }

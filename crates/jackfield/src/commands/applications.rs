@@ -38,6 +38,24 @@ enum Command {
         #[arg(long)]
         description: Option<String>,
     },
+    /// List the templates to start from, or show what one of them needs
+    Templates { template: Option<String> },
+    /// Start an application from a template
+    Start {
+        template: String,
+        /// Display name
+        #[arg(long)]
+        name: String,
+        /// Permanent name in addresses; made of the name unless given
+        #[arg(long)]
+        link_name: Option<String>,
+        /// Which connection serves a need; again for more
+        #[arg(long = "connection", value_name = "NEED=LINK_NAME", value_parser = pair)]
+        connections: Vec<(String, String)>,
+        /// An answer to what the template asks; again for more
+        #[arg(long = "answer", value_name = "QUESTION=ANSWER", value_parser = pair)]
+        answers: Vec<(String, String)>,
+    },
     /// Change an application; what is not named stays
     Update {
         application: String,
@@ -197,6 +215,39 @@ pub async fn run(args: Applications) -> Result<()> {
             let made =
                 client.ask(Method::POST, &path(&["applications"]), Some(&body.into())).await?.json()?;
             show(&made, as_json)
+        }
+        Command::Templates { template: None } => {
+            let answer = client.get(&path(&["application-templates"])).await?;
+            let columns: &[Column] = &[
+                ("Template", |t| text(t, "/link_name")),
+                ("Name", |t| text(t, "/name")),
+                ("Description", |t| text(t, "/description")),
+            ];
+            list(&answer, as_json, "There is no template.", columns)
+        }
+        Command::Templates { template: Some(template) } => {
+            let answer = client.get(&path(&["application-templates", &template])).await?;
+            if as_json { say::json(&answer) } else { show_template(&answer) }
+        }
+        Command::Start { template, name, link_name, connections, answers } => {
+            let object = |pairs: Vec<(String, String)>| -> Map<String, Value> {
+                pairs.into_iter().map(|(name, value)| (name, value.into())).collect()
+            };
+            let mut body = some([("link_name", link_name)]);
+            body.insert("name".to_owned(), name.into());
+            body.insert("connections".to_owned(), object(connections).into());
+            body.insert("answers".to_owned(), object(answers).into());
+            let at = path(&["application-templates", &template, "start"]);
+            let made = client.ask(Method::POST, &at, Some(&body.into())).await?.json()?;
+            if as_json {
+                return say::json(&made);
+            }
+            say::line(format!("{} is made.", text(&made, "/link_name")))?;
+            for one in made.pointer("/components").and_then(Value::as_array).into_iter().flatten() {
+                let part = |name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                say::line(format!("  {}  {}", part("component"), say::visible(&part("name"))))?;
+            }
+            say::line(text(&made, "/next"))
         }
         Command::Update { application, name, description } => {
             let patch = some([("name", name), ("description", description)]);
@@ -388,6 +439,50 @@ async fn components(client: &Client, command: Components, as_json: bool) -> Resu
             if as_json { Ok(()) } else { say::line(format!("{component} is gone.")) }
         }
     }
+}
+
+/// `name=value`.
+fn pair(text: &str) -> std::result::Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    if name.is_empty() {
+        Err("a name stands before the =".to_owned())
+    } else {
+        Ok((name.to_owned(), value.to_owned()))
+    }
+}
+
+/// What a template needs, and how it is given.
+fn show_template(template: &Reply) -> Result<()> {
+    let all = |at: &str| template.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default();
+    let part = |one: &Value, name: &str| one.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    say::line(text(template, "/description"))?;
+    if let Some(warning) = template.get("warning").and_then(Value::as_str) {
+        say::line(warning)?;
+    }
+    for need in all("/needs") {
+        let fitting = need.get("fitting").and_then(Value::as_array).cloned().unwrap_or_default();
+        let names: Vec<String> = fitting.iter().map(|one| part(one, "connection")).collect();
+        let connectors = need.get("connectors").and_then(Value::as_array).cloned().unwrap_or_default();
+        let connectors: Vec<&str> = connectors.iter().filter_map(Value::as_str).collect();
+        let which = if names.is_empty() {
+            format!("no connection fits yet; make one to {}", connectors.join(", "))
+        } else {
+            format!("fitting: {}", names.join(", "))
+        };
+        let (name, purpose) = (part(&need, "name"), part(&need, "purpose"));
+        say::line(format!("  --connection {name}=…  {purpose} ({which})"))?;
+    }
+    for question in all("/questions") {
+        let default = question.get("default").and_then(Value::as_str);
+        let unless = default.map_or_else(String::new, |default| format!(" ({default} unless told)"));
+        let (name, label, help) =
+            (part(&question, "name"), part(&question, "label"), part(&question, "help"));
+        say::line(format!("  --answer {name}=…  {label}. {help}{unless}"))?;
+    }
+    for one in all("/components") {
+        say::line(format!("  makes {}  {}", part(&one, "component"), part(&one, "name")))?;
+    }
+    Ok(())
 }
 
 /// Those that were given.

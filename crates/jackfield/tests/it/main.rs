@@ -45,6 +45,7 @@ mod sign_in;
 mod ssrf;
 mod start;
 mod support;
+mod templates;
 mod upstream;
 mod webhooks;
 mod workflows;

@@ -122,7 +122,10 @@ impl Stage {
         let upstream = Upstream::answering(|_| json_reply(&json!({}))).await;
         let mut document = keyed("Mannered", &upstream.url, &[&upstream.host()]);
         document["modules"] = json!({"note": {"operations": {"list": {"path": "/notes", "items": "/items", "fields":
-            [{"name": "kind", "in": "query"}, {"name": "since", "in": "query"}]}}}});
+            [{"name": "kind", "in": "query"}, {"name": "since", "in": "query"}]}}},
+            // What the template needs from which applications are started here.
+            "vendor": {"fields": [{"name": "DisplayName"}, {"name": "CompanyName"}, {"name": "Email"}, {"name": "Phone"}],
+                "operations": {"create": {"method": "POST", "path": "/vendors"}}}});
         let connector = server.connector(document).await;
         let connection = server.connection(json!({"connector": connector, "name": "Mannered"})).await;
         let path = format!("/v1/connections/{connection}/authorizations");
@@ -239,6 +242,7 @@ impl Stage {
             .replace("{field}", "photo")
             .replace("{schedule}", "nightly")
             .replace("{datasource}", "notes")
+            .replace("{template}", "vendor_onboarding")
             .replace("{workflow}", "works");
         assert!(!filled.contains('{'), "the tests do not know a parameter of {path}");
         filled
@@ -361,6 +365,10 @@ impl Stage {
             }
             ("POST", "/v1/applications") => {
                 json!({"name": "One more", "link_name": null, "description": "What it is for"})
+            }
+            ("POST", "/v1/application-templates/{template}/start") => {
+                json!({"name": "Started", "link_name": null,
+                "description": "Begun", "connections": {"books": self.connection}, "answers": {}})
             }
             ("PATCH", "/v1/applications/{link_name}") => json!({"name": "Renamed", "description": "Better"}),
             ("POST", "/v1/applications/{link_name}/members") => json!({"member": self.member}),
@@ -523,6 +531,9 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
         "/v1/members/{id}",
         "/v1/applications",
         "/v1/applications/{link_name}",
+        "/v1/application-templates",
+        "/v1/application-templates/{template}",
+        "/v1/application-templates/{template}/start",
         "/v1/applications/{link_name}/keys",
         "/v1/applications/{link_name}/keys/{id}",
         "/v1/applications/{link_name}/connections",

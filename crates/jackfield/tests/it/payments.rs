@@ -49,15 +49,15 @@ fn document(till: Till, tills: &Tills) -> Value {
 }
 
 /// A server whose organization takes payments by all three, and what they are called there.
-struct Shop {
-    server: Server,
-    tills: Tills,
+pub(crate) struct Shop {
+    pub server: Server,
+    pub tills: Tills,
     application: String,
     organization: String,
 }
 
 impl Shop {
-    async fn open(home: &Home) -> Self {
+    pub async fn open(home: &Home) -> Self {
         let tills = tills().await;
         let server = home.start();
         let shop = server.api("PATCH", "/v1/organization", json!({"region": "in"})).await.expect(200);

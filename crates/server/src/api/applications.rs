@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use jackfield_engine::automate::templates::{StartedView, TemplateStart, TemplateView};
 use jackfield_engine::connect::connections::ConnectionView;
 use jackfield_engine::connect::references::{
     ApplicationConnectionQuery, ApplicationConnectionView, ComponentUse, ComponentView, ReferenceView,
@@ -11,6 +12,8 @@ use jackfield_engine::govern::applications::{
     NewApplicationKey, NewApplicationKeyView,
 };
 use jackfield_engine::{Engine, Page, PageQuery};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Problem;
 use crate::input::{Asked, AskedWith, Path, Query, done, json, once, reply};
@@ -34,6 +37,50 @@ pub(crate) async fn list(
 pub(crate) async fn create(State(engine): State<Engine>, asked: AskedWith<NewApplication>) -> Response {
     let AskedWith { op, body } = asked;
     once(&engine, &op, || async { Ok(json(201, &engine.create_application(&op, body).await?)) }).await
+}
+
+/// Ready applications to start from
+#[utoipa::path(get, path = "/v1/application-templates", tag = "applications",
+    responses((status = 200, body = Templates), (status = "default", body = Problem)))]
+pub(crate) async fn list_templates(State(engine): State<Engine>, asked: Asked) -> Response {
+    let all = engine.list_templates(&asked.op).map(|items| Templates { items });
+    reply(&asked.op, 200, all)
+}
+
+/// All templates; they are so few that they need no pages.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Templates {
+    items: Vec<TemplateView>,
+}
+
+/// A ready application to start from
+///
+/// Who makes applications sees under `needs` which connections fit.
+#[utoipa::path(get, path = "/v1/application-templates/{template}", tag = "applications", params(("template" = String, Path)),
+    responses((status = 200, body = TemplateView), (status = "default", body = Problem)))]
+pub(crate) async fn read_template(
+    State(engine): State<Engine>,
+    Path(template): Path<String>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_template(&asked.op, &template).await)
+}
+
+/// Start an application from a template
+///
+/// The application and everything in it are made together, or nothing is. A connection that is for certain applications only is allowed to
+/// the new one too, where the caller may do that.
+#[utoipa::path(post, path = "/v1/application-templates/{template}/start", tag = "applications",
+    params(("template" = String, Path)), request_body = TemplateStart,
+    responses((status = 201, body = StartedView), (status = "default", body = Problem)))]
+pub(crate) async fn start_from_template(
+    State(engine): State<Engine>,
+    Path(template): Path<String>,
+    asked: AskedWith<TemplateStart>,
+) -> Response {
+    let AskedWith { op, body } = asked;
+    let start = || async { Ok(json(201, &engine.start_from_template(&op, &template, body).await?)) };
+    once(&engine, &op, start).await
 }
 
 /// An application

@@ -20,6 +20,7 @@ const PAGES: &[(&str, &str)] = &[
     ("console", include_str!("../../../../docs/console.md")),
     ("words", include_str!("../../../../docs/words.md")),
     ("connectors", include_str!("../../../../docs/connectors.md")),
+    ("templates", include_str!("../../../../docs/templates.md")),
     ("workflows", include_str!("../../../../docs/workflows.md")),
     ("schedules", include_str!("../../../../docs/schedules.md")),
     ("datasources", include_str!("../../../../docs/datasources.md")),

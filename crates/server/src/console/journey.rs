@@ -27,6 +27,7 @@ use super::connectors::keep_first;
 use super::desk::{Desk, Frame, Sent, guard};
 use super::form::{Fields, Form, encoded, with_query};
 use super::parts;
+use super::templates::page_of;
 
 /// Connectors on the first page, before anybody searches.
 const CARDS: u32 = 200;
@@ -594,6 +595,8 @@ struct Connected<'a> {
     owner: String,
     different: bool,
     url: &'a str,
+    /// path and name of the templates that it fits
+    templates: Vec<(String, &'static str)>,
 }
 
 async fn connected(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
@@ -608,7 +611,9 @@ async fn connected(State(engine): State<Engine>, Path(link): Path<String>, desk:
         };
         let different = desk.query.has("different");
         let url = engine.settings().public_url.as_str();
-        Ok(Connected { frame: &desk.frame, connection, authorization, owner, different, url })
+        let templates = engine.templates_for(&desk.op, &link).await?.into_iter();
+        let templates = templates.map(|(template, name)| (page_of(template), name)).collect();
+        Ok(Connected { frame: &desk.frame, connection, authorization, owner, different, url, templates })
     };
     desk.show(page.await)
 }

@@ -43,6 +43,7 @@ mod schedules;
 mod settings;
 mod sheet;
 mod styleguide;
+mod templates;
 mod told;
 pub(crate) mod trial;
 mod workflows;
@@ -69,6 +70,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(details::routes())
         .merge(playground::routes())
         .merge(applications::routes())
+        .merge(templates::routes())
         .merge(forms::routes())
         .merge(records::routes())
         .merge(imports::routes())

@@ -82,7 +82,7 @@ pub(super) fn routes() -> Router<Engine> {
         .route("/console/applications/{link}/workflows/{workflow}/delete", get(ask_delete).post(delete))
 }
 
-fn trigger_words(trigger: Trigger) -> &'static str {
+pub(super) fn trigger_words(trigger: Trigger) -> &'static str {
     match trigger {
         Trigger::Created => "is created",
         Trigger::Edited => "is edited",
