@@ -261,8 +261,10 @@ async fn a_device_code_pleases_them_all() {
             Client::new("device_basic", "client_secret_basic", Some(SECRET)),
             Client::with_key("device_key", "ES256"),
         ];
-        let foreign = start(kind, &server, &clients, json!({"refresh_token": "always"}));
-        for client in &clients {
+        // Authlib takes no assertion at this endpoint.
+        let clients = if kind == Kind::Authlib { &clients[..1] } else { &clients[..] };
+        let foreign = start(kind, &server, clients, json!({"refresh_token": "always"}));
+        for client in clients {
             let name = format!("{kind:?}_{}", client.id).to_lowercase();
             let document = foreign.connector(&json!({"name": name, "link_name": name, "auth": null}));
             let mut document = document;

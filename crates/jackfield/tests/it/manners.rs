@@ -437,6 +437,8 @@ async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
         } else if path == "/v1/connections" {
             answer.problem(422, "invalid_input");
             assert_eq!(answer.fields(), ["connector"]);
+        } else if path == "/v1/connectors/test" {
+            answer.problem(404, "not_found");
         } else if path == "/v1/me/password" {
             answer.problem(422, "invalid_input");
         } else {
@@ -509,6 +511,7 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
                     "default" => "application/problem+json",
                     _ if path.ends_with("/records.csv") || path.ends_with("/rows.csv") => "text/csv",
                     _ if path.ends_with("/files/{field}") => "application/octet-stream",
+                    _ if path.ends_with(".toml") => "application/toml",
                     _ => "application/json",
                 };
                 assert!(

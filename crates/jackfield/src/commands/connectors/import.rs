@@ -1,7 +1,7 @@
 //! `jackfield connectors import`: a draft out of what a service publishes. Documents and commands are read here, without a server; metadata is
 //! fetched by the server.
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use http::Method;
 use jackfield_core::connector::import::{self, Draft, Wanted};
 use jackfield_core::connector::{Format, lint, toml_of};
@@ -13,7 +13,7 @@ use crate::view::text;
 use crate::{input, say};
 
 #[derive(Args)]
-#[group(id = "source_of_import", required = true, multiple = false, args = ["openapi", "curl", "discover"])]
+#[command(group(ArgGroup::new("made_of").required(true).args(["openapi", "curl", "discover"])))]
 pub struct Import {
     /// An OpenAPI 3 document (JSON or YAML); - for standard input
     #[arg(long, value_name = "FILE")]
