@@ -239,7 +239,7 @@ pub(super) fn default_at(path: &str, name: &str) -> Option<Value> {
     }
     let properties =
         schemas.into_iter().flat_map(variants).filter_map(|schema| schema.get("properties")?.get(name));
-    properties.filter_map(|property| property.get("default").cloned()).next()
+    properties.find_map(|property| property.get("default").cloned())
 }
 
 /// A schema with what it is one of.

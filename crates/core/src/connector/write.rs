@@ -1,5 +1,7 @@
 //! A document as the TOML that a catalogue file is: what stands by itself is left out, what is read first stands first.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 use super::document::Connector;
@@ -131,7 +133,7 @@ fn table(text: &mut String, path: &str, place: &str, members: &Map<String, Value
         let place = place_of(name);
         match value {
             Value::Object(inner) if TABLES.contains(&place.as_str()) => {
-                tables.push((name, place, vec![inner]))
+                tables.push((name, place, vec![inner]));
             }
             Value::Array(items) if LISTS.contains(&place.as_str()) && items.iter().all(Value::is_object) => {
                 tables.push((name, place, items.iter().filter_map(Value::as_object).collect()));
@@ -156,7 +158,9 @@ fn table(text: &mut String, path: &str, place: &str, members: &Map<String, Value
             if is_list {
                 head(text, &format!("[[{path}]]"));
                 for (name, value) in ordered(inner) {
-                    text.push_str(&format!("{} = {}\n", key(name), inline(value, &path)?));
+                    let value = inline(value, &path)?;
+                    // Writing to a string does not fail.
+                    let _ = writeln!(text, "{} = {value}", key(name));
                 }
             } else {
                 table(text, &path, &place, inner)?;

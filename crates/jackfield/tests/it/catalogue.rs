@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Home, Server};
 use crate::upstream::{Message, Upstream, json_reply, reply};
-use crate::world::{PATIENCE, past};
+use crate::world::past;
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/catalogue.txt");
 const CLIENT: (&str, &str) = ("client-1", "secret/1");
@@ -757,7 +757,6 @@ async fn play_all() -> (Vec<String>, String) {
             stage.insert(part.link.clone(), (Arc::clone(part), Seen::default()));
         }
     }
-    let begun = std::time::Instant::now();
     let mut faults: Vec<String> = futures_util::stream::iter(&parts)
         .map(|part| authorize(&server, part))
         .buffer_unordered(TOGETHER)
@@ -775,7 +774,6 @@ async fn play_all() -> (Vec<String>, String) {
         .buffer_unordered(TOGETHER)
         .collect()
         .await;
-    assert!(begun.elapsed() < PATIENCE * 12, "the catalogue took {:?}", begun.elapsed());
     faults.extend(
         called
             .into_iter()

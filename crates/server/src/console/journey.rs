@@ -132,7 +132,7 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
             None => shelves.push(Shelf { category, cards: vec![card], all: None }),
         }
     }
-    shelves.sort_by(|a, b| a.category.to_lowercase().cmp(&b.category.to_lowercase()));
+    shelves.sort_by_key(|shelf| shelf.category.to_lowercase());
     categories.sort_by_key(|(name, _, _)| name.to_lowercase());
     if !searching && !custom {
         for shelf in &mut shelves {

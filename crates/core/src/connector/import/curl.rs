@@ -122,8 +122,7 @@ fn words(text: &str) -> Result<Vec<String>, &'static str> {
                 }
             }
             // What follows is another command, or a comment.
-            ';' | '|' | '&' | '<' | '>' if word.is_none() => break,
-            '#' if word.is_none() => break,
+            ';' | '|' | '&' | '<' | '>' | '#' if word.is_none() => break,
             c => word.get_or_insert_default().push(c),
         }
     }
@@ -328,7 +327,7 @@ pub fn from_curl(text: &str, name: Option<&str>) -> Result<Draft> {
                 body.extend(members.iter().map(|(name, value)| (name.clone(), kind_of(value))));
             }
             Ok(_) if !form => {
-                report.note("--data", "Left out: the body is no JSON object, so it has no fields.")
+                report.note("--data", "Left out: the body is no JSON object, so it has no fields.");
             }
             _ if command.json => report.note("--json", "Left out: the body is no JSON."),
             _ if data.starts_with('@') => report.note("--data", "Left out: the body stands in a file."),

@@ -226,7 +226,10 @@ fn snake(name: &str) -> String {
 
 /// A name that no member has yet.
 fn free(taken: &Map<String, Value>, wanted: &str) -> String {
-    (1..).map(|n| names::numbered(wanted, n)).find(|name| !taken.contains_key(name)).unwrap_or_default()
+    (1..=u32::MAX)
+        .map(|n| names::numbered(wanted, n))
+        .find(|name| !taken.contains_key(name))
+        .unwrap_or_default()
 }
 
 fn put(document: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {

@@ -674,7 +674,7 @@ fn field(member: &Member, own: &str, place: Option<&str>, at: Option<String>) ->
 }
 
 fn free_name(names: &BTreeSet<String>, wanted: &str) -> String {
-    (1_u32..)
+    (1_u32..=u32::MAX)
         .map(|n| if n == 1 { wanted.to_owned() } else { format!("{wanted}_{n}") })
         .find(|name| !names.contains(name))
         .unwrap_or_default()
