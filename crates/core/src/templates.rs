@@ -323,6 +323,17 @@ impl ApplicationTemplate {
         }
     }
 
+    /// An amount that its currency does not have: the question, and a sentence.
+    pub fn clash(&self, answers: &BTreeMap<String, String>) -> Option<(&Question, String)> {
+        let of = |kind: AnswerKind| {
+            let question = self.questions.iter().find(|question| question.kind == kind)?;
+            Some((question, answers.get(&question.name)?))
+        };
+        let ((question, amount), (_, currency)) = (of(AnswerKind::Amount)?, of(AnswerKind::Currency)?);
+        let why = money::minor(amount, money::exponent(currency)).err()?;
+        Some((question, format!("In {currency} it {why}.")))
+    }
+
     /// What is wrong with an answer when everything else is as in the example.
     pub fn misanswer(
         &self,
@@ -533,6 +544,13 @@ mod tests {
         ] {
             assert!(wrong(name, answer), "{name} {answer}");
         }
+        let both = |price: &str, currency: &str| {
+            let all = [("price", price), ("currency", currency)];
+            let all = all.map(|(name, answer)| (name.to_owned(), answer.to_owned()));
+            order.clash(&BTreeMap::from(all)).map(|(question, _)| question.name.as_str())
+        };
+        assert_eq!((both("12.50", "EUR"), both("12", "JPY")), (None, None));
+        assert_eq!((both("12.505", "EUR"), both("12.50", "JPY")), (Some("price"), Some("price")));
         let report = get("nightly_report").unwrap();
         let zone = report.questions.iter().find(|one| one.name == "time_zone").unwrap();
         let served = report.stand_ins();

@@ -310,6 +310,12 @@ impl Engine {
             }
             given.insert(question.name.clone(), answer.to_owned());
         }
+        if let Some((question, why)) = template.clash(&given) {
+            let path = format!("answers.{}", question.name);
+            if !wrong.iter().any(|error| error.field == path) {
+                wrong.push(FieldError::new(path, "invalid", why));
+            }
+        }
         if wrong.len() > before {
             return Ok(None);
         }

@@ -439,6 +439,9 @@ async fn strangers_are_not_let_in_and_neighbours_find_nothing() {
             assert_eq!(answer.fields(), ["connector"]);
         } else if path == "/v1/connectors/test" {
             answer.problem(404, "not_found");
+        } else if path == "/v1/application-templates/{template}/start" {
+            answer.problem(422, "invalid_input");
+            assert_eq!(answer.fields(), ["connections.books"]);
         } else if path == "/v1/me/password" {
             answer.problem(422, "invalid_input");
         } else {

@@ -7,6 +7,7 @@ use jackfield_sandbox::tills::Till;
 use jackfield_testkit::mail::MailServer;
 use serde_json::{Value, json};
 
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, value_of, words};
 use crate::payments::Shop;
 use crate::support::{Home, Server, consenting};
 use crate::upstream::{Message, Upstream, connected, json_reply, key, keyed, reply};
@@ -63,9 +64,17 @@ async fn services() -> Upstream {
         let path = message.target().split('?').next().unwrap();
         json_reply(&match path {
             "/v3/company/42/vendor" => json!({"Vendor": {"Id": "58"}}),
-            "/v3/company/42/query" => json!({"QueryResponse": {"Invoice": (1..=120).map(|n| json!({
-                "Id": n.to_string(), "DocNumber": format!("R-{n}"), "CustomerRef": {"value": "1", "name": "Ada Ltd"},
-                "DueDate": "2026-12-01", "TotalAmt": n, "Balance": 0.5})).collect::<Vec<_>>()}}),
+            "/v3/company/42/query" => {
+                let (_, start) = message.target().split_once("startposition").unwrap();
+                let start = start.trim_start_matches("%20").trim_start_matches('+');
+                let start: i64 = start.split(['+', '%']).next().unwrap().parse().unwrap();
+                let invoice = |n: i64| {
+                    json!({"Id": n.to_string(), "DocNumber": format!("R-{n}"), "DueDate": "2026-12-01",
+                    "CustomerRef": {"value": "1", "name": "Ada Ltd"}, "TotalAmt": n, "Balance": 0.5})
+                };
+                let page: Vec<Value> = (start..=120).take(100).map(invoice).collect();
+                json!({"QueryResponse": {"Invoice": page}})
+            }
             "/Leads/upsert" => json!({"data": [{"code": "SUCCESS", "details": {"id": "71"}}]}),
             "/services/data/v1/sobjects/Lead" => json!({"id": "72"}),
             "/crm/v3/objects/contacts/batch/upsert" => json!({"results": [{"id": "73"}]}),
@@ -203,6 +212,11 @@ async fn orders_are_paid() {
         let run = over(server, &application, record["runs"][0].as_str().unwrap()).await;
         assert_eq!(run["results"]["pay"]["state"], "paid");
     }
+    // An amount that its currency does not have is said before anybody is asked for it.
+    let body = json!({"name": "Yen", "connections": {"till": "paypal"},
+        "answers": {"item": "Tea", "price": "12.50", "currency": "JPY"}});
+    let refused = server.post("/v1/application-templates/order_form/start", body).await;
+    assert_eq!(refused.fields(), ["answers.price"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -370,4 +384,78 @@ async fn what_fails_in_the_middle_leaves_nothing() {
         let trail = server.get("/v1/audit?action=application.created").await.expect(200);
         assert_eq!(trail["items"], json!([]));
     }
+}
+
+/// By the pages: what is there is chosen, what is not there is led to, and what is wrong is said at its field.
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_started_in_the_console() {
+    let (home, services) = (Home::sqlite(), services().await);
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let visitor = Visitor::founder(&server, &founder).await;
+    let (list, page) = (
+        "/console/applications/new-from-template",
+        "/console/applications/new-from-template/vendor_onboarding",
+    );
+    assert!(visitor.see("/console/applications").await.body.contains(list));
+    let shown = visitor.see(list).await;
+    for template in ["vendor_onboarding", "lead_form", "ticket_form", "order_form", "nightly_report"] {
+        assert!(shown.body.contains(&format!("{list}/{template}")), "{template}");
+        visitor.see(&format!("{list}/{template}")).await;
+    }
+    // Nothing to choose: how one comes to it, and no form to send.
+    let shown = visitor.see(page).await;
+    assert!(
+        shown.body.contains("/console/connections/new/quickbooks")
+            && !words(&shown).contains("Make the application")
+    );
+    let books = plugged(&server, "quickbooks", &services).await;
+    server.api("PATCH", &format!("/v1/connections/{books}"), json!({"name": HOSTILE[0]})).await.expect(200);
+    let shown = visitor.see(page).await;
+    escaped(&shown, HOSTILE[0]);
+    assert!(
+        words(&shown).contains("When a record of Vendors is created: push to The books → Vendor → Create"),
+        "{}",
+        words(&shown)
+    );
+    visitor.refuses_forgeries(page, &[("name", "Forged"), ("connections.books", &books)]).await;
+    let refused =
+        visitor.post(page, &[("name", HOSTILE[1]), ("link_name", "No"), ("connections.books", "")]).await;
+    assert_eq!(refused.status, 422);
+    assert!(error_at(&refused, "link_name").contains("link name"), "{}", refused.body);
+    assert!(
+        error_at(&refused, "connections.books").contains("link name of a connection"),
+        "{}",
+        refused.body
+    );
+    assert_eq!(value_of(&refused, "name"), HOSTILE[1]);
+    let made = visitor.post(page, &[("name", "Purchasing"), ("connections.books", &books)]).await;
+    assert_eq!(heading(&made), "Purchasing is ready to try");
+    for path in
+        ["/console/fill/purchasing/vendors", "/purchasing/workflows/make_vendor", "/purchasing/publish"]
+    {
+        assert!(made.body.contains(path), "{path}");
+    }
+    // What else is asked is said at its own place.
+    let tickets = format!("{list}/ticket_form");
+    let (jira, slack) =
+        (plugged(&server, "jira", &services).await, plugged(&server, "slack", &services).await);
+    let fields = [
+        ("name", "Help"),
+        ("connections.tracker", jira.as_str()),
+        ("connections.chat", &slack),
+        ("answers.project", ""),
+        ("answers.channel", "{{ x }}"),
+        ("answers.issue_type", HOSTILE[0]),
+    ];
+    let refused = visitor.post(&tickets, &fields).await;
+    assert!(error_at(&refused, "answers.project").contains("Say it"), "{}", refused.body);
+    assert!(error_at(&refused, "answers.channel").contains("Leave out"), "{}", refused.body);
+    escaped(&refused, HOSTILE[0]);
+    // A user makes no applications.
+    let user = Visitor::with_role(&server, "user").await;
+    for path in [list, page] {
+        assert_eq!(user.open(path).await.status, 403, "{path}");
+    }
+    assert!(!user.see("/console/applications").await.body.contains(list));
 }

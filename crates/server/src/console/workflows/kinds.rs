@@ -77,6 +77,7 @@ const METHODS: How = How::One(&[
     ("HEAD", "HEAD"),
 ]);
 const FIELDS: &str = "{{ record.field }} stands for what the record holds.";
+const MAIL: &str = "{{ record.field }} stands for what the record holds, {{ rows.datasource|table('column') }} for rows of a datasource.";
 
 pub(super) const KINDS: [Kind; 7] = [
     Kind {
@@ -99,7 +100,7 @@ pub(super) const KINDS: [Kind; 7] = [
                 How::Lines,
             ),
             ask("mail.subject", "Subject", FIELDS, How::Line),
-            ask("mail.text", "Text", FIELDS, How::Area),
+            ask("mail.text", "Text", MAIL, How::Area),
         ],
     },
     Kind {
