@@ -255,7 +255,7 @@ impl FormField {
         match (members.get("size").and_then(Value::as_u64), self.max_bytes) {
             (None, _) => faults.push(in_part("size", "invalid", "Give the size of the file in bytes.")),
             (Some(size), Some(most)) if size > most => {
-                faults.push(in_part("", "too_large", too_large(size, most)))
+                faults.push(in_part("", "too_large", too_large(size, most)));
             }
             _ => {}
         }
