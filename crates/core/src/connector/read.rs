@@ -237,7 +237,7 @@ pub(super) fn default_at(path: &str, name: &str) -> Option<Value> {
     for part in path.split('.').filter(|part| !part.is_empty()) {
         schemas = schemas.into_iter().flat_map(|schema| inside(schema, part)).collect();
     }
-    let properties =
+    let mut properties =
         schemas.into_iter().flat_map(variants).filter_map(|schema| schema.get("properties")?.get(name));
     properties.find_map(|property| property.get("default").cloned())
 }

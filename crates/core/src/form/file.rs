@@ -109,7 +109,7 @@ mod tests {
         }
         let long = format!("{}.tar.gz", "x".repeat(500));
         let kept = clean_filename(&long);
-        assert!(kept.ends_with(".gz") && kept.chars().count() == FILENAME_MAX, "{kept}");
+        assert!(kept.rsplit('.').next() == Some("gz") && kept.chars().count() == FILENAME_MAX, "{kept}");
         assert_eq!(clean_filename(&"é".repeat(500)).chars().count(), FILENAME_MAX);
     }
 

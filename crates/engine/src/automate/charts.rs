@@ -239,7 +239,9 @@ mod tests {
 
     fn drawn(figure: &Figure, rows: &[Value]) -> Drawn {
         let mut sums = Sums::new(figure);
-        rows.iter().for_each(|row| sums.take(row));
+        for row in rows {
+            sums.take(row);
+        }
         sums.drawn(0, 0)
     }
 

@@ -418,7 +418,7 @@ async fn a_form_takes_its_choices_from_rows() {
     let base = format!("/v1/applications/{application}");
     let form = |datasource: &str| {
         json!({"name": "Orders", "definition": {"fields": [{"name": "vendor", "type": "dropdown", "required": true,
-            "choices_from": {"datasource": datasource, "value": "id", "label": "name"}}]}})
+            "choices_from": {"datasource": datasource, "value": "id", "label": "name"}}, {"name": "note"}]}})
     };
     let refused = server.post(&format!("{base}/forms"), form("things")).await;
     assert_eq!(refused.fields(), ["definition.fields.0.choices_from.datasource"]);
@@ -436,6 +436,14 @@ async fn a_form_takes_its_choices_from_rows() {
     shelf.items.lock().unwrap().remove(0);
     pull(&server, &application, &path, true).await;
     assert_eq!(send("7").await.fields(), ["data.vendor"]);
+    // A record that has it keeps it, also where its page sends it back; another that is no row is refused there too.
+    let all = server.get(&records).await.expect(200);
+    let old = all["items"].as_array().unwrap().iter().find(|record| record["data"]["vendor"] == "7").unwrap();
+    let path = format!("{base}/forms/orders/records/{}?environment=development", old["id"].as_str().unwrap());
+    let edited = server.api("PATCH", &path, json!({"data": {"vendor": "7", "note": "x"}})).await.expect(200);
+    assert_eq!(edited["data"], json!({"vendor": "7", "note": "x"}));
+    let refused = server.api("PATCH", &path, json!({"data": {"vendor": "1"}})).await;
+    assert_eq!((refused.status, refused.fields()), (422, vec!["data.vendor".to_owned()]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

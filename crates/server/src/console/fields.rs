@@ -244,12 +244,15 @@ impl Page<'_> {
     }
 }
 
+/// What was typed, and what is wrong with it.
+type Typed<'e> = Option<(Fields, &'e Error)>;
+
 async fn page<'a, D: Written>(
     engine: &Engine,
     desk: &'a Desk,
     link: &str,
-    there: Option<(BuiltView<D>, Option<(Fields, &Error)>)>,
-    fresh: Option<(Fields, &Error)>,
+    there: Option<(BuiltView<D>, Typed<'_>)>,
+    fresh: Typed<'_>,
 ) -> Result<Page<'a>> {
     let head = Head::read(engine, desk, link, D::WORDS.tab).await?;
     if !desk.frame.sees_all() {
@@ -268,15 +271,12 @@ async fn page<'a, D: Written>(
     };
     match (there, fresh) {
         (Some((built, typed)), _) => {
-            page.form = match typed {
-                Some((fields, error)) => {
-                    page.overtaken = was_overtaken(error);
-                    Form::refused(fields, error)
-                }
-                None => {
-                    let document = serde_json::to_value(&built.definition).map_err(Error::internal)?;
-                    Form::new(inputs_of(D::PARTS, &document).with("name", built.name.as_str()))
-                }
+            page.form = if let Some((fields, error)) = typed {
+                page.overtaken = was_overtaken(error);
+                Form::refused(fields, error)
+            } else {
+                let document = serde_json::to_value(&built.definition).map_err(Error::internal)?;
+                Form::new(inputs_of(D::PARTS, &document).with("name", built.name.as_str()))
             };
             page.there = Some((built.link_name, built.name, built.version));
         }
