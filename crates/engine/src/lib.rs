@@ -11,6 +11,7 @@ pub mod connect;
 pub mod govern;
 mod hot;
 pub mod idempotency;
+mod near;
 mod op;
 mod page;
 pub mod tasks;
@@ -67,6 +68,7 @@ pub struct Settings {
 pub struct Engine {
     inner: Arc<Inner>,
     egress: Egress,
+    near: Arc<near::Near>,
 }
 
 struct Inner {
@@ -94,8 +96,10 @@ impl Engine {
     /// Takes a store whose tables are up to date and the key that belongs to it ([`Engine::check_key`]).
     #[must_use]
     pub fn new(store: Store, keyring: Keyring, egress: Egress, settings: Settings) -> Self {
+        let records = call::record::Recorder::default();
         Self {
             egress,
+            near: Arc::new(near::Near::new(records.new_queue())),
             inner: Arc::new(Inner {
                 store,
                 keyring,
@@ -104,7 +108,7 @@ impl Engine {
                 keys: cache(),
                 ready: cache(),
                 refreshes: connect::refresh::Flights::default(),
-                records: call::record::Recorder::default(),
+                records,
                 meters: govern::plan::Meters::default(),
                 live: cache(),
                 runner: automate::runner::Runner::default(),
@@ -118,15 +122,24 @@ impl Engine {
         }
     }
 
-    /// The same engine for another runtime, where its connections with services are to live.
+    /// The same engine for a thread with a runtime of its own, where its connections with services are to live and what it needs all the
+    /// time is to be kept.
     #[must_use]
-    pub fn with_connections_of_its_own(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), egress: self.egress.with_pool_of_its_own() }
+    pub fn for_a_thread(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            egress: self.egress.with_pool_of_its_own(),
+            near: Arc::new(near::Near::new(self.inner.records.new_queue())),
+        }
     }
 
     /// The same engine, which keeps what it sends to services and what they answer.
     pub(crate) fn watched(&self, watch: call::egress::Watch) -> Self {
-        Self { inner: Arc::clone(&self.inner), egress: self.egress.watched(watch) }
+        Self {
+            inner: Arc::clone(&self.inner),
+            egress: self.egress.watched(watch),
+            near: Arc::clone(&self.near),
+        }
     }
 
     /// Whether this key is the one the store was sealed with. A store that has none yet takes it.

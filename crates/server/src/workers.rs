@@ -81,7 +81,7 @@ impl Worker {
         let (streams, received) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
-        let engine = engine.with_connections_of_its_own();
+        let engine = engine.for_a_thread();
         let front = Arc::new(Front { router: router.with_state(engine.clone()), engine });
         let counter = Arc::clone(&open);
         std::thread::Builder::new()

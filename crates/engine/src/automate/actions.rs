@@ -19,7 +19,7 @@ use crate::automate::live::Live;
 use crate::automate::records::{Changed, data_of, seen, unique_digest};
 use crate::call::concealed::HIDDEN;
 use crate::call::invoke::{Failed, Invocation, Invoked};
-use crate::call::ready::{Addressed, Ready};
+use crate::call::ready::{Addressed, Ready, ReadyHere};
 use crate::govern::keys::Caller;
 use crate::{Engine, Op, clock, digest};
 
@@ -348,12 +348,7 @@ impl Engine {
         Err(Box::new(tried))
     }
 
-    pub(crate) async fn made_ready(
-        &self,
-        doing: &Doing<'_>,
-        op: &Op,
-        connection: &str,
-    ) -> Result<std::sync::Arc<Ready>> {
+    pub(crate) async fn made_ready(&self, doing: &Doing<'_>, op: &Op, connection: &str) -> Result<ReadyHere> {
         let caller = Caller {
             principal: doing.principal.clone(),
             organization: op.organization.clone(),

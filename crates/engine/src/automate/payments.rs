@@ -32,7 +32,7 @@ use crate::automate::actions::{
 use crate::automate::gates::Health;
 use crate::automate::records::acting;
 use crate::call::invoke::{Failed, Invoked};
-use crate::call::ready::{Callable, Ready};
+use crate::call::ready::{Callable, ReadyHere};
 use crate::clock::new_id;
 use crate::{Engine, Op, Visit, clock};
 
@@ -63,7 +63,7 @@ struct Till<'a> {
     op: &'a Op,
     doing: &'a Doing<'a>,
     row: &'a Payment,
-    ready: Arc<Ready>,
+    ready: ReadyHere,
     connector: Arc<Connector>,
     described: &'a Described,
 }
@@ -205,7 +205,7 @@ impl Engine {
         op: &Op,
         doing: &Doing<'_>,
         row: &Payment,
-    ) -> Result<(Arc<Ready>, Arc<Connector>), Box<Tried>> {
+    ) -> Result<(ReadyHere, Arc<Connector>), Box<Tried>> {
         let broken = |error: Error| Box::new(failure(&Failed { error, sent: false }, &row.connection, false));
         let ready = self.made_ready(doing, op, &row.connection).await.map_err(broken)?;
         let connector = Arc::clone(&ready.callable().map_err(broken)?.vocabulary.connector);

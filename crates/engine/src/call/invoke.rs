@@ -485,7 +485,13 @@ impl<'a> Trace<'a> {
             at: self.at,
         };
         let key = self.caller.principal.key();
-        engine.inner.records.record(&self.caller.organization, self.connection, key, &record);
+        engine.inner.records.record(
+            &engine.near.calls,
+            &self.caller.organization,
+            self.connection,
+            key,
+            &record,
+        );
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) type Place = String;
 /// How long a call waits for a refresh while the old token is still good.
 const COURTESY: Duration = Duration::from_secs(2);
 
+/// [`Ready`] as a thread has it: shared with the others inside, its uses counted outside, where nobody else counts (`crate::near`).
+pub(crate) type ReadyHere = Arc<Arc<Ready>>;
+
 /// What is known about a place.
 pub(crate) struct Ready {
     epochs: Epochs,
@@ -184,7 +187,7 @@ impl Engine {
         &self,
         caller: &Caller,
         to: &Addressed<'_>,
-    ) -> Result<(Arc<Ready>, Environment)> {
+    ) -> Result<(ReadyHere, Environment)> {
         let environment = environment_of(&caller.principal, to.environment)?;
         // The connection's level says whose binding it is, and only the connection knows its level: look under both places.
         let member = match &caller.principal {
@@ -195,13 +198,21 @@ impl Engine {
             }
         };
         let place = [&*caller.organization, to.connection, environment.as_str(), member].join("\n");
-        let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
-        let ready = if let Some(ready) = known {
+        let near = self.near.ready.get(&place, clock::now()).filter(|ready| ready.epochs.hold());
+        let ready = if let Some(ready) = near {
             ready
         } else {
-            // Boxed, since it is rare: the future of each call, which is moved as a whole, would be several times as large.
-            let ready = Arc::new(Box::pin(self.make_ready(caller, to, environment)).await?);
-            self.inner.ready.insert(place, Arc::clone(&ready));
+            let known = self.inner.ready.get(&place).filter(|ready| ready.epochs.hold());
+            let ready = if let Some(ready) = known {
+                ready
+            } else {
+                // Boxed, since it is rare: the future of each call, which is moved as a whole, would be several times as large.
+                let ready = Arc::new(Box::pin(self.make_ready(caller, to, environment)).await?);
+                self.inner.ready.insert(place.clone(), Arc::clone(&ready));
+                ready
+            };
+            let ready = Arc::new(ready);
+            self.near.ready.put(place, Arc::clone(&ready));
             ready
         };
         used_by(&caller.principal, &ready.connection, ready.managed_by_admins, to.acting_for)?;
@@ -289,7 +300,7 @@ impl Engine {
         caller: &Caller,
         to: &Addressed<'_>,
         deadline: Instant,
-    ) -> Result<(Arc<Ready>, Environment)> {
+    ) -> Result<(ReadyHere, Environment)> {
         let (ready, environment) = self.ready(caller, to).await?;
         let callable = ready.callable()?;
         if let Some(reason) = &callable.broken {
@@ -336,7 +347,7 @@ impl Engine {
         to: &Addressed<'_>,
         refused: &Callable,
         deadline: Instant,
-    ) -> Option<Arc<Ready>> {
+    ) -> Option<ReadyHere> {
         if !refused.refreshable {
             return None;
         }

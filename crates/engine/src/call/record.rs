@@ -1,10 +1,10 @@
-//! Records of calls, written in batches off the path: a bounded queue, and what does not fit is counted.
+//! Records of calls, written in batches off the path: a bounded queue for each thread, and what does not fit is counted.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jackfield_core::id::{Prefix, SERIES};
@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{Engine, clock};
 
-/// Records that may wait. At some 400 bytes each this bounds the memory to some megabytes.
+/// Records of a thread that may wait. At some 400 bytes each this bounds the memory to some megabytes.
 const QUEUE: usize = 16_384;
 /// So many are written without waiting for more.
 const BATCH: usize = 4096;
@@ -119,21 +119,23 @@ pub(crate) fn micros_of(speed: i64) -> i64 {
     (4 + quarter) * step + step / 2
 }
 
-/// A plain queue under a lock, and no channel: a channel would wake the writer for each record.
+/// The records of one thread: under a lock of its own, and no channel, which would wake the writer for each record.
 #[derive(Default)]
-struct Queue {
-    waiting: Waiting,
-    /// how many were ever put in
-    put: u64,
-    /// whoever waits until so many of them have been written
-    flushes: Vec<(u64, oneshot::Sender<()>)>,
+pub(crate) struct Queue(Mutex<Waiting>);
+
+impl Queue {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// The queue.
+/// The queues of all threads, and who writes what is in them.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    queue: Mutex<Queue>,
-    /// told of the first record, of a full batch, and of somebody who waits
+    queues: Mutex<Vec<Arc<Queue>>>,
+    /// whoever waits until everything has been written that was recorded before
+    flushes: Mutex<Vec<oneshot::Sender<()>>>,
+    /// told of the first record of a queue, of a full batch, and of somebody who waits
     wake: Notify,
     dropped: AtomicU64,
 }
@@ -160,13 +162,28 @@ fn used(all: &mut Named<Timestamp>, organization: &str, id: &str, at: Timestamp)
 }
 
 impl Recorder {
-    /// Never waits: when the queue is full the record is dropped and counted. `key` is the API key that was used.
-    pub fn record(&self, organization: &str, connection: &str, key: Option<&str>, call: &CallRecord<'_>) {
+    /// A queue for another thread. It is there as long as the process.
+    pub fn new_queue(&self) -> Arc<Queue> {
+        let queue = Arc::<Queue>::default();
+        lock(&self.queues).push(Arc::clone(&queue));
+        queue
+    }
+
+    /// Never waits: when the queue is full the record is dropped and counted. `queue` is one of [`Recorder::new_queue`]; `key` is the API key
+    /// that was used.
+    pub fn record(
+        &self,
+        queue: &Queue,
+        organization: &str,
+        connection: &str,
+        key: Option<&str>,
+        call: &CallRecord<'_>,
+    ) {
         let count = WORDS.with_borrow_mut(|words| {
             words.clear();
             call.write(words);
-            let mut queue = self.queue();
-            let waiting = &mut queue.waiting;
+            let mut waiting = queue.waiting();
+            let waiting = &mut *waiting;
             if waiting.count >= QUEUE {
                 return None;
             }
@@ -190,8 +207,7 @@ impl Recorder {
                     failed: call.error.is_some() || call.status.is_none_or(|status| status >= 400),
                 });
             });
-            queue.put += 1;
-            Some(queue.waiting.count)
+            Some(waiting.count)
         });
         match count {
             None => {
@@ -202,32 +218,39 @@ impl Recorder {
         }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_idle(&self) -> bool {
-        let queue = self.queue();
-        queue.waiting.count == 0 && queue.flushes.is_empty()
-    }
-
-    /// Whether it is time to write, without waiting for more.
-    fn is_due(&self) -> bool {
-        let queue = self.queue();
-        queue.waiting.count >= BATCH || !queue.flushes.is_empty()
+    /// Whether a queue holds so many, or somebody waits.
+    fn holds(&self, count: usize) -> bool {
+        lock(&self.queues).iter().any(|queue| queue.waiting().count >= count)
+            || !lock(&self.flushes).is_empty()
     }
 
     /// Waits until there is something to write, and then a moment for others to come.
     async fn gather(&self) {
-        while self.is_idle() {
+        while !self.holds(1) {
             self.wake.notified().await;
         }
         let until = tokio::time::Instant::now() + GATHER;
-        while !self.is_due() && tokio::time::timeout_at(until, self.wake.notified()).await.is_ok() {}
+        // A full batch, or somebody in a hurry, waits no longer.
+        while !self.holds(BATCH) && tokio::time::timeout_at(until, self.wake.notified()).await.is_ok() {}
     }
 
+    /// What waits in all queues.
     fn take(&self) -> Waiting {
-        let mut waiting = std::mem::take(&mut self.queue().waiting);
+        let mut all = Waiting::default();
+        for queue in &*lock(&self.queues) {
+            all.append(queue.take());
+        }
+        all
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    fn take(&self) -> Waiting {
+        let mut waiting = std::mem::take(&mut *self.waiting());
         for (organization, of_organization) in &waiting.calls {
             for calls in of_organization.values() {
                 for (Used(id, at), all) in
@@ -241,17 +264,36 @@ impl Recorder {
         }
         waiting
     }
+}
 
-    /// Tells those who waited for what is written by now.
-    fn written(&self, count: u64) {
-        for (_, done) in self.queue().flushes.extract_if(.., |(until, _)| *until <= count) {
-            // Who has stopped waiting needs no word.
-            let _ = done.send(());
+impl Waiting {
+    /// Adds what waits elsewhere.
+    fn append(&mut self, more: Self) {
+        if self.count == 0 {
+            *self = more;
+            return;
+        }
+        self.count += more.count;
+        for (organization, connection, calls) in each(more.calls) {
+            under(&mut self.calls, &organization, &connection, |known: &mut Calls| known.append(calls));
+        }
+        for (all, more) in [(&mut self.authorizations, more.authorizations), (&mut self.keys, more.keys)] {
+            for (organization, id, at) in each(more) {
+                used(all, &organization, &id, at);
+            }
         }
     }
 }
 
 impl Calls {
+    fn append(&mut self, mut more: Self) {
+        let begin = self.words.len();
+        self.words.append(&mut more.words);
+        let places = more.places.into_iter();
+        self.places.extend(places.map(|(at, place)| (at, begin + place.start..begin + place.end)));
+        self.ends.append(&mut more.ends);
+    }
+
     fn push(&mut self, at: Timestamp, words: &[u8]) {
         let begin = self.words.len();
         self.words.extend_from_slice(words);
@@ -305,11 +347,7 @@ impl Engine {
     /// Waits until what has been recorded so far is in the store.
     pub async fn flush_records(&self) {
         let (done, wait) = oneshot::channel();
-        {
-            let mut queue = self.inner.records.queue();
-            let until = queue.put;
-            queue.flushes.push((until, done));
-        }
+        lock(&self.inner.records.flushes).push(done);
         self.inner.records.wake.notify_one();
         let _ = tokio::time::timeout(Duration::from_secs(2), wait).await;
     }
@@ -317,17 +355,20 @@ impl Engine {
     /// Writes records until the process ends. One such task a process.
     pub(crate) async fn write_records(self) {
         let records = &self.inner.records;
-        let mut written = 0;
         loop {
             records.gather().await;
+            // First who waits, then what: whatever they recorded before they waited is in it.
+            let flushes = std::mem::take(&mut *lock(&records.flushes));
             let batch = records.take();
             let count = batch.count as u64;
             if let Err(error) = self.write(batch).await {
                 records.dropped.fetch_add(count, Ordering::Relaxed);
                 tracing::error!(%error, records = count, "records of calls could not be written");
             }
-            written += count;
-            records.written(written);
+            for done in flushes {
+                // Who has stopped waiting needs no word.
+                let _ = done.send(());
+            }
         }
     }
 
@@ -388,6 +429,7 @@ mod tests {
     #[test]
     fn the_last_use_of_each_key_and_authorization_is_known() {
         let recorder = Recorder::default();
+        let queues = [recorder.new_queue(), recorder.new_queue()];
         let at = Timestamp::from_micros;
         let call = |authorization, at| CallRecord {
             authorization_id: authorization,
@@ -404,16 +446,27 @@ mod tests {
             request_id: "req_1",
             at,
         };
-        for (connection, key, authorization, time) in [
-            ("mail", Some("key_1"), Some("aut_1"), 1),
-            ("mail", Some("key_2"), Some("aut_1"), 5),
-            ("mail", Some("key_1"), Some("aut_2"), 3),
-            ("mail", None, None, 4),
-            ("books", Some("key_1"), Some("aut_3"), 2),
+        for (queue, connection, key, authorization, time) in [
+            (0, "mail", Some("key_1"), Some("aut_1"), 1),
+            (0, "mail", Some("key_2"), Some("aut_1"), 5),
+            (1, "mail", Some("key_1"), Some("aut_2"), 3),
+            (1, "mail", None, None, 4),
+            (1, "books", Some("key_1"), Some("aut_3"), 2),
         ] {
-            recorder.record("org_1", connection, key, &call(authorization, at(time)));
+            let call = call(authorization, at(time));
+            recorder.record(&queues[queue], "org_1", connection, key, &call);
         }
         let waiting = recorder.take();
+        assert_eq!(waiting.count, 5);
+        let words = |calls: &Calls| -> Vec<String> {
+            let words = |(_, place): &(Timestamp, Range<usize>)| calls.words[place.clone()].to_vec();
+            calls.places.iter().map(|place| String::from_utf8(words(place)).unwrap()).collect()
+        };
+        let mail = &waiting.calls["org_1"]["mail"];
+        assert_eq!((mail.places.len(), mail.ends.len()), (4, 4));
+        for words in words(mail) {
+            serde_json::from_str::<serde_json::Value>(&words).unwrap();
+        }
         let named = |all: &[(&str, i64)]| {
             all.iter().map(|(id, time)| ((*id).to_owned(), at(*time))).collect::<HashMap<_, _>>()
         };
