@@ -146,7 +146,7 @@ impl Engine {
                 self.move_poll(flow, mine, next).await.map(drop)
             }
             Heard::Over(state, why) => self.end_device(flow, state, &why).await,
-            Heard::Accepted(granted) => self.accepted(flow, mine, &ground, *granted).await,
+            Heard::Accepted(granted) => self.device_accepted(flow, mine, &ground, *granted).await,
         }
     }
 
@@ -155,7 +155,13 @@ impl Engine {
     }
 
     /// The person has accepted. From the claim on the flow is this node's alone.
-    async fn accepted(&self, flow: &Flow, mine: Poll, ground: &Ground, granted: Granted) -> Result<()> {
+    async fn device_accepted(
+        &self,
+        flow: &Flow,
+        mine: Poll,
+        ground: &Ground,
+        granted: Granted,
+    ) -> Result<()> {
         let now = clock::now();
         let claimed = if now < flow.expires_at {
             let mut work = self.begin(PERMIT).await?;

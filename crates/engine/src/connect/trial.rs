@@ -7,7 +7,9 @@ mod mask;
 
 use std::collections::BTreeMap;
 
-use jackfield_core::connector::{self, Auth, Connector, IdentitySource, Source, placements};
+use jackfield_core::connector::{
+    self, Auth, ClientAuthentication, Connector, IdentitySource, Source, placements,
+};
 use jackfield_core::{
     Action, Environment, Error, FieldError, Level, Permit, Resource, Result, Timestamp, permit,
 };
@@ -304,12 +306,11 @@ impl Engine {
         let packed = secrets.get(TRIAL).ok_or_else(lost)?;
         let packed: Packed = serde_json::from_str(packed.expose_secret()).map_err(|_| lost())?;
         let organization = self.own_organization(&flow.organization_id).await?;
-        let connector = match packed.document.clone() {
-            Some(document) => Connector::from_json(document).map_err(|_| lost())?,
-            None => {
-                let found = self.find_connector(&flow.organization_id, &packed.connector).await?;
-                Connector::clone(&found.connector)
-            }
+        let connector = if let Some(document) = packed.document.clone() {
+            Connector::from_json(document).map_err(|_| lost())?
+        } else {
+            let found = self.find_connector(&flow.organization_id, &packed.connector).await?;
+            Connector::clone(&found.connector)
         };
         Ok(ground_of(&packed, connector, &flow.organization_id, &organization.region, flow.created_at))
     }
@@ -762,18 +763,19 @@ fn at_token(code: &str, said: &str, ground: &Ground, redirect: &str) -> String {
     }
     if is_of_client(code) {
         let stated = ground.connector.auth.client_authentication(ground.parameter("client_secret").is_some());
-        use connector::ClientAuthentication as A;
         let way = match stated {
-            A::ClientSecretBasic => {
+            ClientAuthentication::ClientSecretBasic => {
                 "The client proved itself in the Authorization header (client_secret_basic); some services want id and secret among the parameters (client_secret_post)."
             }
-            A::ClientSecretPost => {
+            ClientAuthentication::ClientSecretPost => {
                 "The client proved itself among the parameters (client_secret_post); some services want the Authorization header (client_secret_basic)."
             }
-            A::PrivateKeyJwt => {
+            ClientAuthentication::PrivateKeyJwt => {
                 "The client proved itself by a signed assertion: is its public key registered, under the same key id?"
             }
-            A::None => "The client sent no secret (none): is it registered as a public client?",
+            ClientAuthentication::None => {
+                "The client sent no secret (none): is it registered as a public client?"
+            }
         };
         let region = region_of(ground)
             .map_or_else(String::new, |region| format!(" An app is known in its own region only: {region}"));

@@ -160,7 +160,7 @@ fn invitation(flow: &Value) -> (String, String) {
         let link = text(flow, "/start_url");
         return (format!("Authorize it here:\n\n  {}\n", say::visible(&link)), link);
     }
-    let mut words = format!(
+    let words = format!(
         "Type this code:\n\n  {}\n\nhere, in a browser on any screen:\n\n  {}\n",
         say::visible(&code),
         say::visible(&uri)
@@ -168,8 +168,7 @@ fn invitation(flow: &Value) -> (String, String) {
     if complete.is_empty() {
         return (words, uri);
     }
-    words.push_str(&format!("\nor open it with the code filled in:\n\n  {}\n", say::visible(&complete)));
-    (words, complete)
+    (format!("{words}\nor open it with the code filled in:\n\n  {}\n", say::visible(&complete)), complete)
 }
 
 fn outcome(flow: &Value, connection: &str) -> String {

@@ -93,7 +93,7 @@ fn moved(url: &str, link: &str, origin: &str) -> String {
 fn move_urls(value: &mut Value, key: &str, link: &str, origin: &str) {
     match value {
         Value::Object(members) => {
-            members.iter_mut().for_each(|(key, value)| move_urls(value, key, link, origin))
+            members.iter_mut().for_each(|(key, value)| move_urls(value, key, link, origin));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| move_urls(item, key, link, origin)),
         Value::String(text)
@@ -483,11 +483,7 @@ fn consent(
     let method = auth.pkce.then_some("S256");
     seen.same("code_challenge_method", asked.parameter("code_challenge_method"), method);
     seen.challenge = asked.parameter("code_challenge").map(str::to_owned);
-    seen.same(
-        "whether there is a challenge",
-        seen.challenge.clone().map(|_| "").as_deref(),
-        method.map(|_| ""),
-    );
+    seen.same("whether there is a challenge", seen.challenge.clone().map(|_| ""), method.map(|_| ""));
     let own = auth.authorize_parameters.get("scope").map(|template| part.text(template));
     let wanted = own.unwrap_or_else(|| part.joined());
     seen.same("the scopes", asked.parameter(&auth.token.scope_parameter), wanted.as_deref());
@@ -653,7 +649,7 @@ fn call(part: &Part, seen: &mut Seen, asked: &Asked<'_>) -> Vec<u8> {
         Auth::None(_) => {}
         _ => match &part.played["auth"]["place"] {
             Value::Null => {
-                wanted.push((Place::Header, "Authorization".to_owned(), format!("Bearer {token}")))
+                wanted.push((Place::Header, "Authorization".to_owned(), format!("Bearer {token}")));
             }
             place => {
                 let kind = if place["in"] == "query" { Place::Query } else { Place::Header };

@@ -111,7 +111,8 @@ async fn a_file_is_kept_sealed_with_its_record_and_goes_with_it() {
         } else {
             server.log()
         };
-        let hex: String = CANARY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: Vec<String> = CANARY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex.concat();
         assert!(!dumped.contains(&hex));
         for form in
             [String::from_utf8_lossy(CANARY).into_owned(), BASE64_STANDARD.encode(CANARY)[..40].to_owned()]

@@ -514,7 +514,7 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
                     "default" => "application/problem+json",
                     _ if path.ends_with("/records.csv") || path.ends_with("/rows.csv") => "text/csv",
                     _ if path.ends_with("/files/{field}") => "application/octet-stream",
-                    _ if path.ends_with(".toml") => "application/toml",
+                    _ if path.ends_with("/document.toml") => "application/toml",
                     _ => "application/json",
                 };
                 assert!(

@@ -144,6 +144,7 @@ pub(crate) struct DeviceCode<'a> {
 
 impl HtmlSafe for DeviceCode<'_> {}
 
+#[allow(clippy::ref_option, reason = "templates pass references")]
 pub(crate) fn device_code<'a>(
     user_code: &'a str,
     verification_uri: &'a str,

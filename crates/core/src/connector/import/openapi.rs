@@ -730,7 +730,9 @@ mod tests {
     }
 
     fn remarks(draft: &Draft) -> String {
-        draft.notes.iter().map(|note| format!("{}: {}\n", note.at, note.why)).collect()
+        let lines: Vec<String> =
+            draft.notes.iter().map(|note| format!("{}: {}\n", note.at, note.why)).collect();
+        lines.concat()
     }
 
     #[test]

@@ -161,6 +161,8 @@ fn scalar(text: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use serde_json::json;
 
     use super::*;
@@ -181,16 +183,17 @@ mod tests {
         let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for n in 1..12 {
             let refs = vec![format!("*a{}", n - 1); 10].join(",");
-            bomb.push_str(&format!("a{n}: &a{n} [{refs}]\n"));
+            let _ = writeln!(bomb, "a{n}: &a{n} [{refs}]");
         }
         assert!(read(&bomb).unwrap_err().contains("values"));
         let mut deep = "a0: &a0 []\n".to_owned();
         for n in 1..5000 {
-            deep.push_str(&format!("a{n}: &a{n} [[[[*a{}]]]]\n", n - 1));
+            let _ = writeln!(deep, "a{n}: &a{n} [[[[*a{}]]]]", n - 1);
         }
         assert!(read(&deep).unwrap_err().contains("deeper"));
         assert!(read(&"[".repeat(10_000)).is_err());
-        let nested: String = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        let nested: Vec<String> = (0..200).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+        let nested = nested.concat();
         assert!(read(&nested).unwrap_err().contains("deeper"));
     }
 
