@@ -12,6 +12,3 @@ insert into unbound (organization_id, environment, connection)
   where c.level <> 'user' and not exists (select 1 from bindings b
     where b.organization_id = c.organization_id and b.connection = c.link_name and b.environment = e.environment);
 create index connections_of_users on connections (organization_id, link_name) where level = 'user';
-
--- When a connection was last made fit to be called again: a run that paused for what was mended meanwhile is tried once more.
-alter table connections add column opened_at bigint not null default 0;

@@ -12,8 +12,6 @@
 //! Both name a run that was alive when this one was made. Had it ended meanwhile unseen, [`Tx::mend_runs`] sets this one free. What is
 //! cancelled while it waits itself leaves its own place to those that wait for it, so that none of them overtakes what is still going on.
 
-use std::time::Duration;
-
 use jackfield_core::Timestamp;
 use jackfield_core::workflow::{RecordEvent, RunState};
 
@@ -57,9 +55,6 @@ macro_rules! listed {
         )
     };
 }
-
-/// How long a run waits that would have paused for what is mended already.
-const ONCE_MORE: Duration = Duration::from_secs(1);
 
 statements! {
     pub(crate) RUN_INSERT = "insert into runs (organization_id, id, queue, application, environment, workflow, workflow_version, form,
@@ -120,10 +115,6 @@ statements! {
             and b.state <> 'paused'), 0) = 0";
     pub(crate) RUN_WAKE = "update runs set state = 'queued', paused_on = null, attempts = 0, tried_since = null, due_at = $3, updated_at = $3,
         code = null, reason = null where organization_id = $1 and paused_on = $2 and state = 'paused'";
-    pub(crate) CONNECTION_OPENED = "update connections set opened_at = $3 where organization_id = $1 and link_name = $2";
-    // Writes nothing new: it waits for whoever is about to open the connection, and he for whoever pauses a run for it.
-    pub(crate) CONNECTION_HELD = "update connections set opened_at = opened_at where organization_id = $1 and link_name = $2
-        returning opened_at";
     pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, lease_by = null, lease_until = null
         where state = 'running' and lease_until < $1";
     // The state stands outside as well: there PostgreSQL asks for it again when somebody else was quicker.
@@ -529,23 +520,15 @@ impl Tx {
         Ok(kept)
     }
 
-    /// Lets a run wait for a person; what waited `after` it goes on. Where the connection was opened after `begun`, when the try that failed
-    /// began, it is tried once more instead. False when the lease is no longer this node's.
+    /// Lets a run wait for a person; what waited `after` it goes on. False when the lease is no longer this node's.
     pub async fn pause_run(
         &mut self,
         run: &Run,
         done: Progress<'_>,
         connection: &str,
-        begun: Timestamp,
         why: Why<'_>,
         now: Timestamp,
     ) -> Result<bool> {
-        let held =
-            self.query_opt(&CONNECTION_HELD, &[(&run.organization_id).into(), connection.into()]).await?;
-        let opened = held.map(|row| row.time("opened_at")).transpose()?;
-        if opened.is_some_and(|opened| opened >= begun) {
-            return self.retry_run(run, done, None, now.plus(ONCE_MORE), why, now).await;
-        }
         let values: [Value<'_>; 10] = [
             (&run.organization_id).into(),
             (&run.id).into(),
@@ -583,7 +566,6 @@ impl Tx {
     /// The runs that are paused for a connection go on; how many there are.
     pub async fn wake_runs(&mut self, organization: &str, connection: &str, now: Timestamp) -> Result<u64> {
         let values: [Value<'_>; 3] = [organization.into(), connection.into(), now.into()];
-        self.execute(&CONNECTION_OPENED, &values).await?;
         self.execute(&RUN_WAKE, &values).await
     }
 

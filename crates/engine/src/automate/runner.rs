@@ -136,8 +136,6 @@ enum Next {
     },
     Pause {
         connection: String,
-        /// when the try began that could not go on
-        begun: Timestamp,
         doubt: bool,
     },
 }
@@ -579,9 +577,9 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.retry_run(run, progress(*doubt), *since, *due_at, why, now).await?
         }
-        Next::Pause { connection, begun, doubt } => {
+        Next::Pause { connection, doubt } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
-            work.pause_run(run, progress(*doubt), connection, *begun, why, now).await?
+            work.pause_run(run, progress(*doubt), connection, why, now).await?
         }
     })
 }
@@ -746,8 +744,7 @@ impl Way {
                 (next, Some((code.to_owned(), sayable(&reason))))
             }
             Ended::Paused { connection, code, reason } => {
-                let begun = step.as_ref().map_or_else(clock::now, |step| step.at);
-                let next = Next::Pause { connection, begun, doubt: self.doubt };
+                let next = Next::Pause { connection, doubt: self.doubt };
                 (next, Some((code.to_owned(), sayable(&reason))))
             }
         };

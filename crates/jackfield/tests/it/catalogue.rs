@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::support::{Home, Server};
 use crate::upstream::{Message, Upstream, json_reply, reply};
-use crate::world::past;
+use crate::world::{past, until};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/catalogue.txt");
 const CLIENT: (&str, &str) = ("client-1", "secret/1");
@@ -399,6 +399,18 @@ fn play(stage: &Stage, message: &Message) -> Vec<u8> {
                 return token(&part, seen, &asked, &auth.token, true);
             }
         }
+        Auth::OAuth2DeviceCode(auth) if asked.path == path_of(&auth.device_authorization_url) => {
+            seen.same("the client", asked.field(&auth.token.client_id_name), Some(CLIENT.0));
+            seen.lines.push(format!("{} {}", message.method(), original(&part, message.target())));
+            return json_reply(&json!({
+                "device_code": "dc-1", "user_code": "WDJB-MJHT", "expires_in": 600, "interval": 1,
+                "verification_uri": "https://device.example/",
+            }));
+        }
+        Auth::OAuth2DeviceCode(auth) if asked.path == path_of(&auth.token.token_url) => {
+            seen.same("the device code", asked.field("device_code"), Some("dc-1"));
+            return token(&part, seen, &asked, &auth.token, false);
+        }
         Auth::OAuth2ClientCredentials(auth) if asked.path == path_of(&auth.token.token_url) => {
             return token(&part, seen, &asked, &auth.token, false);
         }
@@ -730,7 +742,13 @@ async fn authorize(server: &Server, part: &Part) -> Result<(), String> {
     let flow = answer.json()["flow"].clone();
     let page =
         Browser::new().get(flow["start_url"].as_str().unwrap()).await.map_err(|e| format!("{link}: {e}"))?;
-    let ended = server.get(&format!("/v1/flows/{}", flow["id"].as_str().unwrap())).await.json();
+    let path = format!("/v1/flows/{}", flow["id"].as_str().unwrap());
+    // With a device code the service is asked until it says so; else the page comes when all is over.
+    let device = flow["user_code"].is_string();
+    let ended = until("the end of the flow", async || {
+        Some(server.get(&path).await.json()).filter(|flow| !device || flow["state"] != "pending")
+    })
+    .await;
     if ended["state"] == "authorized" {
         Ok(())
     } else {

@@ -45,7 +45,7 @@ async fn rates_of_calls_add_up() {
     .await;
 }
 
-pub(super) fn connection(organization: &str, link_name: &str, level: Level) -> Connection {
+fn connection(organization: &str, link_name: &str, level: Level) -> Connection {
     Connection {
         organization_id: organization.to_owned(),
         link_name: link_name.to_owned(),

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use jackfield_core::Timestamp;
 use jackfield_core::workflow::{RecordEvent, RunState};
-use jackfield_core::{Level, Timestamp};
 use jackfield_store::{Kind, PRUNE_AT_ONCE, Progress, Run, RunFilter, RunStep, Store, Why};
 
-use super::overview::connection;
 use super::{NOW, ORG, OTHER, PERMIT, at, change, failing, on_both, open};
 use crate::support::{dictionary, soon, sqlite};
 
@@ -302,9 +301,7 @@ async fn queues_and_claims() {
         assert_eq!(ids(claim(&store, "e", "one", at(0), 9).await), ["run_9"]);
         assert_eq!(queues(9).await, named(&[("z", 1), ("a", 10), ("b", 40)]));
         let nine = read(&store, "run_9").await;
-        assert!(
-            change(&store, async |tx| tx.pause_run(&nine, done("one"), "mail", NOW, WHY, NOW).await).await
-        );
+        assert!(change(&store, async |tx| tx.pause_run(&nine, done("one"), "mail", WHY, NOW).await).await);
         assert_eq!(queues(9).await, named(&[("z", 1), ("a", 10), ("b", 40)]));
         assert_eq!(ids(claim(&store, "e", "one", at(99), 9).await), [""; 0]);
         assert!(change(&store, async |tx| tx.cancel_run(ORG, "run_9", at(2)).await).await);
@@ -420,7 +417,7 @@ async fn without_the_lease_nothing_is_written() {
             })
             .await;
             let paused =
-                change(&store, async |tx| tx.pause_run(run, done(node), "mail", NOW, WHY, at(9)).await).await;
+                change(&store, async |tx| tx.pause_run(run, done(node), "mail", WHY, at(9)).await).await;
             assert_eq!([kept, ended, later, paused], [false; 4]);
             assert_eq!(all().await, before);
         };
@@ -475,7 +472,7 @@ async fn how_a_try_ends() {
         })
         .await;
         let paused =
-            change(&store, async |tx| tx.pause_run(&all[3], done("n"), "mail", NOW, WHY, at(9)).await).await;
+            change(&store, async |tx| tx.pause_run(&all[3], done("n"), "mail", WHY, at(9)).await).await;
         assert_eq!([over, failed, later, paused], [true; 4]);
         let left = |id: &str, state| Run {
             state,
@@ -588,7 +585,7 @@ async fn what_waits_is_set_free() {
             let first = insert_with_followers(&store).await;
             change(&store, async |tx| {
                 let kept = if pause {
-                    tx.pause_run(&first, done("n"), "mail", NOW, WHY, NOW).await?
+                    tx.pause_run(&first, done("n"), "mail", WHY, NOW).await?
                 } else {
                     tx.retry_run(&first, done("n"), None, at(30), WHY, NOW).await?
                 };
@@ -633,7 +630,7 @@ async fn what_waits_in_vain_is_mended() {
         let (tried, paused) = (read(&store, "tried").await, read(&store, "paused").await);
         change(&store, async |tx| {
             assert!(tx.retry_run(&tried, done("n"), Some(NOW), at(50), WHY, NOW).await?);
-            assert!(tx.pause_run(&paused, done("n"), "mail", NOW, WHY, NOW).await?);
+            assert!(tx.pause_run(&paused, done("n"), "mail", WHY, NOW).await?);
             Ok(())
         })
         .await;
@@ -707,7 +704,7 @@ async fn what_waits_for_a_connection_wakes() {
         assert_eq!(take(&store).await.len(), 4);
         for (run, connection) in all.iter().zip(["mail", "books", "mail", "mail"]) {
             change(&store, async |tx| {
-                assert!(tx.pause_run(run, done("n"), connection, NOW, WHY, at(1)).await?);
+                assert!(tx.pause_run(run, done("n"), connection, WHY, at(1)).await?);
                 Ok(())
             })
             .await;
@@ -729,21 +726,6 @@ async fn what_waits_for_a_connection_wakes() {
         assert_eq!(read(&store, "run_2").await.paused_on.as_deref(), Some("books"));
         assert_eq!(store.run(OTHER, "run_1").await.unwrap().unwrap().state, RunState::Paused);
         assert_eq!(ids(claim(&store, "q", "n", at(5), 9).await), ["run_1", "run_3"]);
-
-        // What was opened between a try and its pause is tried once more.
-        change(&store, async |tx| tx.insert_connection(&connection(ORG, "mail", Level::Admin)).await).await;
-        assert_eq!(wake(ORG, "mail").await, 0);
-        for (id, begun) in [("run_1", at(5)), ("run_3", at(6))] {
-            change(&store, async |tx| {
-                assert!(tx.pause_run(&run(ORG, id), done("n"), "mail", begun, WHY, at(7)).await?);
-                Ok(())
-            })
-            .await;
-        }
-        let once_more = read(&store, "run_1").await;
-        assert_eq!((once_more.state, once_more.paused_on), (RunState::Queued, None));
-        assert_eq!(once_more.due_at, at(7).plus(std::time::Duration::from_secs(1)));
-        assert_eq!(read(&store, "run_3").await.state, RunState::Paused);
     })
     .await;
 }
@@ -770,7 +752,7 @@ async fn what_has_failed_is_replayed() {
             ] {
                 assert!(tx.end_run(&all[n], state, done("n"), Some(WHY), at(9)).await?);
             }
-            assert!(tx.pause_run(&all[4], done("n"), "mail", NOW, WHY, NOW).await?);
+            assert!(tx.pause_run(&all[4], done("n"), "mail", WHY, NOW).await?);
             assert!(tx.cancel_run(ORG, "run_5", at(9)).await?);
             Ok(())
         })
