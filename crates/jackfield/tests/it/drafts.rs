@@ -130,7 +130,7 @@ async fn a_command_is_read_without_its_secrets_and_without_a_server() {
     );
     assert!(output.status.success(), "{}", text(&output.stderr));
     let kept = server.get("/v1/connectors/acme/document.toml").await;
-    assert!(kept.status == 200 && kept.text.contains("as = \"X-Api-Key\""), "{}", kept.text);
+    assert!(kept.status == 200 && kept.text.contains("name = \"X-Api-Key\""), "{}", kept.text);
 
     let file = home.path().join("pets.yaml");
     std::fs::write(&file, PETS).unwrap();
