@@ -17,7 +17,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// How long a server may take to start, and to answer us.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often one is started that says nothing.
+const TRIES: u32 = 3;
+
+/// Why a server did not start.
+enum NotStarted {
+    /// it ended by itself, or could not begin
+    Ended(String),
+    /// it runs and does not say that it is ready
+    Silent(String),
+}
 
 /// What decides which packages are installed.
 const MANIFESTS: [&str; 4] = ["package.json", "package-lock.json", ".npmrc", "requirements.txt"];
@@ -135,7 +145,19 @@ impl Foreign {
 
     /// Starts a server with `config`, an object; what each understands is in `testkit/foreign/README.md`.
     pub fn start(kind: Kind, config: Value) -> Result<Self, String> {
-        let folder = folder()?;
+        // On a busy machine one in some dozens does not say that it is ready: it is ended, and another started.
+        let mut tries = 1;
+        loop {
+            match Self::try_to_start(kind, config.clone()) {
+                Err(NotStarted::Silent(_)) if tries < TRIES => tries += 1,
+                Err(NotStarted::Silent(why) | NotStarted::Ended(why)) => return Err(why),
+                Ok(server) => return Ok(server),
+            }
+        }
+    }
+
+    fn try_to_start(kind: Kind, config: Value) -> Result<Self, NotStarted> {
+        let folder = folder().map_err(NotStarted::Ended)?;
         let script = kind.script();
         let mut process = kind
             .command(&folder)
@@ -145,7 +167,7 @@ impl Foreign {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("{script} does not start: {e}"))?;
+            .map_err(|e| NotStarted::Ended(format!("{script} does not start: {e}")))?;
 
         let errors = Arc::new(Mutex::new(String::new()));
         if let Some(pipe) = process.stderr.take() {
@@ -173,9 +195,15 @@ impl Foreign {
         match receiver.recv_timeout(PATIENCE) {
             Ok(Some(url)) => server.url = url,
             Ok(None) => {
-                return Err(format!("{script} ended before it was ready:\n{}", server.errors_at_the_end()));
+                let errors = server.errors_at_the_end();
+                return Err(NotStarted::Ended(format!("{script} ended before it was ready:\n{errors}")));
             }
-            Err(_) => return Err(format!("{script} is not ready after {PATIENCE:?}:\n{}", server.errors())),
+            Err(_) => {
+                let errors = server.errors();
+                return Err(NotStarted::Silent(format!(
+                    "{script} is not ready after {PATIENCE:?}:\n{errors}"
+                )));
+            }
         }
         Ok(server)
     }
