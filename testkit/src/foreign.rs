@@ -146,14 +146,14 @@ impl Foreign {
     /// Starts a server with `config`, an object; what each understands is in `testkit/foreign/README.md`.
     pub fn start(kind: Kind, config: Value) -> Result<Self, String> {
         // On a busy machine one in some dozens does not say that it is ready: it is ended, and another started.
-        let mut tries = 1;
-        loop {
+        for _ in 1..TRIES {
             match Self::try_to_start(kind, config.clone()) {
-                Err(NotStarted::Silent(_)) if tries < TRIES => tries += 1,
-                Err(NotStarted::Silent(why) | NotStarted::Ended(why)) => return Err(why),
+                Err(NotStarted::Silent(_)) => {}
+                Err(NotStarted::Ended(why)) => return Err(why),
                 Ok(server) => return Ok(server),
             }
         }
+        Self::try_to_start(kind, config).map_err(|(NotStarted::Silent(why) | NotStarted::Ended(why))| why)
     }
 
     fn try_to_start(kind: Kind, config: Value) -> Result<Self, NotStarted> {
