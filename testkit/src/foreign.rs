@@ -145,7 +145,7 @@ impl Foreign {
 
     /// Starts a server with `config`, an object; what each understands is in `testkit/foreign/README.md`.
     pub fn start(kind: Kind, config: Value) -> Result<Self, String> {
-        // On a busy machine one in some dozens does not say that it is ready: it is ended, and another started.
+        // On a busy machine one now and then does not say that it is ready: it is ended, and another started.
         for _ in 1..TRIES {
             match Self::try_to_start(kind, config.clone()) {
                 Err(NotStarted::Silent(_)) => {}
