@@ -119,7 +119,7 @@ impl Target {
 
     fn suits(&self, field: &FormField) -> bool {
         match &self.kind {
-            Kind::Service(wanted) => Shape::from(field.kind).suits(wanted.kind),
+            Kind::Service(wanted) => Shape::from(field).suits(wanted.kind),
             Kind::Record(_) | Kind::Gone => true,
         }
     }
@@ -498,8 +498,9 @@ fn options(target: &Target, sources: &Sources<'_>, chosen: &str) -> Vec<Options>
     put("Fields of the form", fields.iter().filter(|field| target.suits(field)).map(item).collect());
     let items = target.choices.iter().map(|(value, words)| (format!("choice:{value}"), words.clone()));
     put("Always", items.collect());
+    let text = if sources.is_timed { "Text with values in it" } else { "Text with fields in it" };
     let mut other = vec![
-        ("text".to_owned(), "Text with fields in it".to_owned()),
+        ("text".to_owned(), text.to_owned()),
         ("value".to_owned(), "A fixed value".to_owned()),
         ("expression".to_owned(), "An expression".to_owned()),
     ];
