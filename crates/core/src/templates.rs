@@ -323,15 +323,26 @@ impl ApplicationTemplate {
         }
     }
 
-    /// An amount that its currency does not have: the question, and a sentence.
-    pub fn clash(&self, answers: &BTreeMap<String, String>) -> Option<(&Question, String)> {
+    /// An amount that its currency does not have, or that a service does not take in it: the question, and a sentence.
+    pub fn clash<'c>(
+        &self,
+        answers: &BTreeMap<String, String>,
+        connectors: impl IntoIterator<Item = &'c Connector>,
+    ) -> Option<(&Question, String)> {
         let of = |kind: AnswerKind| {
             let question = self.questions.iter().find(|question| question.kind == kind)?;
             Some((question, answers.get(&question.name)?))
         };
         let ((question, amount), (_, currency)) = (of(AnswerKind::Amount)?, of(AnswerKind::Currency)?);
-        let why = money::minor(amount, money::exponent(currency)).err()?;
-        Some((question, format!("In {currency} it {why}.")))
+        let minor = match money::minor(amount, money::exponent(currency)) {
+            Ok(minor) => minor,
+            Err(why) => return Some((question, format!("In {currency} it {why}."))),
+        };
+        let tills = connectors.into_iter().filter_map(|one| Some((one, one.payment.as_ref()?)));
+        // A currency that it does not take at all is said at the other question.
+        let mut takers = tills.filter(|(one, payment)| payment.takes(&one.name, currency).is_ok());
+        let why = takers.find_map(|(one, payment)| payment.amount(&one.name, minor, currency).err())?;
+        Some((question, why))
     }
 
     /// What is wrong with an answer when everything else is as in the example.
@@ -547,10 +558,15 @@ mod tests {
         let both = |price: &str, currency: &str| {
             let all = [("price", price), ("currency", currency)];
             let all = all.map(|(name, answer)| (name.to_owned(), answer.to_owned()));
-            order.clash(&BTreeMap::from(all)).map(|(question, _)| question.name.as_str())
+            let paypal = built_in().get("paypal").unwrap();
+            order.clash(&BTreeMap::from(all), [&**paypal]).map(|(question, _)| question.name.as_str())
         };
         assert_eq!((both("12.50", "EUR"), both("12", "JPY")), (None, None));
         assert_eq!((both("12.505", "EUR"), both("12.50", "JPY")), (Some("price"), Some("price")));
+        // PayPal takes these without cents, though ISO 4217 has some.
+        for currency in ["HUF", "TWD"] {
+            assert_eq!((both("12.50", currency), both("12", currency)), (Some("price"), None), "{currency}");
+        }
         let report = get("nightly_report").unwrap();
         let zone = report.questions.iter().find(|one| one.name == "time_zone").unwrap();
         let served = report.stand_ins();

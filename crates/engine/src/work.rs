@@ -1,8 +1,9 @@
 //! One decided change: a transaction, what it touches in memory, and the answer recorded with it.
 
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 
-use jackfield_core::{Code, Error, Permit, Result};
+use jackfield_core::{Code, Error, Permit, Result, Timestamp};
 use jackfield_store::{Answer, Store, Tx};
 use serde::Serialize;
 
@@ -75,11 +76,20 @@ impl Work<'_> {
     /// Makes it so, here at once and on other nodes by their notifications.
     pub async fn commit(mut self) -> Result<()> {
         let events = std::mem::take(&mut self.events);
-        audit::write(&mut self.tx, self.engine.keyring(), &events).await?;
-        let mut woken = 0;
-        for (organization, connection, at) in events.iter().filter_map(Event::opens) {
-            woken += self.tx.wake_runs(organization, connection, at).await?;
+        // In their order, as whoever is about to pause takes them; and before the chain of the audit trail, which is taken last.
+        let opened: BTreeMap<(&str, &str), Timestamp> = events
+            .iter()
+            .filter_map(Event::opens)
+            .map(|(organization, connection, at)| ((organization, connection), at))
+            .collect();
+        for (organization, connection) in opened.keys() {
+            self.tx.open_connection(organization, connection).await?;
         }
+        let mut woken = 0;
+        for ((organization, connection), at) in &opened {
+            woken += self.tx.wake_runs(organization, connection, *at).await?;
+        }
+        audit::write(&mut self.tx, self.engine.keyring(), &events).await?;
         for name in &self.touched {
             self.tx.notify(name).await?;
         }

@@ -218,7 +218,8 @@ pub const SETTINGS: &[Setting] = &[
         default: "16m",
         example: "16m",
         about: "The largest request body of an invoke",
-        more: "Bytes; k and m stand for 1024 and 1024 × 1024 of them. At most 1024m.",
+        more: "Bytes; k and m stand for 1024 and 1024 × 1024 of them. At most 1024m. Bodies over 1m that come in at once have room for eight of this size; \
+               another waits ten seconds for its turn, and is then told to come again (503).",
         place: Place::Everywhere,
     },
     Setting {

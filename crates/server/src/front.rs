@@ -25,6 +25,7 @@ use tower_service::Service as _;
 
 use crate::error::Failure;
 use crate::session;
+use crate::uploads::Uploads;
 use crate::workers::Workers;
 
 const PROXY: &str = "/v1/proxy/";
@@ -77,6 +78,7 @@ impl HttpBody for FrontBody {
 pub(crate) struct Front {
     pub engine: Engine,
     pub router: Router,
+    pub uploads: Uploads,
 }
 
 /// Accepts connections until `shutdown`, then waits at most `farewell` for running requests.
@@ -131,6 +133,9 @@ pub(crate) async fn answer(
     } else {
         request.extensions_mut().insert(RequestId(request_id.clone()));
         request.extensions_mut().insert(Peer(peer.to_canonical()));
+        // What it holds of the room for large bodies is held until it is answered.
+        let share = front.uploads.share();
+        request.extensions_mut().insert(share.clone());
         match front.router.clone().call(request.map(Body::new)).await {
             Ok(response) => response.map(FrontBody::Router),
             Err(never) => match never {},

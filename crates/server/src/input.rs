@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jackfield_core::{Code, Error, FieldError, Result};
 use jackfield_engine::automate::files::FileContent;
 use jackfield_engine::automate::imports::Export;
@@ -22,6 +21,7 @@ use serde::de::DeserializeOwned;
 use crate::error::Failure;
 use crate::front::{Peer, RequestId, authenticate};
 use crate::session::same_origin;
+use crate::uploads::{Incoming, Unread};
 
 /// Largest body of the API, in bytes. Invoke has its own limit.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -126,7 +126,7 @@ impl FromRequest<Engine> for Asked {
         let known = async {
             // First who, then what: strangers are told nothing about their input.
             let caller = authenticate(engine, &parts.method, &parts.headers).await?;
-            let bytes = read(body, BODY_LIMIT).await?;
+            let bytes = read(&parts, body, BODY_LIMIT).await?;
             if !bytes.is_empty() && !bytes.iter().all(u8::is_ascii_whitespace) {
                 let _: Nothing = parse(&parts.headers, &bytes)?;
             }
@@ -160,7 +160,7 @@ async fn with_body<T: DeserializeOwned>(
     let (parts, body) = request.into_parts();
     let known = async {
         let caller = authenticate(engine, &parts.method, &parts.headers).await?;
-        let bytes = read(body, limit).await?;
+        let bytes = read(&parts, body, limit).await?;
         let parsed = parse(&parts.headers, &bytes)?;
         // What is kept goes to a database, which cannot hold it; what is passed on is the service's to judge.
         if kept && json_holds_nul(&bytes) {
@@ -188,7 +188,7 @@ impl<T: DeserializeOwned> FromRequest<Engine> for StrangerWith<T> {
         let read = async {
             // Nobody is signed in by a page of another site, and none of these is asked for by one.
             same_origin(engine, &parts.headers)?;
-            let bytes = read(body, STRANGER_LIMIT).await?;
+            let bytes = read(&parts, body, STRANGER_LIMIT).await?;
             let parsed = parse(&parts.headers, &bytes)?;
             if json_holds_nul(&bytes) {
                 return Err(holds_nul_json());
@@ -282,14 +282,14 @@ fn holds_nul(encoded: &str) -> bool {
     encoded.contains("%00")
 }
 
-async fn read(body: axum::body::Body, limit: usize) -> Result<Bytes> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Error::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes.")))
+async fn read(parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Bytes> {
+    Incoming::new(parts, body, limit).whole().await.map_err(|unread| match unread {
+        Unread::TooLarge => {
+            Error::new(Code::RequestTooLarge, format!("The body is larger than {limit} bytes."))
         }
-        Err(_) => Err(Error::new(Code::InvalidRequest, "The body broke off.")),
-    }
+        Unread::Broken => Error::new(Code::InvalidRequest, "The body broke off."),
+        Unread::Refused(error) => error,
+    })
 }
 
 /// Reads JSON and names what is wrong with it by its dotted path.

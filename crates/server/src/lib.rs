@@ -16,6 +16,7 @@ mod pages;
 mod routes;
 mod session;
 mod timer;
+mod uploads;
 mod workers;
 
 use std::future::Future;

@@ -1,10 +1,14 @@
-//! `multipart/form-data` (RFC 7578), as browsers send forms in which files are chosen. A body is read when it is there as a whole: whoever
-//! reads it has bounded it.
+//! `multipart/form-data` (RFC 7578), as browsers send forms in which files are chosen. The stream is taken apart by `multer`, while it comes
+//! in; what the headers of a part say is read here as browsers write it.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
-use jackfield_core::{Code, Error, Result};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use jackfield_core::{Code, Error};
+use multer::Multipart;
+
+use crate::uploads::{Incoming, Unread};
 
 /// Parts that a form may have: more than the largest form has fields.
 const PARTS_MAX: usize = 2_000;
@@ -21,76 +25,76 @@ pub(crate) struct Part {
 
 /// What stands between the parts, where a request is of this type.
 pub(crate) fn boundary(headers: &HeaderMap) -> Option<String> {
-    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let (essence, parameters) = kind.split_once(';')?;
-    if !essence.trim().eq_ignore_ascii_case("multipart/form-data") {
-        return None;
-    }
-    let found = parameters.split(';').find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("boundary").then(|| value.trim().trim_matches('"').to_owned())
-    })?;
+    let found = multer::parse_boundary(headers.get(CONTENT_TYPE)?.to_str().ok()?).ok()?;
     // RFC 2046 §5.1.1.
     (1..=70).contains(&found.len()).then_some(found)
 }
 
-/// The parts of a body, in their order. No byte of a file is copied.
-pub(crate) fn parts(body: &Bytes, boundary: &str) -> Result<Vec<Part>> {
-    let broken = || Error::new(Code::InvalidRequest, "The form cannot be read: it broke off. Send it again.");
-    let between = format!("\r\n--{boundary}");
-    let first = format!("--{boundary}");
-    let mut parts = Vec::new();
-    // What stands before the first one is passed over (RFC 2046 §5.1.1).
-    let mut at = if body.starts_with(first.as_bytes()) {
-        first.len()
-    } else {
-        find(body, between.as_bytes(), 0).ok_or_else(broken)? + between.len()
-    };
-    loop {
-        let rest = body.get(at..).unwrap_or_default();
-        if rest.starts_with(b"--") {
-            return Ok(parts);
+/// Why parts were not read to their end.
+#[derive(Debug, thiserror::Error)]
+#[error("the body was not read")]
+struct Stopped(Unread);
+
+fn broken() -> Unread {
+    let why = "The form cannot be read: it broke off. Send it again.";
+    Unread::Refused(Error::new(Code::InvalidRequest, why))
+}
+
+/// What became of the stream, as far as anybody has to know it.
+fn why(error: multer::Error) -> Unread {
+    match error {
+        multer::Error::StreamReadFailed(inner) => {
+            inner.downcast::<Stopped>().map_or_else(|_| broken(), |stopped| stopped.0)
         }
-        // Blanks may stand behind a boundary.
-        let line = find(body, b"\r\n", at).ok_or_else(broken)?;
-        if !body.get(at..line).unwrap_or_default().iter().all(|byte| matches!(byte, b' ' | b'\t')) {
-            return Err(broken());
-        }
-        let head = line + 2;
-        let blank = find(body, b"\r\n\r\n", line).ok_or_else(broken)?;
-        let content = blank + 4;
-        // A part without any bytes: its end begins with the line end of the blank line.
-        let end = find(body, between.as_bytes(), blank + 2).ok_or_else(broken)?;
-        let headers = if blank < head { &[][..] } else { body.get(head..blank).unwrap_or_default() };
-        if parts.len() >= PARTS_MAX {
-            return Err(Error::new(
-                Code::RequestTooLarge,
-                format!("The form has more than {PARTS_MAX} parts."),
-            ));
-        }
-        parts.push(part(headers, body.slice(content.min(end)..end)).ok_or_else(broken)?);
-        at = end + between.len();
+        _ => broken(),
     }
 }
 
-fn part(headers: &[u8], bytes: Bytes) -> Option<Part> {
+/// The parts of a body, in their order.
+pub(crate) async fn parts(body: Incoming, boundary: &str) -> Result<Vec<Part>, Unread> {
+    let chunks = stream::try_unfold(body, async |mut body: Incoming| {
+        Ok::<_, Stopped>(body.chunk().await.map_err(Stopped)?.map(|bytes| (bytes, body)))
+    });
+    let mut form = Multipart::new(chunks, boundary);
+    let mut parts = Vec::new();
+    while let Some(mut field) = form.next_field().await.map_err(why)? {
+        if parts.len() >= PARTS_MAX {
+            let why = format!("The form has more than {PARTS_MAX} parts.");
+            return Err(Unread::Refused(Error::new(Code::RequestTooLarge, why)));
+        }
+        let mut part = part(field.headers()).ok_or_else(broken)?;
+        // A part that has come in one piece is not copied.
+        let first = field.chunk().await.map_err(why)?.unwrap_or_default();
+        part.bytes = match field.chunk().await.map_err(why)? {
+            None => first,
+            Some(second) => {
+                let mut all = BytesMut::from(first);
+                all.extend_from_slice(&second);
+                while let Some(more) = field.chunk().await.map_err(why)? {
+                    all.extend_from_slice(&more);
+                }
+                all.freeze()
+            }
+        };
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+/// A part without its bytes.
+fn part(headers: &HeaderMap) -> Option<Part> {
     // Browsers write names in the encoding of the page, which is UTF-8.
-    let headers = String::from_utf8_lossy(headers);
-    let header = |wanted: &str| {
-        headers.split("\r\n").find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.trim().eq_ignore_ascii_case(wanted).then_some(value.trim())
-        })
-    };
-    let disposition = header("content-disposition")?;
+    let header = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let disposition = header(CONTENT_DISPOSITION)?;
     if !disposition.split(';').next()?.trim().eq_ignore_ascii_case("form-data") {
         return None;
     }
     Some(Part {
-        name: parameter(disposition, "name")?,
-        filename: parameter(disposition, "filename"),
-        content_type: header("content-type").unwrap_or("text/plain").to_owned(),
-        bytes,
+        name: parameter(&disposition, "name")?,
+        filename: parameter(&disposition, "filename"),
+        content_type: header(CONTENT_TYPE)
+            .map_or_else(|| "text/plain".to_owned(), |kind| kind.trim().to_owned()),
+        bytes: Bytes::new(),
     })
 }
 
@@ -111,19 +115,30 @@ fn parameter(disposition: &str, wanted: &str) -> Option<String> {
     None
 }
 
-fn find(body: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
-    memchr::memmem::find(body.get(from..)?, wanted).map(|at| at + from)
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use axum::body::Body;
+    use futures_util::FutureExt as _;
+    use http::{HeaderValue, Request};
     use proptest::prelude::*;
 
     use super::*;
 
-    fn read(body: &str) -> Result<Vec<Part>> {
-        parts(&Bytes::copy_from_slice(body.as_bytes()), "X")
+    /// Of a body that comes in pieces of so many bytes; it never waits for what has come.
+    fn read_in(body: &[u8], size: usize, boundary: &str) -> Result<Vec<Part>, Unread> {
+        let (request, ()) = Request::new(()).into_parts();
+        let pieces: Vec<_> = body
+            .chunks(size)
+            .map(|piece| Ok::<_, std::convert::Infallible>(Bytes::copy_from_slice(piece)))
+            .collect();
+        let body = Body::from_stream(stream::iter(pieces));
+        parts(Incoming::new(&request, body, 1 << 20), boundary)
+            .now_or_never()
+            .expect("it waits for more than there is")
+    }
+
+    fn read(body: &str) -> Result<Vec<Part>, Unread> {
+        read_in(body.as_bytes(), usize::MAX, "X")
     }
 
     #[test]
@@ -133,6 +148,9 @@ mod tests {
             \0--X\r\n\r\n--X\r\nContent-Disposition: form-data; name=\"none\"; filename=\"\"\r\nContent-Type: application/octet-stream\r\n\r\n\
             \r\n--X--\r\nafter";
         let found = read(body).unwrap();
+        for size in [1, 2, 3, 7, 50] {
+            assert_eq!(read_in(body.as_bytes(), size, "X").unwrap(), found, "in pieces of {size}");
+        }
         let said: Vec<(&str, Option<&str>, &str, &[u8])> = found
             .iter()
             .map(|part| {
@@ -161,7 +179,9 @@ mod tests {
             assert!(read(broken).is_err(), "{broken:?}");
         }
         let many = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n".repeat(PARTS_MAX + 1);
-        assert_eq!(read(&format!("{many}--X--")).unwrap_err().code, Code::RequestTooLarge);
+        let Err(Unread::Refused(error)) = read(&format!("{many}--X--")) else { panic!("all were taken") };
+        assert_eq!(error.code, Code::RequestTooLarge);
+        assert!(matches!(read(&"x".repeat((1 << 20) + 1)), Err(Unread::TooLarge)));
     }
 
     #[test]
@@ -189,7 +209,7 @@ mod tests {
                 body.extend_from_slice(b"\r\n");
             }
             body.extend_from_slice(b"--b0undary--\r\n");
-            let found = parts(&Bytes::from(body), "b0undary").unwrap();
+            let found = read_in(&body, 64, "b0undary").unwrap();
             prop_assert_eq!(found.iter().map(|part| part.bytes.to_vec()).collect::<Vec<_>>(), files);
         }
 

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::front::{Front, answer};
 use crate::timer::Timer;
+use crate::uploads::Uploads;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -49,8 +50,9 @@ impl Workers {
     /// Starts as many as there are cores.
     pub fn start(engine: &Engine, router: &Router<Engine>) -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let uploads = Uploads::of(engine.settings().request_limit);
         (0..count)
-            .map(|number| Worker::start(number, engine, router.clone()))
+            .map(|number| Worker::start(number, engine, router.clone(), uploads.clone()))
             .collect::<io::Result<_>>()
             .map(Self)
     }
@@ -76,13 +78,13 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, engine: &Engine, router: Router<Engine>) -> io::Result<Self> {
+    fn start(number: usize, engine: &Engine, router: Router<Engine>, uploads: Uploads) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build()?;
         let (streams, received) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let engine = engine.for_a_thread();
-        let front = Arc::new(Front { router: router.with_state(engine.clone()), engine });
+        let front = Arc::new(Front { router: router.with_state(engine.clone()), engine, uploads });
         let counter = Arc::clone(&open);
         std::thread::Builder::new()
             .name(format!("front-{number}"))

@@ -115,6 +115,11 @@ statements! {
             and b.state <> 'paused'), 0) = 0";
     pub(crate) RUN_WAKE = "update runs set state = 'queued', paused_on = null, attempts = 0, tried_since = null, due_at = $3, updated_at = $3,
         code = null, reason = null where organization_id = $1 and paused_on = $2 and state = 'paused'";
+    pub(crate) OPENINGS_RISE = "insert into connection_openings (organization_id, connection, openings) values ($1, $2, 1)
+        on conflict (organization_id, connection) do update set openings = connection_openings.openings + 1";
+    // Writes the row as it is: nobody else writes it then until the transaction is over.
+    pub(crate) OPENINGS_HOLD = "insert into connection_openings (organization_id, connection, openings) values ($1, $2, 0)
+        on conflict (organization_id, connection) do update set openings = connection_openings.openings returning openings";
     pub(crate) RUN_RECOVER = "update runs set state = 'queued', doubt = 1, lease_by = null, lease_until = null
         where state = 'running' and lease_until < $1";
     // The state stands outside as well: there PostgreSQL asks for it again when somebody else was quicker.
@@ -561,6 +566,18 @@ impl Tx {
     /// Sets free what waits for runs that are over; how many there were.
     pub async fn mend_runs(&mut self) -> Result<u64> {
         Ok(self.execute(&RUN_MEND_BEHIND, &[]).await? + self.execute(&RUN_MEND_AFTER, &[]).await?)
+    }
+
+    /// Calls pass through a connection that did not before. Whoever holds its row waits until this transaction is over, and the other way
+    /// round; where several are taken, each takes them in their order.
+    pub async fn open_connection(&mut self, organization: &str, connection: &str) -> Result<()> {
+        self.execute(&OPENINGS_RISE, &[organization.into(), connection.into()]).await.map(drop)
+    }
+
+    /// How often that has happened, which does not change until this transaction is over.
+    pub async fn hold_openings(&mut self, organization: &str, connection: &str) -> Result<i64> {
+        let row = self.query_opt(&OPENINGS_HOLD, &[organization.into(), connection.into()]).await?;
+        row.map_or(Ok(0), |row| row.int("openings"))
     }
 
     /// The runs that are paused for a connection go on; how many there are.

@@ -409,8 +409,8 @@ pub enum Shape {
     Text,
     /// a whole number
     Whole,
-    /// an exact number, as text
-    Decimal,
+    /// an exact number, as text, with so many places after the point
+    Decimal(u8),
     /// true or false
     Flag,
     /// a list of texts
@@ -424,7 +424,7 @@ impl Shape {
     pub const fn suits(self, wanted: FieldType) -> bool {
         match wanted {
             FieldType::Integer => matches!(self, Self::Whole),
-            FieldType::Number => matches!(self, Self::Whole | Self::Decimal),
+            FieldType::Number => matches!(self, Self::Whole | Self::Decimal(_)),
             FieldType::Boolean => matches!(self, Self::Flag),
             FieldType::Object => matches!(self, Self::Object),
             FieldType::List => matches!(self, Self::List),
@@ -439,12 +439,12 @@ impl Shape {
     }
 }
 
-impl From<form::FieldType> for Shape {
-    fn from(kind: form::FieldType) -> Self {
+impl From<&form::FormField> for Shape {
+    fn from(field: &form::FormField) -> Self {
         use form::FieldType as F;
-        match kind {
+        match field.kind {
             F::Number => Self::Whole,
-            F::Decimal | F::Currency => Self::Decimal,
+            F::Decimal | F::Currency => Self::Decimal(field.places()),
             F::Checkbox => Self::Flag,
             F::MultiSelect => Self::List,
             F::File | F::Name | F::Address => Self::Object,
@@ -466,8 +466,7 @@ impl Grounds {
     /// Adds a form of the application.
     pub fn form(&mut self, link_name: &str, form: &form::Form) {
         let fields = form.fields.iter();
-        let facts =
-            fields.map(|field| (field.name.clone(), (Shape::from(field.kind), field.unique))).collect();
+        let facts = fields.map(|field| (field.name.clone(), (Shape::from(field), field.unique))).collect();
         self.forms.insert(link_name.to_owned(), facts);
     }
 }
@@ -857,16 +856,35 @@ impl<'a> Check<'a> {
                 match described.takes(&connector.name, code) {
                     Err(why) => self.wrong(&currency, "invalid", why),
                     Ok(()) => {
-                        if let Mapped::Value(value) = &payment.amount
-                            && let Err(why) = amount_of(value, code)
-                                .and_then(|minor| described.amount(&connector.name, minor, code).map(drop))
-                        {
+                        if let Err(why) = self.payable(&connector, described, &payment.amount, code) {
                             self.wrong(format!("{path}.amount"), "invalid", why);
                         }
                     }
                 }
             }
             Currency::Mapped(mapped) => self.mapped(&currency, mapped, None),
+        }
+    }
+
+    /// Whether a service can be asked for an amount in a currency, as far as that is known before it is computed; the error is a sentence.
+    fn payable(
+        &self,
+        connector: &Connector,
+        described: &crate::connector::Payment,
+        amount: &Mapped,
+        currency: &str,
+    ) -> Result<(), String> {
+        match amount {
+            Mapped::Value(value) => amount_of(value, currency)
+                .and_then(|minor| described.amount(&connector.name, minor, currency).map(drop)),
+            Mapped::Field(name) => match (self.field(name), described.exponent(currency)) {
+                (Some(Shape::Decimal(places)), most) if places > most => Err(format!(
+                    "{} takes {currency} with {most} places after the point, and {name:?} has {places}. Give the field `decimals` {most}, or round it in an expression.",
+                    connector.name
+                )),
+                _ => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 
@@ -1070,7 +1088,7 @@ mod tests {
         .unwrap();
         let fields = [
             ("vendor_name", (Shape::Text, true)),
-            ("amount", (Shape::Decimal, false)),
+            ("amount", (Shape::Decimal(2), false)),
             ("agreed", (Shape::Flag, false)),
             ("address", (Shape::Object, false)),
         ];
@@ -1116,7 +1134,7 @@ mod tests {
             "modules": {"c": {"fields": [{"name": "id"}], "operations": {
                 "create": {"method": "POST", "path": "/c", "result": "/id", "idempotency": {"in": "header", "name": "Key"}},
                 "read": {"path": "/c/{id}"}, "end": {"method": "POST", "path": "/c/{id}/end"}}}},
-            "payment": {"checkout_hosts": ["cash.example"], "amounts": "minor", "currencies": ["EUR", "JPY"],
+            "payment": {"checkout_hosts": ["cash.example"], "amounts": "minor", "currencies": ["EUR", "HUF", "JPY"], "exponents": {"HUF": 0},
                 "create": {"operation": "c.create"}, "read": {"operation": "c.read", "with": {"id": "{payment.checkout}"}},
                 "expire": {"operation": "c.end", "with": {"id": "{payment.checkout}"}},
                 "url": "/url", "amount": "/amount", "currency": "/currency",
@@ -1147,6 +1165,14 @@ mod tests {
             ),
             []
         );
+        // Where nobody knows beforehand what comes out, it is said when it runs.
+        for amount in [
+            json!({"field": "vendor_name"}),
+            json!({"expression": "record.amount|round(0)"}),
+            json!({"value": "500"}),
+        ] {
+            assert_eq!(check("in", json!({"amount": amount, "currency": "HUF"})), [], "{amount}");
+        }
         assert_eq!(check("eu", json!({})), one("connection", "not_available"));
         for (more, field, code) in [
             (json!({"connection": "acme"}), "connection", "invalid"),
@@ -1156,6 +1182,9 @@ mod tests {
             (json!({"amount": {"value": "1.005"}}), "amount", "invalid"),
             (json!({"amount": {"value": 0}}), "amount", "invalid"),
             (json!({"amount": {"value": "1.5"}, "currency": "JPY"}), "amount", "invalid"),
+            (json!({"currency": "JPY"}), "amount", "invalid"),
+            (json!({"amount": {"value": "1.5"}, "currency": "HUF"}), "amount", "invalid"),
+            (json!({"currency": "HUF"}), "amount", "invalid"),
             (json!({"amount": {"field": "agreed"}}), "amount", "invalid"),
             (json!({"amount": {"field": "none"}}), "amount", "unknown"),
             (json!({"description": " "}), "description", "required"),

@@ -8,7 +8,7 @@
 //! | the answer | the same |
 //! | the database, while an end is to be written | it is tried until it is written or the lease is over |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -57,7 +57,15 @@ pub(crate) struct Runner {
     idle: Notify,
     stopping: AtomicBool,
     node: OnceLock<String>,
+    opened: Mutex<Opened>,
 }
+
+/// By organization and connection, how often a connection had opened when somebody looked: for those of which runs wanted to pause. What is
+/// too low makes a run try once more, and nothing worse.
+type Opened = HashMap<(String, String), i64>;
+
+/// Connections of which that is kept.
+const OPENED_MAX: usize = 10_000;
 
 #[derive(Default)]
 struct Busy {
@@ -82,6 +90,23 @@ impl Runner {
 
     fn busy(&self) -> MutexGuard<'_, Busy> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often a connection had opened the last time that this node looked.
+    fn openings(&self, organization: &str, connection: &str) -> Option<i64> {
+        self.opened().get(&(organization.to_owned(), connection.to_owned())).copied()
+    }
+
+    fn learn(&self, organization: &str, connection: &str, openings: i64) {
+        let mut opened = self.opened();
+        if opened.len() >= OPENED_MAX {
+            opened.clear();
+        }
+        opened.insert((organization.to_owned(), connection.to_owned()), openings);
     }
 
     fn node(&self) -> &str {
@@ -134,9 +159,13 @@ enum Next {
         due_at: Timestamp,
         nudges: i64,
     },
+    /// it waits until the connection opens, unless it has done so since the try began
     Pause {
         connection: String,
         doubt: bool,
+        /// how often it had opened by then, where this node knew
+        openings: Option<i64>,
+        since: Option<Timestamp>,
     },
 }
 
@@ -374,12 +403,16 @@ impl Engine {
             let last = actions.iter().filter(|other| !way.results.contains_key(&other.name)).count() == 1;
             let context = way.context(&submitter);
             let at = clock::now();
+            // Before the try: what opens during it is not known to have done so.
+            let connection = connection_of(action, live);
+            let openings = connection
+                .and_then(|connection| self.inner.runner.openings(&way.run.organization_id, &connection));
             let tried = self.try_action(way, action, principal, live, &context, at).await;
             // What is not done yet is no try that ended, and a look that finds nothing new no step.
             let more = matches!(tried.ended, Ended::More { .. });
             let idle = matches!(tried.ended, Ended::Waiting { .. }) && tried.request.is_none();
             let step = (!more && !idle).then(|| step_of(way, action, &tried, at));
-            if !way.take(action, tried, step, last, notes).await {
+            if !way.take(action, tried, step, last, openings, notes).await {
                 return;
             }
         }
@@ -538,18 +571,48 @@ impl Engine {
     async fn write_notes(&self, notes: &[Note]) -> Result<Vec<bool>> {
         let now = clock::now();
         let mut work = self.begin(PERMIT).await?;
+        // Held before anything else is written, in their order: whoever opens one of them waits, and finds the paused run then; or he was
+        // quicker, and the run does not pause.
+        let mut openings = BTreeMap::new();
+        for connection in notes.iter().filter_map(Note::pauses_for).collect::<BTreeSet<_>>() {
+            let (organization, name) = connection;
+            openings.insert(connection, work.hold_openings(organization, name).await?);
+        }
         let mut kept = Vec::with_capacity(notes.len());
         for note in notes {
-            kept.push(write_note(&mut work, note, self.inner.runner.node(), now).await?);
+            let opened = note.pauses_for().and_then(|connection| openings.get(&connection)).copied();
+            kept.push(write_note(&mut work, note, opened, self.inner.runner.node(), now).await?);
         }
         work.commit().await?;
+        for ((organization, connection), openings) in openings {
+            self.inner.runner.learn(organization, connection, openings);
+        }
         Ok(kept)
     }
 }
 
-async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp) -> Result<bool> {
+impl Note {
+    /// Organization and connection for which its run is to pause.
+    fn pauses_for(&self) -> Option<(&str, &str)> {
+        match &self.next {
+            Next::Pause { connection, .. } => Some((&self.run.organization_id, connection)),
+            _ => None,
+        }
+    }
+}
+
+/// Writes what becomes of a run. `opened`: how often the connection has opened for which it is to pause.
+async fn write_note(
+    work: &mut Work<'_>,
+    note: &Note,
+    opened: Option<i64>,
+    node: &str,
+    now: Timestamp,
+) -> Result<bool> {
     let run = &note.run;
+    let stays = matches!(&note.next, Next::Pause { openings, .. } if *openings != opened);
     if let Some(step) = &note.step {
+        let step = if stays { &RunStep { outcome: "retried".to_owned(), ..step.clone() } } else { step };
         work.insert_run_step(&run.organization_id, &run.id, step).await?;
     }
     let why = note.why.as_ref().map(|(code, reason)| Why { code, reason });
@@ -577,7 +640,12 @@ async fn write_note(work: &mut Work<'_>, note: &Note, node: &str, now: Timestamp
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.retry_run(run, progress(*doubt), *since, *due_at, why, now).await?
         }
-        Next::Pause { connection, doubt } => {
+        // It may have opened in the meantime, and nobody would wake the run any more: it is tried once more, at once.
+        Next::Pause { doubt, since, .. } if stays => {
+            let why = why.unwrap_or(Why { code: "internal", reason: "" });
+            work.retry_run(run, progress(*doubt), *since, now, why, now).await?
+        }
+        Next::Pause { connection, doubt, .. } => {
             let why = why.unwrap_or(Why { code: "internal", reason: "" });
             work.pause_run(run, progress(*doubt), connection, why, now).await?
         }
@@ -704,6 +772,7 @@ impl Way {
         tried: Tried,
         step: Option<RunStep>,
         last: bool,
+        openings: Option<i64>,
         notes: &mpsc::Sender<Note>,
     ) -> bool {
         let data = tried.record.map(|record| {
@@ -744,7 +813,7 @@ impl Way {
                 (next, Some((code.to_owned(), sayable(&reason))))
             }
             Ended::Paused { connection, code, reason } => {
-                let next = Next::Pause { connection, doubt: self.doubt };
+                let next = Next::Pause { connection, doubt: self.doubt, openings, since: self.since };
                 (next, Some((code.to_owned(), sayable(&reason))))
             }
         };

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::automate::components::{Definable, component_of};
 use crate::connect::connectors::{ConnectorCard, Found, card};
+use crate::connect::references::list_application;
 use crate::govern::applications::{ApplicationView, NewApplication, wrong_new};
 use crate::work::Work;
 use crate::{Engine, Op};
@@ -310,7 +311,7 @@ impl Engine {
             }
             given.insert(question.name.clone(), answer.to_owned());
         }
-        if let Some((question, why)) = template.clash(&given) {
+        if let Some((question, why)) = template.clash(&given, connectors.values().map(Arc::as_ref)) {
             let path = format!("answers.{}", question.name);
             if !wrong.iter().any(|error| error.field == path) {
                 wrong.push(FieldError::new(path, "invalid", why));
@@ -341,7 +342,7 @@ impl Engine {
         let need = asked.iter().find(|(_, connection)| *connection == link_name);
         let path = format!("connections.{}", need.map_or("", |(need, _)| need));
         work.hold_connection(&op.organization, link_name).await?;
-        let Some(mut connection) = work.connection(&op.organization, link_name).await? else {
+        let Some(connection) = work.connection(&op.organization, link_name).await? else {
             return Err(Error::field(path, "unknown", format!("There is no connection {link_name:?}.")));
         };
         if allows(&connection.applications, application) {
@@ -352,19 +353,7 @@ impl Engine {
         if let Some(why) = may_not_allow(op, &connection, managed_by_admins) {
             return Err(Error::field(path, "not_allowed", why));
         }
-        connection.applications.push(application.to_owned());
-        connection.updated_at = op.now;
-        if !work.update_connection(&connection).await? {
-            return Err(crate::govern::organizations::version_conflict());
-        }
-        work.touch(&op.organization);
-        work.record(
-            op.event(EventKind::ConnectionUpdated)
-                .on_connection(link_name)
-                .with("allowed", application)
-                .with("applications", connection.applications.as_slice()),
-        );
-        Ok(())
+        list_application(work, op, connection, application, true).await
     }
 
     async fn save_all<D: Definable>(

@@ -182,14 +182,7 @@ impl Engine {
             return Ok(());
         }
         if let Err(why) = self.finish_with(flow, ground, granted).await {
-            tracing::warn!(
-                flow = flow.id,
-                connector = ground.connection.connector,
-                code = why.code,
-                why = why.detail,
-                "flow failed"
-            );
-            self.end(flow, (FlowState::Exchanging, FlowState::Failed), &why, clock::now()).await?;
+            self.fail_flow(flow, ground, &why).await?;
         }
         Ok(())
     }

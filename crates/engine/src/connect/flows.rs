@@ -534,17 +534,22 @@ impl Engine {
         match self.finish(&flow, &ground, &callback).await {
             Ok(ended) => Ok(ended),
             Err(why) => {
-                tracing::warn!(
-                    flow = flow.id,
-                    connector = ground.connection.connector,
-                    code = why.code,
-                    why = why.detail,
-                    "flow failed"
-                );
-                self.end(&flow, (FlowState::Exchanging, FlowState::Failed), &why, clock::now()).await?;
+                self.fail_flow(&flow, &ground, &why).await?;
                 Ok(ended(&flow, &ground, FlowState::Failed, Some(why)))
             }
         }
+    }
+
+    /// What was exchanged came to nothing: the log says so, and the flow.
+    pub(super) async fn fail_flow(&self, flow: &Flow, ground: &Ground, why: &FlowError) -> Result<()> {
+        tracing::warn!(
+            flow = flow.id,
+            connector = ground.connection.connector,
+            code = why.code,
+            why = why.detail,
+            "flow failed"
+        );
+        self.end(flow, (FlowState::Exchanging, FlowState::Failed), why, clock::now()).await.map(drop)
     }
 
     /// What the service grants to whoever came back. Outside stands what failed here, inside what failed there.

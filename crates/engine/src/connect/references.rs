@@ -336,10 +336,10 @@ impl Engine {
         }
         // Held, then read: of two who allow different applications at once, neither overwrites the other.
         work.hold_connection(&op.organization, link_name).await?;
-        let Some(mut connection) = work.connection(&op.organization, link_name).await? else {
+        let Some(connection) = work.connection(&op.organization, link_name).await? else {
             return Err(Error::not_found(format_args!("connection {link_name:?}")));
         };
-        let listed = &mut connection.applications;
+        let listed = &connection.applications;
         if !allow && listed.iter().any(|name| name == "*") {
             // Everybody but one: who comes later would be in it too, and a list of those who are here now would say something else.
             return Err(Error::new(
@@ -347,24 +347,10 @@ impl Engine {
                 "Every application may use this connection (`*`). To forbid one, list those that may: PATCH the connection's applications.",
             ));
         }
-        let before = listed.len();
-        if !allow {
-            listed.retain(|name| name != application);
-        } else if !allows(listed, application) {
-            listed.push(application.to_owned());
-        }
-        if listed.len() != before {
-            connection.updated_at = op.now;
-            if !work.update_connection(&connection).await? {
-                return Err(crate::govern::organizations::version_conflict());
-            }
-            work.touch(&op.organization);
-            work.record(
-                op.event(EventKind::ConnectionUpdated)
-                    .on_connection(link_name)
-                    .with(if allow { "allowed" } else { "forbidden" }, application)
-                    .with("applications", connection.applications.as_slice()),
-            );
+        let listed =
+            if allow { allows(listed, application) } else { listed.iter().any(|name| name == application) };
+        if listed != allow {
+            list_application(&mut work, op, connection, application, allow).await?;
         }
         work.commit().await?;
         self.read_connection(op, link_name).await
@@ -520,4 +506,30 @@ pub(crate) fn referenced(link_name: &str, references: Vec<Reference>) -> Error {
         format!("The connection {link_name:?} is used by {first}. Remove the references first, or disable the connection."),
     )
     .with_extension("references", json!(references))
+}
+/// Puts an application on the list of a connection that is held, or takes it from there; whether it may is decided before.
+pub(crate) async fn list_application(
+    work: &mut Work<'_>,
+    op: &Op,
+    mut connection: Connection,
+    application: &str,
+    allow: bool,
+) -> Result<()> {
+    if allow {
+        connection.applications.push(application.to_owned());
+    } else {
+        connection.applications.retain(|name| name != application);
+    }
+    connection.updated_at = op.now;
+    if !work.update_connection(&connection).await? {
+        return Err(crate::govern::organizations::version_conflict());
+    }
+    work.touch(&op.organization);
+    work.record(
+        op.event(EventKind::ConnectionUpdated)
+            .on_connection(&connection.link_name)
+            .with(if allow { "allowed" } else { "forbidden" }, application)
+            .with("applications", connection.applications.as_slice()),
+    );
+    Ok(())
 }

@@ -357,6 +357,142 @@ async fn a_workflow_is_built_part_by_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_is_built_part_by_part() {
+    let upstream = service().await;
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let connection = books(&server, &upstream).await;
+    server.application("Purchasing").await;
+    let form = json!({"name": HOSTILE[2], "link_name": "vendors", "definition": {"fields": [
+        {"name": "vendor_name", "unique": true}]}});
+    server.post("/v1/applications/purchasing/forms", form).await.expect(201);
+    let admin = Visitor::founder(&server, &founder).await;
+
+    // When. What is wrong stands at its input, and what was typed stays; payments and records are for workflows.
+    let page = follow(&admin.see(&format!("{ROOM}/schedules")).await, "Make a schedule").await;
+    for absent in ["value=\"payment\"", "value=\"update_record\""] {
+        assert!(!page.body.contains(absent), "{}", page.body);
+    }
+    let wrong = press(
+        &page,
+        "Continue",
+        &[("at.time_zone", "Mars/Olympus"), ("grace_minutes", "x"), ("kind", "integration")],
+    )
+    .await;
+    assert_eq!(wrong.status, 422);
+    assert!(error_at(&wrong, "grace_minutes").contains("whole number"), "{}", wrong.body);
+    let wrong = press(&wrong, "Continue", &[("grace_minutes", "7")]).await;
+    assert!(
+        !error_at(&wrong, "at.time_zone").is_empty() && !error_at(&wrong, "name").is_empty(),
+        "{}",
+        wrong.body
+    );
+    let fields =
+        [("name", HOSTILE[1]), ("link_name", "nightly"), ("at.time_zone", "UTC"), ("overlap", "queue")];
+    // What: the steps and the table are those of a workflow; there is no record to take anything from.
+    let page = press(&wrong, "Continue", &fields).await;
+    assert_eq!(heading(&page), "Push through which connection?");
+    escaped(&page, HOSTILE[0]);
+    let page = follow(&page, HOSTILE[0]).await;
+    let page = follow(&page, "Create").await;
+    assert_eq!(heading(&page), "Push to a service");
+    escaped(&page, HOSTILE[1]);
+    assert!(!page.body.contains("value=\"field:") && page.body.contains("From a record"), "{}", page.body);
+    assert!(!page.body.contains("record.name"), "{}", page.body);
+    let fields = [("map.0.from", "text"), ("map.0.what", "{{ record.vendor_name }}")];
+    let wrong = press(&page, "Make the schedule", &fields).await;
+    assert_eq!(wrong.status, 422);
+    assert!(words(&wrong).contains("There is no \"record.vendor_name\" here"), "{}", words(&wrong));
+    assert_eq!(value_of(&wrong, "map.0.what"), "{{ record.vendor_name }}");
+    let page = press(&wrong, "Make the schedule", &[("map.0.what", "Of {{ date }}")]).await;
+    assert_eq!(
+        (page.url.path(), heading(&page)),
+        ("/console/applications/purchasing/schedules/nightly", HOSTILE[1].into())
+    );
+    let at_six = json!({"cron": "0 6 * * 1-5", "time_zone": "UTC"});
+    let push = json!({"name": "push", "integration": {"connection": connection, "module": "vendor", "operation": "create",
+        "mapping": {"DisplayName": {"text": "Of {{ date }}"}}}});
+    let expected = json!({"at": at_six, "overlap": "queue", "misfire": "once", "grace_minutes": 7, "enabled": true, "actions": [push]});
+    assert_eq!(definition(&server, "schedules/nightly").await, expected);
+    escaped(&page, HOSTILE[0]);
+
+    // Every other kind that a schedule can have.
+    let page = follow(&page, "Add an action").await;
+    assert!(!words(&page).contains("Ask for a payment"), "{}", words(&page));
+    let page = follow(&page, "Send a mail").await;
+    assert!(!page.body.contains("submitter"), "{}", page.body);
+    let wrong = press(
+        &page,
+        "Add the action",
+        &[("mail.to", "{{ submitter.email }}"), ("mail.subject", HOSTILE[0]), ("mail.text", "T {{ date }}")],
+    )
+    .await;
+    assert!(wrong.status == 422 && error_at(&wrong, "mail.to").contains("submitter.email"), "{}", wrong.body);
+    let page = press(
+        &wrong,
+        "Add the action",
+        &[("mail.to", "a@b.example"), ("condition", "results.push.id"), ("on_failure", "continue")],
+    )
+    .await;
+    assert!(
+        words(&page).contains("If it fails for good, what follows is done all the same"),
+        "{}",
+        words(&page)
+    );
+    escaped(&page, HOSTILE[0]);
+    let at = format!("{ROOM}/schedules/nightly/actions");
+    let page = admin.see(&format!("{at}/new-action?kind=invoke")).await;
+    let fields = [("invoke.connection", connection.as_str()), ("invoke.method", "GET"), ("invoke.url", "/x")];
+    press(&page, "Add the action", &fields).await;
+    let page = admin.see(&format!("{at}/new-action?kind=webhook")).await;
+    let fields = [("webhook.url", "https://a.example/x"), ("webhook.body", "{\"day\": \"{{ date }}\"}")];
+    press(&page, "Add the action", &fields).await;
+    let page = admin.see(&format!("{at}/new-action?kind=pull")).await;
+    let wrong = press(&page, "Add the action", &[("pull.datasource", "none")]).await;
+    assert!(error_at(&wrong, "pull.datasource").contains("no datasource"), "{}", wrong.body);
+    // What it cannot have is not asked for, and is refused where somebody sends it all the same.
+    for kind in ["payment", "update_record"] {
+        let page = admin.see(&format!("{at}/new-action?kind={kind}")).await;
+        assert_eq!(heading(&page), "Add an action");
+        let refused = admin.post(&format!("{at}/new-action?kind={kind}"), &[("version", "4")]).await;
+        assert!(refused.status == 422 || heading(&refused) == "Add an action", "{}", refused.body);
+    }
+    let made = definition(&server, "schedules/nightly").await;
+    assert_eq!(made["actions"][0], push);
+    assert_eq!(
+        made["actions"][1],
+        json!({"name": "mail", "condition": "results.push.id", "on_failure": "continue",
+            "mail": {"to": ["a@b.example"], "subject": HOSTILE[0], "text": "T {{ date }}"}})
+    );
+    assert_eq!(made["actions"][2]["invoke"]["url"], "/x");
+    assert_eq!(made["actions"][3]["webhook"]["body"], json!({"day": "{{ date }}"}));
+    assert_eq!(made["actions"].as_array().unwrap().len(), 4);
+
+    // Changed, moved and taken out; when it runs stays as it was, and what it does stays when that is changed.
+    let page = admin.see(&format!("{at}/push")).await;
+    let stale = page.clone();
+    let page = press(&page, "Save", &[("map.1.from", "value"), ("map.1.what", "m@x.example")]).await;
+    assert!(news(&page).contains("Saved as version 5"), "{}", page.body);
+    let stale = press(&stale, "Save", &[("map.0.what", "Mine")]).await;
+    assert!(stale.status == 409 && value_of(&stale, "map.0.what") == "Mine", "{}", stale.body);
+    let refused = admin.post(&format!("{at}/push/remove"), &[("version", "5")]).await;
+    assert_eq!(refused.status, 422, "a later one needs it");
+    admin.post(&format!("{at}/tell/move"), &[("to", "up"), ("version", "5")]).await;
+    let page = follow(&admin.see(&format!("{ROOM}/schedules/nightly")).await, "Remove mail").await;
+    press(&page, "Remove the action", &[]).await;
+    let page = follow(&admin.see(&format!("{ROOM}/schedules/nightly")).await, "Change when it runs").await;
+    let page = press(&page, "Save", &[("at.cron", "0 7 * * *"), ("name", "Nightly")]).await;
+    assert_eq!(heading(&page), "Nightly");
+    let made = definition(&server, "schedules/nightly").await;
+    let names: Vec<&str> =
+        made["actions"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["push", "tell", "call"]);
+    assert_eq!(made["actions"][0]["integration"]["mapping"]["PrimaryEmail"], json!({"value": "m@x.example"}));
+    assert_eq!((&made["at"]["cron"], &made["overlap"]), (&json!("0 7 * * *"), &json!("queue")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
     let home = Home::sqlite();
     let founder = home.init();
@@ -367,8 +503,11 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
     let workflow = json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": [
         {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}}]}});
     server.post("/v1/applications/purchasing/workflows", workflow).await.expect(201);
+    let schedule = json!({"name": "Daily", "definition": {"at": {"every": "1d"}, "actions": [
+        {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}}]}});
+    server.post("/v1/applications/purchasing/schedules", schedule).await.expect(201);
     let admin = Visitor::founder(&server, &founder).await;
-    let writes: [(&str, Vec<(&str, &str)>); 12] = [
+    let writes: [(&str, Vec<(&str, &str)>); 18] = [
         ("forms/new-form", vec![("name", "F"), ("first", "A")]),
         ("forms/vendors/settings", vec![("name", "F")]),
         ("forms/vendors/fields/new-field", vec![("label", "C")]),
@@ -390,9 +529,31 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
             vec![("mail.to", "a@b.example"), ("mail.subject", "x"), ("mail.text", "t")],
         ),
         ("workflows/tell/actions/tell/remove", vec![]),
+        ("schedules/new-fields", vec![("name", "S"), ("at.every", "1h"), ("kind", "mail")]),
+        (
+            "schedules/new-action?name=S&at.every=1h&kind=mail",
+            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
+        ),
+        (
+            "schedules/daily/actions/new-action?kind=mail",
+            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
+        ),
+        (
+            "schedules/daily/actions/tell",
+            vec![("mail.to", "a@b.example"), ("mail.subject", "x"), ("mail.text", "t")],
+        ),
+        ("schedules/daily/actions/tell/move", vec![("to", "down")]),
+        ("schedules/daily/actions/tell/remove", vec![]),
     ];
     let user = Visitor::with_role(&server, "user").await;
-    let before = (definition(&server, "forms/vendors").await, definition(&server, "workflows/tell").await);
+    let all = async || {
+        let mut all = Vec::new();
+        for one in ["forms/vendors", "workflows/tell", "schedules/daily"] {
+            all.push(definition(&server, one).await);
+        }
+        all
+    };
+    let before = all().await;
     for (place, fields) in &writes {
         let path = format!("{ROOM}/{place}");
         admin.refuses_forgeries(&path, fields).await;
@@ -403,10 +564,9 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
             assert!([403, 404].contains(&page.status), "{place}: {}", page.status);
         }
     }
-    assert_eq!(
-        before,
-        (definition(&server, "forms/vendors").await, definition(&server, "workflows/tell").await)
-    );
+    assert_eq!(before, all().await);
     let forms = server.get("/v1/applications/purchasing/forms").await.expect(200);
     assert_eq!(forms["items"].as_array().unwrap().len(), 1);
+    let schedules = server.get("/v1/applications/purchasing/schedules").await.expect(200);
+    assert_eq!(schedules["items"].as_array().unwrap().len(), 1);
 }

@@ -153,6 +153,28 @@ async fn a_service_that_fails_for_a_while_is_asked_again() {
     assert_eq!(ended["state"], "authorized", "{ended}");
 }
 
+/// Who is told to ask less often does so from then on, whichever node asks next.
+#[tokio::test]
+async fn a_service_that_wants_to_be_asked_less_often_is() {
+    let sandbox = quick().await;
+    let home = Home::postgres();
+    let server = home.start();
+    let connection = server.sandbox_connection(&sandbox, "sandbox_device", json!({})).await;
+    sandbox.handle.set_fault_at(
+        Place::Grant(GRANT.to_owned()),
+        Fault::OAuthError("slow_down".to_owned()),
+        Some(1),
+    );
+    let begun = server.begin_flow(&connection, json!({})).await;
+    until("a longer interval", async || {
+        (home.sql("select poll_interval from flows").trim() == "6").then_some(())
+    })
+    .await;
+    let ended = accept(&server, &begun, "Ada").await;
+    assert_eq!(ended["state"], "authorized", "{ended}");
+    assert_eq!(home.sql("select poll_interval from flows").trim(), "6", "and stays so");
+}
+
 /// A wrong client is told at once, and no flow begins.
 #[tokio::test]
 async fn a_client_that_the_service_does_not_know_begins_no_flow() {

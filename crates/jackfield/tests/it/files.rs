@@ -177,6 +177,28 @@ async fn a_file_is_kept_sealed_with_its_record_and_goes_with_it() {
     }
 }
 
+/// Bytes are sealed for the place where they stand: whoever can write into the database gives nobody the file of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_were_moved_do_not_open() {
+    let home = Home::postgres();
+    let server = home.start();
+    let base = applicants(&server, "members").await;
+    let mut ids = Vec::new();
+    for (who, bytes) in [("Ann", CANARY), ("Eve", b"eve")] {
+        let data = json!({"title": who, "cv": sent("cv.txt", "", bytes)});
+        let made = make(&server, &base, data).await.expect(201);
+        ids.push(made["id"].as_str().unwrap().to_owned());
+    }
+    let (ann, eve) = (&ids[0], &ids[1]);
+    let key = server.key.clone();
+    assert_eq!(download(&server, &key, &base, eve, "cv").await.unwrap().1, b"eve");
+    home.sql(&format!(
+        "update record_files set content = (select content from record_files where record = '{ann}') where record = '{eve}'"
+    ));
+    assert_eq!(download(&server, &key, &base, eve, "cv").await, Err(500));
+    assert_eq!(download(&server, &key, &base, ann, "cv").await.unwrap().1, CANARY);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_file_is_said_at_its_field() {
     let home = Home::postgres().set("JACKFIELD_FILE_LIMIT", "300k");
@@ -447,4 +469,47 @@ async fn a_workflow_sends_a_file_on() {
     // The history has which file it was, not what is in it.
     let kept = done.to_string();
     assert!(kept.contains("fil_") && !kept.contains(&BASE64_STANDARD.encode(CANARY)[..40]), "{kept}");
+}
+
+/// Sends the head of a request and so much of its body, and keeps the rest.
+async fn begin_upload(server: &Server, path: &str, length: usize, sent: usize) -> tokio::net::TcpStream {
+    use tokio::io::AsyncWriteExt as _;
+    let host = server.url.strip_prefix("http://").unwrap();
+    let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n",
+        server.key
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; sent]).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_bodies_come_in_a_few_at_a_time() {
+    let home = Home::sqlite().set("JACKFIELD_REQUEST_LIMIT", "2m");
+    let server = home.start();
+    let base = applicants(&server, "members").await;
+    let path = format!("{}?{DEVELOPMENT}", records(&base));
+    let (large, some) = ((2 << 20) - 100, 3 << 19);
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(begin_upload(&server, &path, large, some).await);
+    }
+    let filler = "x".repeat(some);
+    let whole = json!({"data": {"title": "Ben", "cv": sent("a.txt", "", b"x")}, "padding": filler});
+    // Until all eight have been read so far: then there is no room, and whoever waited for it is told to come again.
+    let refused = until("no room", async || {
+        let answer = server.post(&path, whole.clone()).await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    refused.problem(503, "unavailable");
+    assert_eq!(refused.headers["retry-after"], "5");
+    // Small ones need none.
+    let small = json!({"title": "Ann", "cv": sent("a.txt", "", b"x")});
+    make(&server, &base, small).await.expect(201);
+    // Who is gone makes room.
+    drop(held);
+    until("room", async || (server.post(&path, whole.clone()).await.status != 503).then_some(())).await;
 }

@@ -7,7 +7,7 @@ use jackfield_sandbox::Options;
 use serde_json::{Value, json};
 
 use crate::support::{Home, Server, consenting, sandbox};
-use crate::upstream::{Message, Upstream};
+use crate::upstream::{Message, Upstream, json_reply, key, keyed, reply};
 use crate::world::{until, until_at_last};
 
 /// A form with a vendor's name, and what else a vendor may have.
@@ -397,6 +397,51 @@ async fn runs_are_paused_while_their_connection_wants_somebody() {
     server.post(&format!("{path}/replay"), json!({})).await.expect(200);
     reaches(&server, &application, &other["id"], "succeeded").await;
     assert_eq!(books.log.lock().unwrap().len(), 2);
+}
+
+/// A service that refuses a credential only after somebody has put another in its place: the run would wait for what has happened already.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_mended_during_the_call_is_called_again_at_once() {
+    for home in Home::both() {
+        let (asked, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+        let waits = Mutex::new(waits);
+        let upstream = Upstream::answering(move |request| {
+            if request.header("x-key") == Some("fresh-key") {
+                return json_reply(&json!({"id": "1"}));
+            }
+            asked.send(()).unwrap();
+            tokio::task::block_in_place(|| waits.lock().unwrap().recv().unwrap());
+            reply(401, &[], "")
+        })
+        .await;
+        let server = home.start();
+        let connector = server.connector(keyed("Books", &upstream.url, &[&upstream.host()])).await;
+        let connection = server.connection(json!({"connector": connector, "name": "Books"})).await;
+        let authorizations = format!("/v1/connections/{connection}/authorizations");
+        server.post(&authorizations, json!({"credentials": key()})).await.expect(201);
+        let application = vendors(&server).await;
+        let call = json!({"name": "call", "invoke": {"connection": connection, "method": "POST", "url": "/things", "repeatable": true}});
+        let definition = json!({"form": "vendors", "on": "created", "actions": [call]});
+        workflow(&server, &application, "Call", definition).await;
+        // The first run of a connection that wants to pause looks a second time, whatever happened; that of the second is the race alone.
+        let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+        for _ in 0..2 {
+            hears.recv().await.unwrap();
+            goes_on.send(()).unwrap();
+        }
+        reaches(&server, &application, &record["runs"][0], "paused").await;
+        let other = submit(&server, &application, json!({"vendor_name": "Other"})).await;
+        hears.recv().await.unwrap();
+        let fresh = json!({"credentials": {"key": "fresh-key"}});
+        server.post(&authorizations, fresh).await.expect(201);
+        goes_on.send(()).unwrap();
+        let done = reaches(&server, &application, &other["runs"][0], "succeeded").await;
+        let outcomes: Vec<&str> =
+            done["steps"].as_array().unwrap().iter().map(|step| step["outcome"].as_str().unwrap()).collect();
+        assert_eq!(outcomes, ["retried", "done"], "{done:#}");
+        reaches(&server, &application, &record["runs"][0], "succeeded").await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

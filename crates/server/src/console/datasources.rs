@@ -19,6 +19,7 @@ use jackfield_engine::automate::records::RecordPlace;
 use jackfield_engine::{Engine, Page};
 use serde_json::json;
 
+use super::actions::connections;
 use super::applications::{Head, next, path};
 use super::built::pages::{ask_to_change, ask_to_delete, ask_to_make, change, end, make};
 use super::built::{Words, Written};
@@ -30,7 +31,6 @@ use super::form::{Fields, Form, with_query};
 use super::parts::{self, Status};
 use super::pictures::grouped;
 use super::runs::brief;
-use super::workflows::connections;
 
 const WORDS: Words = Words {
     tab: "datasources",

@@ -6,13 +6,11 @@ use axum::response::{Html, IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, LOCATION, REFERER, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use jackfield_core::{Action, Code, Environment, Error, Resource, Result, Role, permit};
 use jackfield_engine::govern::organizations::SignedIn;
 use jackfield_engine::govern::sessions::{check_form_token, form_token};
 use jackfield_engine::{Engine, Op};
 
-use super::door::too_large;
 use super::form::{Fields, encoded};
 use super::parts::role_word;
 use crate::pages::cookie;
@@ -253,10 +251,7 @@ impl Sent {
 
 async fn form_of(engine: &Engine, parts: &Parts, body: axum::body::Body, limit: usize) -> Result<Fields> {
     session::same_origin(engine, &parts.headers)?;
-    let Ok(bytes) = Limited::new(body, limit).collect().await else {
-        return Err(too_large(limit));
-    };
-    let form = Fields::read(&parts.headers, &bytes.to_bytes())?;
+    let form = Fields::read(parts, body, limit).await?;
     let token = session::token(engine, &parts.headers);
     if !token.is_some_and(|token| check_form_token(&token, form.get("form_token"))) {
         return Err(Error::new(

@@ -5,7 +5,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
-use http_body_util::{BodyExt as _, Limited};
 use jackfield_core::form::size_words;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::govern::passwords::Password;
@@ -94,10 +93,7 @@ pub(crate) async fn form_of_a_stranger(
     if let Err(error) = session::same_origin(engine, &parts.headers) {
         return (parts, visit, Err(error));
     }
-    let form = match Limited::new(body, limit).collect().await {
-        Ok(bytes) => Fields::read(&parts.headers, &bytes.to_bytes()),
-        Err(_) => Err(too_large(limit)),
-    };
+    let form = Fields::read(&parts, body, limit).await;
     (parts, visit, form)
 }
 

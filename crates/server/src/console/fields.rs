@@ -11,12 +11,12 @@ use jackfield_engine::Engine;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
 use serde_json::{Map, Value, json};
 
+use super::actions::{Acting, Kind, connections, first_step, kinds_of, source_of, source_text};
 use super::applications::{Head, lines, path};
 use super::built::{Words, Written, forbidden};
 use super::common::{mends, was_overtaken};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Field, Fields, Form};
-use super::workflows::{connections, source_of, source_text};
 use crate::input::from_json;
 
 /// One member of a document, at its dotted path.
@@ -146,7 +146,11 @@ fn inputs_of(parts: &'static [Part], document: &Value) -> Fields {
 }
 
 /// The document with what was written in its inputs; the rest of it stays.
-fn document_of<D: Written>(parts: &'static [Part], mut document: Value, sent: &Fields) -> Result<D> {
+pub(super) fn document_of<D: Written>(
+    parts: &'static [Part],
+    mut document: Value,
+    sent: &Fields,
+) -> Result<D> {
     let mut wrong = Vec::new();
     for ask in all(parts) {
         match ask.read(sent, ask.value(&document)) {
@@ -194,6 +198,8 @@ pub(super) struct Page<'a> {
     there: Option<(String, String, i64)>,
     /// what is said of what is not asked here
     aside: &'static str,
+    /// of one that is begun, what it can do first; nothing where nothing is done in turn
+    then: Vec<&'static Kind>,
     form: Form,
     overtaken: bool,
 }
@@ -218,6 +224,10 @@ impl Page<'_> {
             Some(_) => format!("{}/edit", self.back()),
             None => format!("{}/new-{}", self.back(), self.words.one),
         }
+    }
+
+    fn kinds(&self) -> &[&'static Kind] {
+        &self.then
     }
 
     fn is_box(&self, ask: &Ask) -> bool {
@@ -266,6 +276,7 @@ async fn page<'a, D: Written>(
         connections: connections(engine, &desk.op, link).await?,
         there: None,
         aside: D::ASIDE,
+        then: Vec::new(),
         form: Form::default(),
         overtaken: false,
     };
@@ -323,6 +334,40 @@ pub(super) async fn make<D: Written>(
             let error = at_inputs(D::PARTS, error);
             let page = page::<D>(&engine, &desk, &link, None, Some((form, &error))).await;
             desk.again(&error, page)
+        }
+        Err(error) => desk.trouble(&error),
+    }
+}
+
+/// The first step of what does one thing after another; whoever comes back from its first action finds what he said.
+pub(super) async fn ask_to_begin<D: Written + Acting>(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    desk: Desk,
+) -> Response {
+    let page = page::<D>(&engine, &desk, &link, None, None).await.map(|mut page| {
+        page.then = kinds_of::<D>();
+        if desk.query.has("name") {
+            page.form = Form::new(desk.query.clone());
+        }
+        page
+    });
+    desk.show(page)
+}
+
+/// On to its first action.
+pub(super) async fn begin<D: Written + Acting>(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    sent: Sent,
+) -> Response {
+    let Sent { desk, form } = sent;
+    match first_step::<D>(&engine, &desk, &link, &form).await {
+        Ok(next) => desk.go(&next),
+        Err(error) if mends(&error) => {
+            let error = at_inputs(D::PARTS, error);
+            let page = page::<D>(&engine, &desk, &link, None, Some((form, &error))).await;
+            desk.again(&error, page.map(|page| Page { then: kinds_of::<D>(), ..page }))
         }
         Err(error) => desk.trouble(&error),
     }

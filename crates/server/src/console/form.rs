@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use bytes::Bytes;
-use http::HeaderMap;
-use jackfield_core::{Error, FieldError, Result};
+use axum::body::Body;
+use http::request::Parts;
+use jackfield_core::{Code, Error, FieldError, Result};
 
+use super::door::too_large;
 use crate::multipart::{self, Part};
+use crate::uploads::{Incoming, Unread};
 
 /// Names and values of a form or a query, in their order.
 #[derive(Clone, Default)]
@@ -28,11 +30,21 @@ impl Fields {
         )
     }
 
-    /// Of a form as a request has sent it, with files or without.
-    pub fn read(headers: &HeaderMap, body: &Bytes) -> Result<Self> {
-        let Some(boundary) = multipart::boundary(headers) else { return Ok(Self::parse(body)) };
+    /// Of a form as a request sends it, with files or without.
+    pub async fn read(parts: &Parts, body: Body, limit: usize) -> Result<Self> {
+        let incoming = Incoming::new(parts, body, limit);
+        let why = |unread| match unread {
+            Unread::TooLarge => too_large(limit),
+            Unread::Broken => {
+                Error::new(Code::InvalidRequest, "The form cannot be read: it broke off. Send it again.")
+            }
+            Unread::Refused(error) => error,
+        };
+        let Some(boundary) = multipart::boundary(&parts.headers) else {
+            return Ok(Self::parse(&incoming.whole().await.map_err(why)?));
+        };
         let (mut pairs, mut files) = (Vec::new(), Vec::new());
-        for part in multipart::parts(body, &boundary)? {
+        for part in multipart::parts(incoming, &boundary).await.map_err(why)? {
             if part.filename.is_some() {
                 files.push(part);
             } else {

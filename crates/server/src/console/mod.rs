@@ -7,6 +7,7 @@
 #![allow(clippy::trivially_copy_pass_by_ref, clippy::unused_self)]
 
 mod accounts;
+mod actions;
 mod applications;
 mod audit;
 mod builder;

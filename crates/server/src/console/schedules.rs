@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use jackfield_core::schedule::{Local, Misfire, Overlap, Schedule, Timing};
-use jackfield_core::workflow::{Grounds, RunState};
+use jackfield_core::workflow::{Grounds, RunState, WorkflowAction};
 use jackfield_core::{Result, Timestamp};
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch};
 use jackfield_engine::automate::records::RecordPlace;
@@ -17,15 +17,16 @@ use jackfield_engine::automate::schedules::{ScheduleView, ScheduledView};
 use jackfield_engine::{Engine, Page};
 use serde_json::json;
 
+use super::actions::{self, Act, Acting, Doing, acts, connections, doing};
 use super::applications::{Head, next, path};
 use super::built::pages::{ask_to_change, ask_to_delete, ask_to_make, change, end, make};
 use super::built::{Words, Written};
 use super::common::{People, asked_page};
 use super::desk::{Desk, Frame, Sent};
 use super::fields::{self, How, Part, TIMES, ask};
+use super::form::Fields;
 use super::parts::{self, Status};
 use super::runs::{Called, Runnable};
-use super::workflows::{Act, Doing, act, connections, doing};
 
 const WORDS: Words = Words {
     tab: "schedules",
@@ -52,7 +53,31 @@ pub(super) fn routes() -> Router<Engine> {
             "/console/applications/{link}/schedules/new-schedule",
             get(ask_to_make::<Schedule>).post(make::<Schedule>),
         )
+        .route(
+            "/console/applications/{link}/schedules/new-fields",
+            get(fields::ask_to_begin::<Schedule>).post(fields::begin::<Schedule>),
+        )
+        .route(
+            "/console/applications/{link}/schedules/new-action",
+            get(actions::page::ask_first::<Schedule>).post(actions::page::make::<Schedule>),
+        )
         .route("/console/applications/{link}/schedules/{schedule}", get(show))
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/actions/new-action",
+            get(actions::page::ask_another::<Schedule>).post(actions::page::add::<Schedule>),
+        )
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/actions/{action}",
+            get(actions::page::ask_to_change::<Schedule>).post(actions::page::change::<Schedule>),
+        )
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/actions/{action}/move",
+            post(actions::page::shift::<Schedule>),
+        )
+        .route(
+            "/console/applications/{link}/schedules/{schedule}/actions/{action}/remove",
+            get(actions::page::ask_to_remove::<Schedule>).post(actions::page::remove::<Schedule>),
+        )
         .route(
             "/console/applications/{link}/schedules/{schedule}/edit",
             get(ask_to_change::<Schedule>).post(change::<Schedule>),
@@ -219,6 +244,8 @@ struct Show<'a> {
     ticks: Vec<There>,
     months: Vec<Month>,
     acts: Vec<Act>,
+    /// what of its times does not fit any more
+    wrong: Vec<String>,
     /// what the chosen environment does of it
     here: Option<ScheduledView>,
     runs: Vec<RunView>,
@@ -229,6 +256,10 @@ struct Show<'a> {
 impl Show<'_> {
     fn path(&self) -> String {
         self.head.path(&format!("schedules/{}", self.view.built.link_name))
+    }
+
+    fn version(&self) -> i64 {
+        self.view.built.version
     }
 
     fn definition(&self) -> &Schedule {
@@ -283,7 +314,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
     };
     let runs = engine.list_runs(&desk.op, link, &query).await?.items;
     let schedule = &view.built.definition;
-    let acts = schedule.actions.iter().map(|action| act(action, &grounds, None, &connections)).collect();
+    let (acts, wrong) = acts(schedule, &grounds, None, &connections);
     let next = view.built.next.as_deref().unwrap_or_default();
     Ok(Show {
         frame: &desk.frame,
@@ -292,6 +323,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
         ticks: next.iter().map(|tick| there(&schedule.at, *tick)).collect(),
         months: if schedule.enabled { months(&schedule.at, desk.op.now) } else { Vec::new() },
         acts,
+        wrong,
         here: view.environments.iter().find(|one| one.environment == environment).cloned(),
         runs,
         runnable: Runnable::of(engine, &desk.op, link).await?,
@@ -303,7 +335,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, name: &str) -> Re
 
 impl Written for Schedule {
     const WORDS: &'static Words = &WORDS;
-    const ASIDE: &'static str = "What it does then stays as it is; that is written in the document.";
+    const ASIDE: &'static str = "What it does then has pages of its own, one for each action.";
     const PARTS: &'static [Part] = &[
         Part { title: "When", about: "One of these.", asks: &TIMES },
         Part {
@@ -337,6 +369,36 @@ impl Written for Schedule {
 
     fn example(grounds: &Grounds) -> Option<Self> {
         example(grounds)
+    }
+}
+
+impl Acting for Schedule {
+    const TAB: &'static str = "schedules";
+    const ONE: &'static str = "schedule";
+    const BEGIN: &'static str = "new-fields";
+    const CARRIED: &'static [&'static str] =
+        &["at.cron", "at.time_zone", "at.every", "at.once", "overlap", "misfire", "grace_minutes", "enabled"];
+    const LACKS: &'static [&'static str] = &["update_record", "payment"];
+    const KNOWN: &'static [&'static str] = &["date", "tick", "event", "environment", "application"];
+
+    fn begun(asked: &Fields) -> Result<Self> {
+        fields::document_of(Self::PARTS, json!({"actions": []}), asked)
+    }
+
+    fn actions(&self) -> &[WorkflowAction] {
+        &self.actions
+    }
+
+    fn actions_mut(&mut self) -> &mut Vec<WorkflowAction> {
+        &mut self.actions
+    }
+
+    fn form(&self) -> Option<&str> {
+        None
+    }
+
+    fn when(&self, _form: &str) -> String {
+        self.at.words()
     }
 }
 

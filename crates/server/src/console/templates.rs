@@ -19,13 +19,14 @@ use jackfield_engine::automate::components::BuiltView;
 use jackfield_engine::automate::templates::{TemplateStart, TemplateView};
 use jackfield_engine::govern::applications::ApplicationView;
 
+use super::actions::{Doing, doing};
 use super::applications::path;
 use super::common::{mends, most};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Field, Fields, Form};
 use super::forms::field::kind_word;
 use super::parts;
-use super::workflows::{Doing, doing, trigger_words};
+use super::workflows::trigger_words;
 
 const LIST: &str = "/console/applications/new-from-template";
 

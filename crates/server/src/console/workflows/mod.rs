@@ -1,39 +1,30 @@
 //! Workflows of an application, read as sentences: when what happens, what is done, and where each value comes from. They are written part by
-//! part ([`editor`]); the document can be written, too.
+//! part ([`when`], and [`actions`] with what is done); the document can be written, too.
 
-mod editor;
-mod kinds;
-mod mapping;
 mod rehearsal;
-
-pub(super) use kinds::{source_of, source_text};
-
-use std::collections::BTreeMap;
+mod when;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use jackfield_core::connector::{self, Operation};
-use jackfield_core::form::{Form as Document, FormField};
-use jackfield_core::workflow::{
-    Currency, Grounds, Integration, Mapped, OnFailure, Trigger, Work, Workflow, WorkflowAction,
-};
+use jackfield_core::connector;
+use jackfield_core::form::Form as Document;
+use jackfield_core::workflow::{Grounds, Trigger, Workflow};
 use jackfield_core::{Result, Timestamp};
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch};
-use jackfield_engine::connect::connections::ConnectionQuery;
-use jackfield_engine::{Engine, Op, Page};
+use jackfield_engine::{Engine, Page};
 use serde_json::{Value, json};
 
+use super::actions::{Act, Doing, acts, connections, doing, page};
 use super::applications::{Head, next, path};
 use super::built::{self, Words, text_of};
 use super::common::{People, asked_page, most};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Fields, Form};
-use super::forms::field::kind_word;
 use super::parts::{self, Status};
-use super::runs::{Called, pretty};
+use super::runs::Called;
 
 const WORDS: Words = Words {
     tab: "workflows",
@@ -49,11 +40,11 @@ const WORDS: Words = Words {
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/applications/{link}/workflows", get(list))
+        .route("/console/applications/{link}/workflows/new-workflow", get(when::ask_new).post(when::begin))
         .route(
-            "/console/applications/{link}/workflows/new-workflow",
-            get(editor::ask_new).post(editor::begin),
+            "/console/applications/{link}/workflows/new-action",
+            get(page::ask_first::<Workflow>).post(page::make::<Workflow>),
         )
-        .route("/console/applications/{link}/workflows/new-action", get(editor::ask_first).post(editor::make))
         .route("/console/applications/{link}/workflows/new-document", get(ask_new).post(create))
         .route("/console/applications/{link}/workflows/{workflow}", get(show))
         .route(
@@ -62,20 +53,23 @@ pub(super) fn routes() -> Router<Engine> {
         )
         .route(
             "/console/applications/{link}/workflows/{workflow}/when",
-            get(editor::ask_when).post(editor::set_when),
+            get(when::ask_when).post(when::set_when),
         )
         .route(
             "/console/applications/{link}/workflows/{workflow}/actions/new-action",
-            get(editor::ask_action).post(editor::add_action),
+            get(page::ask_another::<Workflow>).post(page::add::<Workflow>),
         )
         .route(
             "/console/applications/{link}/workflows/{workflow}/actions/{action}",
-            get(editor::edit_action).post(editor::change_action),
+            get(page::ask_to_change::<Workflow>).post(page::change::<Workflow>),
         )
-        .route("/console/applications/{link}/workflows/{workflow}/actions/{action}/move", post(editor::shift))
+        .route(
+            "/console/applications/{link}/workflows/{workflow}/actions/{action}/move",
+            post(page::shift::<Workflow>),
+        )
         .route(
             "/console/applications/{link}/workflows/{workflow}/actions/{action}/remove",
-            get(editor::ask_remove).post(editor::remove),
+            get(page::ask_to_remove::<Workflow>).post(page::remove::<Workflow>),
         )
         .route("/console/applications/{link}/workflows/{workflow}/edit", get(edit).post(update))
         .route("/console/applications/{link}/workflows/{workflow}/enabled", post(switch))
@@ -89,70 +83,6 @@ pub(super) fn trigger_words(trigger: Trigger) -> &'static str {
         Trigger::CreatedOrEdited => "is created or edited",
         Trigger::Deleted => "is deleted",
     }
-}
-
-/// Names of the connections that an application may use.
-pub(super) async fn connections(
-    engine: &Engine,
-    op: &Op,
-    application: &str,
-) -> Result<BTreeMap<String, String>> {
-    let query = ConnectionQuery {
-        application: Some(application.to_owned()),
-        limit: Some(200),
-        ..ConnectionQuery::default()
-    };
-    let found = engine.list_connections(op, &query).await?.items;
-    Ok(found.into_iter().map(|one| (one.link_name, one.name)).collect())
-}
-
-/// What an action does, as a sentence with a connection in it: *push to* Acme *→ Vendor → Create*.
-pub(super) struct Doing {
-    pub name: String,
-    pub does: String,
-    /// link name and name of the connection
-    pub at: Option<(String, String)>,
-    pub then: String,
-}
-
-pub(super) fn doing(
-    action: &WorkflowAction,
-    connections: &BTreeMap<String, String>,
-    grounds: Option<&Grounds>,
-) -> Doing {
-    let (does, then) = match action.work() {
-        Some(Work::Integration(push)) => {
-            let known = grounds.and_then(|grounds| operation(grounds, push));
-            let label =
-                |label: Option<&String>, name: &str| label.cloned().unwrap_or_else(|| name.to_owned());
-            let module = label(known.and_then(|(module, _)| module.label.as_ref()), &push.module);
-            let does = label(known.and_then(|(_, operation)| operation.label.as_ref()), &push.operation);
-            ("push to".to_owned(), format!("→ {module} → {does}"))
-        }
-        Some(Work::Invoke(call)) => {
-            ("call".to_owned(), format!("with {} {}", call.method.as_str(), call.url))
-        }
-        Some(Work::Mail(mail)) => {
-            (format!("send a mail to {}: {}", mail.to.join(", "), mail.subject), String::new())
-        }
-        Some(Work::UpdateRecord(update)) => {
-            let fields: Vec<&str> = update.set.keys().map(String::as_str).collect();
-            (format!("set {} of the record", fields.join(", ")), String::new())
-        }
-        Some(Work::Webhook(webhook)) => (format!("send a webhook to {}", webhook.url), String::new()),
-        Some(Work::Payment(payment)) => {
-            ("ask for a payment through".to_owned(), format!("for {}", payment.description))
-        }
-        Some(Work::Pull(pull)) => {
-            let much = if pull.full { "pull all of" } else { "pull" };
-            (format!("{much} the datasource {}", pull.datasource), String::new())
-        }
-        None => ("nothing that is known".to_owned(), String::new()),
-    };
-    let at = action
-        .connection()
-        .map(|link| (link.to_owned(), connections.get(link).map_or(link, String::as_str).to_owned()));
-    Doing { name: action.name.clone(), does, at, then }
 }
 
 struct Line {
@@ -200,149 +130,6 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<List<'a
     Ok(List { frame: &desk.frame, head, lines, next, has_forms: !forms.is_empty() })
 }
 
-/// A field of the service, or of the record, and where its value comes from.
-pub(super) struct Source {
-    /// the type of what is taken, where a field is
-    pub of: &'static str,
-    pub title: String,
-    pub name: String,
-    pub kind: &'static str,
-    pub required: bool,
-    /// how the value comes about
-    pub by: &'static str,
-    pub from: String,
-}
-
-/// Where a value comes from.
-fn source(mapped: &Mapped, form: Option<&Document>) -> (&'static str, String) {
-    match mapped {
-        Mapped::Value(value) => ("Always", value.to_string()),
-        Mapped::Field(name) => {
-            let title = form.and_then(|form| form.field(name)).map_or(name.as_str(), FormField::title);
-            ("Field", title.to_owned())
-        }
-        Mapped::Expression(text) => ("Expression", text.clone()),
-        Mapped::Text(text) => ("Text", text.clone()),
-        Mapped::Lookup(lookup) => (
-            "Looked up",
-            match &lookup.datasource {
-                None => format!(
-                    "{} of the record of {} whose {} is {}",
-                    lookup.take, lookup.form, lookup.by, lookup.is
-                ),
-                Some(table) => {
-                    format!("{} of the row of {table} whose {} is {}", lookup.take, lookup.by, lookup.is)
-                }
-            },
-        ),
-    }
-}
-
-/// One action on the page of a workflow or schedule.
-pub(super) struct Act {
-    pub doing: Doing,
-    pub condition: Option<String>,
-    pub goes_on: bool,
-    pub sources: Vec<Source>,
-    /// fields of the service that are not mapped
-    pub unmapped: usize,
-    /// what a call or a mail has besides
-    pub more: Option<String>,
-    /// what does not fit any more
-    pub wrong: Vec<String>,
-    /// whether it has a page of its own
-    pub known: bool,
-}
-
-fn operation<'a>(grounds: &'a Grounds, push: &Integration) -> Option<(&'a connector::Module, &'a Operation)> {
-    let module = grounds.connections.get(&push.connection)?.modules.get(&push.module)?;
-    Some((module, module.operations.get(&push.operation)?))
-}
-
-pub(super) fn act(
-    action: &WorkflowAction,
-    grounds: &Grounds,
-    form: Option<&Document>,
-    connections: &BTreeMap<String, String>,
-) -> Act {
-    let mut act = Act {
-        doing: doing(action, connections, Some(grounds)),
-        wrong: Vec::new(),
-        known: kinds::kind_of(action).is_some(),
-        condition: action.condition.clone(),
-        goes_on: action.on_failure == OnFailure::Continue,
-        sources: Vec::new(),
-        unmapped: 0,
-        more: None,
-    };
-    let mut put = |name: &str, mapped: &Mapped, title: &str, kind: &'static str, required: bool| {
-        let (by, from) = source(mapped, form);
-        let of = match mapped {
-            Mapped::Field(name) => {
-                form.and_then(|form| form.field(name)).map_or("", |field| kind_word(&field.kind))
-            }
-            _ => "",
-        };
-        act.sources.push(Source {
-            of,
-            title: title.to_owned(),
-            name: name.to_owned(),
-            kind,
-            required,
-            by,
-            from,
-        });
-    };
-    match action.work() {
-        Some(Work::Integration(push)) => {
-            let known = operation(grounds, push);
-            let fields = known.map_or_else(Vec::new, |(module, operation)| module.fields_of(operation));
-            for (name, mapped) in &push.mapping {
-                let field = fields.iter().find(|field| field.name == *name);
-                let title = field.and_then(|field| field.label.as_deref()).unwrap_or(name);
-                let kind = field.map_or("", |field| mapping::type_word(field.kind));
-                put(name, mapped, title, kind, field.is_some_and(|field| field.required));
-            }
-            let left = fields.iter().filter(|field| !push.mapping.contains_key(&field.name));
-            act.unmapped = left.count();
-        }
-        Some(Work::UpdateRecord(update)) => {
-            for (name, mapped) in &update.set {
-                let field = form.and_then(|form| form.field(name));
-                let title = field.map_or(name.as_str(), FormField::title);
-                put(name, mapped, title, field.map_or("", |field| kind_word(&field.kind)), false);
-            }
-        }
-        Some(Work::Invoke(call)) => {
-            let besides = json!({"query": call.query, "headers": call.headers, "body": call.body});
-            let besides: BTreeMap<&str, &Value> = besides
-                .as_object()
-                .into_iter()
-                .flatten()
-                .filter(|(_, value)| !value.is_null() && **value != json!({}))
-                .map(|(name, value)| (name.as_str(), value))
-                .collect();
-            act.more = if besides.is_empty() { None } else { pretty(Some(&json!(besides))) };
-        }
-        Some(Work::Mail(mail)) => act.more = Some(mail.text.clone()),
-        Some(Work::Webhook(webhook)) => act.more = pretty(Some(&webhook.body)),
-        Some(Work::Payment(payment)) => {
-            put("amount", &payment.amount, "Amount", "decimal", true);
-            match &payment.currency {
-                Currency::Code(code) => {
-                    put("currency", &Mapped::Value(code.as_str().into()), "Currency", "", true);
-                }
-                Currency::Mapped(mapped) => put("currency", mapped, "Currency", "", true),
-            }
-            if let Some(email) = &payment.email {
-                put("email", email, "E-mail of the payer", "email", false);
-            }
-        }
-        Some(Work::Pull(_)) | None => {}
-    }
-    act
-}
-
 #[derive(Template)]
 #[template(path = "console/workflow.html")]
 struct Show<'a> {
@@ -361,6 +148,10 @@ struct Show<'a> {
 impl Show<'_> {
     fn path(&self) -> String {
         self.head.path(&format!("workflows/{}", self.built.link_name))
+    }
+
+    fn version(&self) -> i64 {
+        self.built.version
     }
 }
 
@@ -381,18 +172,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, workflow: &str) -
     let form = engine.read_built::<Document>(&desk.op, link, &built.definition.form).await.ok();
     let people = People::of(engine, desk).await?;
     let document = form.as_ref().map(|form| &form.definition);
-    let acts = built.definition.actions.iter();
-    let mut acts: Vec<Act> = acts.map(|action| act(action, &grounds, document, &connections)).collect();
-    // What it names may have changed since it was saved.
-    let mut rest = Vec::new();
-    for fault in built.definition.check(&grounds).err().unwrap_or_default() {
-        let index =
-            fault.field.strip_prefix("actions.").and_then(|path| path.split('.').next()?.parse().ok());
-        match index.and_then(|index: usize| acts.get_mut(index)) {
-            Some(act) => act.wrong.push(fault.message),
-            None => rest.push(fault.message),
-        }
-    }
+    let (acts, wrong) = acts(&built.definition, &grounds, document, &connections);
     Ok(Show {
         frame: &desk.frame,
         now: desk.op.now,
@@ -400,7 +180,7 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str, workflow: &str) -
         by: people.name(&built.created_by).to_owned(),
         when: trigger_words(built.definition.on),
         acts,
-        wrong: rest,
+        wrong,
         form: form.map_or_else(|| built.definition.form.clone(), |form| form.name),
         built,
     })
@@ -542,27 +322,6 @@ async fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn where_a_value_comes_from_is_said() {
-        for (mapped, said) in [
-            (json!({"value": 5}), ("Always", "5")),
-            (json!({"field": "vendor"}), ("Field", "Vendor name")),
-            (json!({"field": "id"}), ("Field", "id")),
-            (json!({"expression": "record.a|upper"}), ("Expression", "record.a|upper")),
-            (json!({"text": "No. {{ record.a }}"}), ("Text", "No. {{ record.a }}")),
-            (
-                json!({"lookup": {"form": "customers", "by": "email", "is": "record.email", "take": "name"}}),
-                ("Looked up", "name of the record of customers whose email is record.email"),
-            ),
-        ] {
-            let form: Document =
-                serde_json::from_value(json!({"fields": [{"name": "vendor", "label": "Vendor name"}]}))
-                    .unwrap();
-            let mapped: Mapped = serde_json::from_value(mapped).unwrap();
-            assert_eq!(source(&mapped, Some(&form)), (said.0, said.1.to_owned()));
-        }
-    }
 
     #[test]
     fn without_anything_there_is_an_example_all_the_same() {

@@ -901,3 +901,55 @@ async fn steps_and_what_is_forgotten() {
     })
     .await;
 }
+
+/// Goes to the database so often that whoever does not wait is done by then.
+async fn meanwhile(store: &Store) {
+    for _ in 0..50 {
+        soon(store.run(ORG, "run_1")).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_pauses_and_who_opens_wait_for_each_other() {
+    on_both(async |store| {
+        insert(&store, &[run(ORG, "run_1"), run(ORG, "run_2")]).await;
+        assert_eq!(take(&store).await.len(), 2);
+        let hold = async |organization: &str| {
+            change(&store, async |tx| tx.hold_openings(organization, "mail").await).await
+        };
+        assert_eq!((hold(ORG).await, hold(ORG).await), (0, 0), "to look changes nothing");
+
+        // Whoever opens is first: whoever is about to pause waits for it, and sees that it has opened.
+        let mut opening = soon(store.begin(PERMIT)).await.unwrap();
+        opening.open_connection(ORG, "mail").await.unwrap();
+        assert_eq!(opening.wake_runs(ORG, "mail", at(5)).await.unwrap(), 0, "nothing is paused yet");
+        let other = store.clone();
+        let pausing =
+            tokio::spawn(async move { change(&other, async |tx| tx.hold_openings(ORG, "mail").await).await });
+        meanwhile(&store).await;
+        assert!(!pausing.is_finished(), "it has not waited");
+        opening.commit().await.unwrap();
+        assert_eq!(soon(pausing).await.unwrap(), 1);
+
+        // Whoever pauses is first: whoever opens waits for it, and finds the run.
+        let first = read(&store, "run_1").await;
+        let mut pausing = soon(store.begin(PERMIT)).await.unwrap();
+        assert_eq!(pausing.hold_openings(ORG, "mail").await.unwrap(), 1);
+        assert!(pausing.pause_run(&first, done("n"), "mail", WHY, at(6)).await.unwrap());
+        let other = store.clone();
+        let opening = tokio::spawn(async move {
+            change(&other, async |tx| {
+                tx.open_connection(ORG, "mail").await?;
+                tx.wake_runs(ORG, "mail", at(7)).await
+            })
+            .await
+        });
+        meanwhile(&store).await;
+        assert!(!opening.is_finished(), "it has not waited");
+        pausing.commit().await.unwrap();
+        assert_eq!(soon(opening).await.unwrap(), 1);
+        assert_eq!(read(&store, "run_1").await.state, RunState::Queued);
+        assert_eq!((hold(ORG).await, hold(OTHER).await), (2, 0), "another organization's is another");
+    })
+    .await;
+}

@@ -119,7 +119,7 @@ impl Target {
 
     fn suits(&self, field: &FormField) -> bool {
         match &self.kind {
-            Kind::Service(wanted) => Shape::from(field.kind).suits(wanted.kind),
+            Kind::Service(wanted) => Shape::from(field).suits(wanted.kind),
             Kind::Record(_) | Kind::Gone => true,
         }
     }
@@ -152,6 +152,12 @@ pub(super) struct Sources<'a> {
     pub form: Option<&'a Document>,
     /// every form of the application: link name, name and document
     pub forms: &'a [(String, String, Document)],
+    /// whether there is no record
+    pub is_timed: bool,
+    /// whether there are datasources
+    pub has_rows: bool,
+    /// names that expressions know beside the fields of the form
+    pub known: &'a [&'a str],
 }
 
 /// The options of a choice, under a heading.
@@ -434,9 +440,13 @@ pub(super) fn table(
         rest,
         ways: of_forms(sources, |field| field.unique, true),
         takes: of_forms(sources, |_| true, false),
-        expressions: sources.form.map_or_else(Vec::new, |form| {
-            form.fields.iter().map(|field| format!("record.{}", field.name)).collect()
-        }),
+        expressions: sources
+            .form
+            .iter()
+            .flat_map(|form| &form.fields)
+            .map(|field| format!("record.{}", field.name))
+            .chain(sources.known.iter().map(|name| (*name).to_owned()))
+            .collect(),
     }
 }
 
@@ -488,18 +498,24 @@ fn options(target: &Target, sources: &Sources<'_>, chosen: &str) -> Vec<Options>
     put("Fields of the form", fields.iter().filter(|field| target.suits(field)).map(item).collect());
     let items = target.choices.iter().map(|(value, words)| (format!("choice:{value}"), words.clone()));
     put("Always", items.collect());
+    let text = if sources.is_timed { "Text with values in it" } else { "Text with fields in it" };
     let mut other = vec![
-        ("text".to_owned(), "Text with fields in it".to_owned()),
+        ("text".to_owned(), text.to_owned()),
         ("value".to_owned(), "A fixed value".to_owned()),
         ("expression".to_owned(), "An expression".to_owned()),
     ];
     if !sources.forms.is_empty() {
-        other.push(("lookup".to_owned(), "From another record".to_owned()));
+        let words = if sources.is_timed { "From a record" } else { "From another record" };
+        other.push(("lookup".to_owned(), words.to_owned()));
+    }
+    if sources.has_rows {
         other.push(("row".to_owned(), "From a row of a datasource".to_owned()));
     }
     put("Something else", other);
-    let facts = RECORD_FACTS.iter().map(|fact| (format!("field:{fact}"), fact_word(fact).to_owned()));
-    put("About the record", facts.collect());
+    if !sources.is_timed {
+        let facts = RECORD_FACTS.iter().map(|fact| (format!("field:{fact}"), fact_word(fact).to_owned()));
+        put("About the record", facts.collect());
+    }
     put("Fields of another kind", fields.iter().filter(|field| !target.suits(field)).map(item).collect());
     if !known && !chosen.is_empty() {
         // What is not there any more stays chosen, and is said to be wrong.
@@ -643,6 +659,10 @@ mod tests {
         .unwrap()
     }
 
+    fn of<'a>(form: &'a Document, forms: &'a [(String, String, Document)]) -> Sources<'a> {
+        Sources { form: Some(form), forms, is_timed: false, has_rows: false, known: &[] }
+    }
+
     #[test]
     fn names_that_are_alike_are_proposed_where_their_types_suit() {
         let none = BTreeMap::new();
@@ -692,7 +712,7 @@ mod tests {
         let present: BTreeMap<String, Mapped> =
             serde_json::from_value(json!({"DisplayName": {"value": 7}, "Balance": {"value": "5"}})).unwrap();
         let form = form();
-        let sources = Sources { form: Some(&form), forms: &[] };
+        let sources = of(&form, &[]);
         let sent = sent_of(&table("Vendor".to_owned(), targets(), &Begins::Mapped(&present), &sources, &[]));
         assert_eq!(read(&targets(), &present, &sent).unwrap(), present);
         let anew = read(&targets(), &BTreeMap::new(), &sent).unwrap();
@@ -723,7 +743,7 @@ mod tests {
         .unwrap();
         let form = form();
         let forms = [("vendors".to_owned(), "Vendors".to_owned(), form.clone())];
-        let sources = Sources { form: Some(&form), forms: &forms };
+        let sources = of(&form, &forms);
         let table = table("Vendor".to_owned(), targets(), &Begins::Mapped(&mapping), &sources, &[]);
         let sent = sent_of(&table);
         assert_eq!(read(&targets(), &BTreeMap::new(), &sent).unwrap(), mapping);
@@ -733,9 +753,30 @@ mod tests {
     }
 
     #[test]
+    fn where_there_is_no_record_none_of_its_values_is_offered() {
+        let none = BTreeMap::new();
+        let forms = [("vendors".to_owned(), "Vendors".to_owned(), form())];
+        let timed = Sources { form: None, forms: &forms, is_timed: true, has_rows: true, known: &["tick"] };
+        let html = |sources: &Sources<'_>| {
+            table("X".to_owned(), targets(), &Begins::Mapped(&none), sources, &[]).render().unwrap()
+        };
+        let there = html(&timed);
+        for absent in ["value=\"field:", "About the record", "another record"] {
+            assert!(!there.contains(absent), "{absent}: {there}");
+        }
+        for present in ["From a record", "From a row of a datasource", "<option value=\"tick\">"] {
+            assert!(there.contains(present), "{present}: {there}");
+        }
+        let bare = html(&Sources { forms: &[], has_rows: false, ..timed });
+        assert!(!bare.contains("value=\"lookup\"") && !bare.contains("value=\"row\""), "{bare}");
+        let form = form();
+        assert!(html(&of(&form, &forms)).contains("About the record"));
+    }
+
+    #[test]
     fn what_is_wrong_stands_at_its_row_and_is_escaped() {
         let form = form();
-        let sources = Sources { form: Some(&form), forms: &[] };
+        let sources = of(&form, &[]);
         let errors = [FieldError::new("DisplayName", "required", "\"><script> is required.")];
         let none = BTreeMap::new();
         let html =

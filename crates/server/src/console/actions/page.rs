@@ -1,307 +1,27 @@
-//! A workflow is written here part by part: when it runs, and each action on a page of its own. Each page saves a new version, by the version
-//! that it was read at; a workflow that is begun travels in the address until its first action is there.
+//! The pages of an action: what is chosen in steps, the action itself, its place among the others, and how it is taken out.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use jackfield_core::connector::Connector;
-use jackfield_core::form::Form as Document;
-use jackfield_core::workflow::{Grounds, Integration, Mapped, Trigger, Workflow, WorkflowAction};
-use jackfield_core::{Error, FieldError, Result, names};
+use jackfield_core::connector::{Connector, Module, Operation};
+use jackfield_core::workflow::{Integration, Mapped, WorkflowAction};
+use jackfield_core::{Code, Error, FieldError, Result, names};
 use jackfield_engine::Engine;
-use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
+use jackfield_engine::automate::components::NewComponent;
 use serde_json::{Map, Value, json};
 
-use super::kinds::{self, Ask, How, KINDS, Kind};
-use super::mapping::{self, Begins, Sources, Table, Target};
-use super::{connections, trigger_words};
-use crate::console::applications::{Head, path};
-use crate::console::built::forbidden;
-use crate::console::common::{mends, most, was_overtaken};
+use super::kinds::{self, Ask, How, Kind};
+use super::mapping::{self, Begins, Table, Target};
+use super::{Acting, Bench, save};
+use crate::console::applications::path;
+use crate::console::common::{mends, was_overtaken};
 use crate::console::desk::{Desk, Frame, Sent};
 use crate::console::form::{Field, Fields, Form, with_query};
 
 type Link = Path<(String, String)>;
 type ActionLink = Path<(String, String, String)>;
-
-/// Of a workflow that is begun, what its address carries.
-const CARRIED: [&str; 5] = ["name", "link_name", "form", "on", "condition"];
-
-/// The word of a trigger in documents.
-fn trigger_name(trigger: Trigger) -> String {
-    json!(trigger).as_str().unwrap_or_default().to_owned()
-}
-
-fn trigger_of(word: &str) -> Trigger {
-    serde_json::from_value(json!(word)).unwrap_or(Trigger::Created)
-}
-
-/// A workflow on the table: one that is there, or one that is begun.
-struct Bench {
-    head: Head,
-    /// what people read
-    name: String,
-    /// link name and version of one that is there
-    there: Option<(String, i64)>,
-    workflow: Workflow,
-    grounds: Grounds,
-    /// names of the connections by link name
-    connections: BTreeMap<String, String>,
-    /// link name, name and document of every form
-    forms: Vec<(String, String, Document)>,
-}
-
-impl Bench {
-    async fn read(engine: &Engine, desk: &Desk, link: &str, workflow: Option<&str>) -> Result<Self> {
-        let head = Head::read(engine, desk, link, "workflows").await?;
-        if !desk.frame.sees_all() {
-            return Err(forbidden());
-        }
-        let grounds = engine.read_grounds(&desk.op, link).await?;
-        let forms = engine.list_built::<Document>(&desk.op, link, &most()).await?.items;
-        let (name, there, workflow) = match workflow {
-            Some(workflow) => {
-                let built: BuiltView<Workflow> = engine.read_built(&desk.op, link, workflow).await?;
-                (built.name, Some((built.link_name, built.version)), built.definition)
-            }
-            None => (desk.query.get("name").trim().to_owned(), None, begun(&desk.query)),
-        };
-        Ok(Self {
-            connections: connections(engine, &desk.op, link).await?,
-            forms: forms.into_iter().map(|form| (form.link_name, form.name, form.definition)).collect(),
-            head,
-            name,
-            there,
-            workflow,
-            grounds,
-        })
-    }
-
-    fn version(&self) -> i64 {
-        self.there.as_ref().map_or(0, |(_, version)| *version)
-    }
-
-    /// The page of the workflow, or where one is begun.
-    fn home(&self) -> String {
-        match &self.there {
-            Some((link, _)) => self.head.path(&format!("workflows/{link}")),
-            None => self.head.path("workflows/new-workflow"),
-        }
-    }
-
-    fn form(&self) -> Option<&Document> {
-        self.forms.iter().find(|(link, _, _)| *link == self.workflow.form).map(|(_, _, form)| form)
-    }
-
-    fn form_name(&self) -> &str {
-        let found = self.forms.iter().find(|(link, _, _)| *link == self.workflow.form);
-        found.map_or(&self.workflow.form, |(_, name, _)| name)
-    }
-
-    fn called<'a>(&'a self, connection: &'a str) -> &'a str {
-        self.connections.get(connection).map_or(connection, String::as_str)
-    }
-
-    /// `When a record of Vendors is created`
-    fn when(&self) -> String {
-        format!("When a record of {} {}", self.form_name(), trigger_words(self.workflow.on))
-    }
-
-    fn sources(&self) -> Sources<'_> {
-        Sources { form: self.form(), forms: &self.forms }
-    }
-
-    /// Where an action stands; a name that is none is a page that is not there.
-    fn position(&self, action: &str) -> Result<usize> {
-        let found = self.workflow.actions.iter().position(|one| one.name == action);
-        found.ok_or_else(|| Error::not_found(format_args!("action {action:?}")))
-    }
-}
-
-/// A workflow without an action, as the address has it.
-fn begun(asked: &Fields) -> Workflow {
-    Workflow {
-        form: asked.get("form").to_owned(),
-        on: trigger_of(asked.get("on")),
-        condition: asked.given("condition"),
-        actions: Vec::new(),
-        enabled: true,
-    }
-}
-
-/// Saves a workflow that is there.
-async fn save(
-    engine: &Engine,
-    desk: &Desk,
-    bench: &Bench,
-    sent: &Fields,
-    name: Option<String>,
-    definition: Workflow,
-) -> Result<String> {
-    let Some((link, _)) = &bench.there else { return Err(Error::not_found("workflow")) };
-    let patch =
-        ComponentPatch { name, definition: Some(definition), version: sent.get("version").parse().ok() };
-    let application = &bench.head.application.link_name;
-    let saved = engine.update_built(&desk.op, application, link, patch).await?;
-    Ok(format!("Saved as version {}. Development serves it.", saved.version))
-}
-
-/// When it runs: of a new workflow, or of one that is there.
-#[derive(Template)]
-#[template(path = "console/workflow_when.html")]
-struct When<'a> {
-    frame: &'a Frame,
-    bench: Bench,
-    form: Form,
-    overtaken: bool,
-}
-
-impl When<'_> {
-    fn others(&self) -> Vec<String> {
-        self.form.other_errors(&["name", "link_name", "form", "on", "condition"])
-    }
-
-    fn forms(&self) -> Field<'_> {
-        let forms = self.bench.forms.iter();
-        let mut choices: Vec<(&str, &str)> =
-            forms.map(|(link, name, _)| (link.as_str(), name.as_str())).collect();
-        let chosen = self.form.value("form");
-        if !choices.iter().any(|(link, _)| *link == chosen) && !chosen.is_empty() {
-            choices.push((chosen, chosen));
-        }
-        self.form.select("form", "When a record of", &choices)
-    }
-
-    fn triggers(&self) -> Field<'_> {
-        let all = [
-            ("created", "is created"),
-            ("edited", "is edited"),
-            ("created_or_edited", "is created or edited"),
-            ("deleted", "is deleted"),
-        ];
-        self.form.select("on", "this happens", &all)
-    }
-
-    fn kinds(&self) -> &'static [Kind] {
-        &KINDS
-    }
-
-    /// Fields of the form that is chosen, for an example.
-    fn example(&self) -> String {
-        let form = self.bench.forms.iter().find(|(link, _, _)| link == self.form.value("form"));
-        let form = form.or_else(|| self.bench.forms.first());
-        let names =
-            form.map(|(_, _, form)| form.fields.iter().take(6).map(|field| format!("record.{}", field.name)));
-        names.map(|names| names.collect::<Vec<_>>().join(", ")).unwrap_or_default()
-    }
-}
-
-fn when<'a>(desk: &'a Desk, bench: Bench, typed: Option<(Fields, &Error)>) -> When<'a> {
-    let overtaken = typed.as_ref().is_some_and(|(_, error)| was_overtaken(error));
-    let form = match typed {
-        Some((fields, error)) => Form::refused(fields, error),
-        None if bench.there.is_some() => Form::new(
-            Fields::default()
-                .with("name", bench.name.as_str())
-                .with("form", bench.workflow.form.as_str())
-                .with("on", trigger_name(bench.workflow.on))
-                .with("condition", bench.workflow.condition.clone().unwrap_or_default()),
-        ),
-        // Whoever comes back from its first action finds what he said.
-        None => Form::new(desk.query.clone()),
-    };
-    When { frame: &desk.frame, bench, form, overtaken }
-}
-
-pub(super) async fn ask_new(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
-    let bench = Bench::read(&engine, &desk, &link, None).await;
-    desk.show(bench.map(|bench| when(&desk, bench, None)))
-}
-
-/// What of a workflow without its actions is wrong: the engine's own check, under the names of the inputs.
-fn wrong_with(
-    name: &str,
-    link_name: Option<&str>,
-    workflow: &Workflow,
-    grounds: &Grounds,
-) -> Vec<FieldError> {
-    let mut wrong = Vec::new();
-    if let Err(why) = names::display_name(name) {
-        wrong.push(FieldError::new("name", "invalid", format!("The name {why}.")));
-    }
-    if let Some(Err(why)) = link_name.map(names::link_name) {
-        wrong.push(FieldError::new("link_name", "invalid", format!("The link name {why}.")));
-    }
-    let bare = Workflow { actions: Vec::new(), ..workflow.clone() };
-    let faults = bare.check(grounds).err().unwrap_or_default();
-    wrong.extend(faults.into_iter().filter(|error| error.field != "actions"));
-    wrong
-}
-
-/// The first step of a new workflow: on to its first action.
-pub(super) async fn begin(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
-    let Sent { desk, form } = sent;
-    let bench = match Bench::read(&engine, &desk, &link, None).await {
-        Ok(bench) => bench,
-        Err(error) => return desk.trouble(&error),
-    };
-    let wrong = wrong_with(
-        form.get("name").trim(),
-        form.given("link_name").as_deref(),
-        &begun(&form),
-        &bench.grounds,
-    );
-    if wrong.is_empty() {
-        let carried = CARRIED.iter().chain(&["kind"]);
-        let query = carried.fold(Fields::default(), |query, name| query.with(name, form.get(name).trim()));
-        return desk.go(&with_query(&path(&link, "workflows/new-action"), &query, "", ""));
-    }
-    let error = Error::invalid(wrong);
-    let page = when(&desk, bench, Some((form, &error)));
-    desk.again(&error, Ok(page))
-}
-
-pub(super) async fn ask_when(
-    State(engine): State<Engine>,
-    Path((link, workflow)): Link,
-    desk: Desk,
-) -> Response {
-    let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await;
-    desk.show(bench.map(|bench| when(&desk, bench, None)))
-}
-
-pub(super) async fn set_when(
-    State(engine): State<Engine>,
-    Path((link, workflow)): Link,
-    sent: Sent,
-) -> Response {
-    let Sent { desk, form } = sent;
-    let saved = async {
-        let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await?;
-        let definition = Workflow {
-            actions: bench.workflow.actions.clone(),
-            enabled: bench.workflow.enabled,
-            ..begun(&form)
-        };
-        let name = Some(form.get("name").trim().to_owned());
-        save(&engine, &desk, &bench, &form, name, definition).await
-    };
-    match saved.await {
-        Ok(news) => desk.done(&path(&link, &format!("workflows/{workflow}")), &news),
-        Err(mut error) if mends(&error) => {
-            for wrong in &mut error.fields {
-                if let Some(rest) = wrong.field.strip_prefix("definition.") {
-                    wrong.field = rest.to_owned();
-                }
-            }
-            let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await;
-            desk.again(&error, bench.map(|bench| when(&desk, bench, Some((form, &error)))))
-        }
-        Err(error) => desk.trouble(&error),
-    }
-}
 
 /// Something to choose, as a page of links.
 struct Choice {
@@ -311,7 +31,7 @@ struct Choice {
 }
 
 #[derive(Template)]
-#[template(path = "console/workflow_choose.html")]
+#[template(path = "console/action_choose.html")]
 struct Choose<'a> {
     frame: &'a Frame,
     bench: Bench,
@@ -332,7 +52,7 @@ impl Choose<'_> {
 
 /// One action: what it does, and when.
 #[derive(Template)]
-#[template(path = "console/workflow_action.html")]
+#[template(path = "console/action.html")]
 struct Act<'a> {
     frame: &'a Frame,
     bench: Bench,
@@ -385,7 +105,7 @@ impl Act<'_> {
                 form.text(name, label)
             }
         };
-        let field = field.help(ask.help);
+        let field = field.help(ask.help(self.bench.is_timed()));
         if ask.optional { field.optional() } else { field }
     }
 
@@ -430,11 +150,7 @@ impl Asked {
 }
 
 /// The connector, the module and the operation that are chosen, if they are there.
-fn operation<'a>(
-    bench: &'a Bench,
-    asked: &Asked,
-) -> Option<(&'a Connector, &'a jackfield_core::connector::Module, &'a jackfield_core::connector::Operation)>
-{
+fn operation<'a>(bench: &'a Bench, asked: &Asked) -> Option<(&'a Connector, &'a Module, &'a Operation)> {
     let connector = bench.grounds.connections.get(&asked.connection)?;
     let module = connector.modules.get(&asked.module)?;
     Some((connector, module, module.operations.get(&asked.operation)?))
@@ -472,24 +188,27 @@ fn page<'a>(
     typed: Option<(Fields, &Error)>,
 ) -> Result<Page<'a>> {
     let at = action.map(|name| bench.position(name)).transpose()?;
-    let present = at.and_then(|at| bench.workflow.actions.get(at)).cloned();
+    let present = at.and_then(|at| bench.actions.get(at)).cloned();
     let asked = Asked::of(&desk.query, present.as_ref());
     let here = desk.frame.here.split('?').next().unwrap_or_default();
     let to = |query: &Fields, name: &str, value: &str| with_query(here, query, name, value);
     let query = desk.query.clone().without("choose");
-    let Some(kind) = asked.kind else {
+    let Some(kind) = asked.kind.filter(|kind| !bench.lacks.contains(&kind.word)) else {
         if present.is_some() {
             return Err(Error::new(
-                jackfield_core::Code::StateConflict,
-                "This page does not know what this action does. Edit the workflow as a document.",
+                Code::StateConflict,
+                format!(
+                    "This page does not know what this action does. Edit the {} as a document.",
+                    bench.one
+                ),
             ));
         }
-        let choices = KINDS.iter().map(|kind| Choice {
+        let choices = bench.kinds().into_iter().map(|kind| Choice {
             to: to(&query, "kind", kind.word),
             title: kind.title.to_owned(),
             about: kind.about.to_owned(),
         });
-        let lead = format!("{}: what is done?", bench.when());
+        let lead = format!("{}: what is done?", bench.when);
         let groups = vec![(String::new(), String::new(), choices.collect())];
         return Ok(Page::Choose(Box::new(Choose {
             frame: &desk.frame,
@@ -617,14 +336,12 @@ fn act<'a>(
     typed: Option<(Fields, &Error)>,
 ) -> Act<'a> {
     let overtaken = typed.as_ref().is_some_and(|(_, error)| was_overtaken(error));
-    let index = at.unwrap_or(bench.workflow.actions.len());
+    let index = at.unwrap_or(bench.actions.len());
     // What is wrong already, because something it names has changed since.
     let standing = || {
-        let wrong = bench.workflow.check(&bench.grounds).err().unwrap_or_default();
-        wrong
-            .into_iter()
-            .map(|wrong| FieldError { field: format!("definition.{}", wrong.field), ..wrong })
-            .collect()
+        let below =
+            |wrong: &FieldError| FieldError { field: format!("definition.{}", wrong.field), ..wrong.clone() };
+        bench.standing.iter().map(below).collect()
     };
     let faults: Vec<FieldError> = match (&typed, present) {
         (Some((_, error)), _) => error.fields.clone(),
@@ -641,7 +358,7 @@ fn act<'a>(
             && push.module == asked.module
             && push.operation == asked.operation
     });
-    let noise = [asked.module.as_str(), bench.workflow.form.as_str()];
+    let noise = [asked.module.as_str(), bench.on.as_deref().unwrap_or_default()];
     let table = (!targets.is_empty() || !kept.is_empty()).then(|| {
         let begins = match (&typed, asked.is_push()) {
             (Some((sent, _)), _) => Begins::Sent(sent),
@@ -708,67 +425,72 @@ fn placed(faults: &[FieldError], kind: &Kind, index: usize) -> (Vec<FieldError>,
     (at_inputs, in_table)
 }
 
-async fn show(
+async fn show<D: Acting>(
     engine: &Engine,
     desk: &Desk,
     link: &str,
-    workflow: Option<&str>,
+    name: Option<&str>,
     action: Option<&str>,
 ) -> Response {
-    let bench = Bench::read(engine, desk, link, workflow).await;
-    match bench.and_then(|bench| page(desk, bench, action, None)) {
+    let bench = Bench::read::<D>(engine, desk, link, name).await;
+    match bench.and_then(|(bench, _)| page(desk, bench, action, None)) {
         Ok(page) => page.respond(desk, None),
         Err(error) => desk.trouble(&error),
     }
 }
 
-pub(super) async fn ask_first(
+pub(in crate::console) async fn ask_first<D: Acting>(
     State(engine): State<Engine>,
     Path(link): Path<String>,
     desk: Desk,
 ) -> Response {
-    show(&engine, &desk, &link, None, None).await
+    show::<D>(&engine, &desk, &link, None, None).await
 }
 
-pub(super) async fn ask_action(
+pub(in crate::console) async fn ask_another<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow)): Link,
+    Path((link, name)): Link,
     desk: Desk,
 ) -> Response {
-    show(&engine, &desk, &link, Some(&workflow), None).await
+    show::<D>(&engine, &desk, &link, Some(&name), None).await
 }
 
-pub(super) async fn edit_action(
+pub(in crate::console) async fn ask_to_change<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow, action)): ActionLink,
+    Path((link, name, action)): ActionLink,
     desk: Desk,
 ) -> Response {
-    show(&engine, &desk, &link, Some(&workflow), Some(&action)).await
+    show::<D>(&engine, &desk, &link, Some(&name), Some(&action)).await
 }
 
-pub(super) async fn make(State(engine): State<Engine>, Path(link): Path<String>, sent: Sent) -> Response {
-    put(&engine, sent, &link, None, None).await
-}
-
-pub(super) async fn add_action(
+/// The first action, and with it the whole.
+pub(in crate::console) async fn make<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow)): Link,
+    Path(link): Path<String>,
     sent: Sent,
 ) -> Response {
-    put(&engine, sent, &link, Some(&workflow), None).await
+    put::<D>(&engine, sent, &link, None, None).await
 }
 
-pub(super) async fn change_action(
+pub(in crate::console) async fn add<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow, action)): ActionLink,
+    Path((link, name)): Link,
     sent: Sent,
 ) -> Response {
-    put(&engine, sent, &link, Some(&workflow), Some(&action)).await
+    put::<D>(&engine, sent, &link, Some(&name), None).await
+}
+
+pub(in crate::console) async fn change<D: Acting>(
+    State(engine): State<Engine>,
+    Path((link, name, action)): ActionLink,
+    sent: Sent,
+) -> Response {
+    put::<D>(&engine, sent, &link, Some(&name), Some(&action)).await
 }
 
 /// A name that no other action has.
-fn free_name(workflow: &Workflow, wanted: &str) -> String {
-    let taken = |name: &String| workflow.actions.iter().any(|action| action.name == *name);
+fn free_name(actions: &[WorkflowAction], wanted: &str) -> String {
+    let taken = |name: &String| actions.iter().any(|action| action.name == *name);
     (1..100)
         .map(|n| names::numbered(wanted, n))
         .find(|name| !taken(name))
@@ -809,31 +531,31 @@ fn described(
     let name = sent
         .given("name")
         .or_else(|| present.map(|action| action.name.clone()))
-        .unwrap_or_else(|| free_name(&bench.workflow, kind.name));
+        .unwrap_or_else(|| free_name(&bench.actions, kind.name));
     kinds::action_of(kind, &name, sent, inner)
 }
 
-async fn put(
+async fn put<D: Acting>(
     engine: &Engine,
     sent: Sent,
     link: &str,
-    workflow: Option<&str>,
+    name: Option<&str>,
     action: Option<&str>,
 ) -> Response {
     let Sent { desk, form } = sent;
     let saved = async {
-        let bench = Bench::read(engine, &desk, link, workflow).await?;
+        let (bench, mut definition) = Bench::read::<D>(engine, &desk, link, name).await?;
         let at = action.map(|name| bench.position(name)).transpose()?;
-        let present = at.and_then(|at| bench.workflow.actions.get(at));
+        let present = at.and_then(|at| bench.actions.get(at));
         let made = described(&bench, &desk, present, &form)?;
-        let mut definition = bench.workflow.clone();
-        match at.and_then(|at| definition.actions.get_mut(at)) {
+        let actions = definition.actions_mut();
+        match at.and_then(|at| actions.get_mut(at)) {
             Some(place) => *place = made,
-            None => definition.actions.push(made),
+            None => actions.push(made),
         }
-        if let Some(workflow) = workflow {
+        if let Some(name) = name {
             let news = save(engine, &desk, &bench, &form, None, definition).await?;
-            return Ok((workflow.to_owned(), news));
+            return Ok((name.to_owned(), news));
         }
         let new =
             NewComponent { name: bench.name.clone(), link_name: desk.query.given("link_name"), definition };
@@ -841,10 +563,10 @@ async fn put(
         Ok::<_, Error>((made.link_name, format!("{} is made. Development serves it.", made.name)))
     };
     match saved.await {
-        Ok((workflow, news)) => desk.done(&path(link, &format!("workflows/{workflow}")), &news),
+        Ok((name, news)) => desk.done(&path(link, &format!("{}/{name}", D::TAB)), &news),
         Err(error) if mends(&error) => {
-            let bench = Bench::read(engine, &desk, link, workflow).await;
-            match bench.and_then(|bench| page(&desk, bench, action, Some((form, &error)))) {
+            let bench = Bench::read::<D>(engine, &desk, link, name).await;
+            match bench.and_then(|(bench, _)| page(&desk, bench, action, Some((form, &error)))) {
                 Ok(page) => page.respond(&desk, Some(&error)),
                 Err(error) => desk.trouble(&error),
             }
@@ -862,63 +584,62 @@ fn said(desk: &Desk, done: Result<String>, path: &str) -> Response {
 }
 
 /// One place up or down.
-pub(super) async fn shift(
+pub(in crate::console) async fn shift<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow, action)): ActionLink,
+    Path((link, name, action)): ActionLink,
     sent: Sent,
 ) -> Response {
     let Sent { desk, form } = sent;
     let moved = async {
-        let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await?;
+        let (bench, mut definition) = Bench::read::<D>(&engine, &desk, &link, Some(&name)).await?;
         let at = bench.position(&action)?;
         let to = if form.get("to") == "up" { at.saturating_sub(1) } else { at + 1 };
-        let mut definition = bench.workflow.clone();
-        if to < definition.actions.len() {
-            definition.actions.swap(at, to);
+        if to < bench.actions.len() {
+            definition.actions_mut().swap(at, to);
         }
         save(&engine, &desk, &bench, &form, None, definition).await
     };
-    said(&desk, moved.await, &path(&link, &format!("workflows/{workflow}#action-{action}")))
+    said(&desk, moved.await, &path(&link, &format!("{}/{name}#action-{action}", D::TAB)))
 }
 
 /// Takes an action out. One that a later action needs, or the only one, stays: the engine says why.
-pub(super) async fn remove(
+pub(in crate::console) async fn remove<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow, action)): ActionLink,
+    Path((link, name, action)): ActionLink,
     sent: Sent,
 ) -> Response {
     let Sent { desk, form } = sent;
     let removed = async {
-        let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await?;
+        let (bench, mut definition) = Bench::read::<D>(&engine, &desk, &link, Some(&name)).await?;
         bench.position(&action)?;
-        let mut definition = bench.workflow.clone();
-        definition.actions.retain(|one| one.name != action);
-        if definition.actions.is_empty() {
-            return Err(Error::new(
-                jackfield_core::Code::StateConflict,
-                "It is the only action: a workflow does at least one thing. Add another first, or switch the workflow off.",
-            ));
+        definition.actions_mut().retain(|one| one.name != action);
+        if definition.actions().is_empty() {
+            let message = format!(
+                "It is the only action: a {0} does at least one thing. Add another first, or switch the {0} off.",
+                D::ONE
+            );
+            return Err(Error::new(Code::StateConflict, message));
         }
         save(&engine, &desk, &bench, &form, None, definition).await
     };
-    said(&desk, removed.await, &path(&link, &format!("workflows/{workflow}")))
+    said(&desk, removed.await, &path(&link, &format!("{}/{name}", D::TAB)))
 }
 
 #[derive(Template)]
-#[template(path = "console/workflow_action_remove.html")]
+#[template(path = "console/action_remove.html")]
 struct Remove<'a> {
     frame: &'a Frame,
     bench: Bench,
     action: String,
 }
 
-pub(super) async fn ask_remove(
+pub(in crate::console) async fn ask_to_remove<D: Acting>(
     State(engine): State<Engine>,
-    Path((link, workflow, action)): ActionLink,
+    Path((link, name, action)): ActionLink,
     desk: Desk,
 ) -> Response {
     let page = async {
-        let bench = Bench::read(&engine, &desk, &link, Some(&workflow)).await?;
+        let (bench, _) = Bench::read::<D>(&engine, &desk, &link, Some(&name)).await?;
         bench.position(&action)?;
         Ok(Remove { frame: &desk.frame, bench, action })
     };
@@ -960,12 +681,5 @@ mod tests {
         assert_eq!(parts(b"choose=again"), ["", "", ""]);
         assert_eq!(parts(b"connection=b"), ["b", "", ""]);
         assert_eq!(parts(b"connection=a&module=n&operation=p"), ["a", "n", "p"]);
-    }
-
-    #[test]
-    fn triggers_have_the_words_of_documents() {
-        for trigger in [Trigger::Created, Trigger::Edited, Trigger::CreatedOrEdited, Trigger::Deleted] {
-            assert_eq!(trigger_of(&trigger_name(trigger)), trigger);
-        }
     }
 }

@@ -9,7 +9,7 @@ use crate::console::applications::lines;
 use crate::console::form::Fields;
 
 /// A kind of action.
-pub(super) struct Kind {
+pub(in crate::console) struct Kind {
     /// the member of an action that says it: `mail`
     pub word: &'static str,
     pub title: &'static str,
@@ -20,18 +20,20 @@ pub(super) struct Kind {
 }
 
 /// One member of a kind.
-pub(super) struct Ask {
+pub(in crate::console) struct Ask {
     /// where it is in an action, which is the name of its input: `mail.to`
     pub at: &'static str,
     pub label: &'static str,
-    pub help: &'static str,
+    help: &'static str,
+    /// the help where there is no record
+    timed: Option<&'static str>,
     pub how: How,
     pub optional: bool,
 }
 
 /// How a member is written on a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(in crate::console) enum How {
     /// a line of text
     Line,
     /// text of several lines
@@ -61,11 +63,18 @@ pub(super) enum How {
 }
 
 const fn ask(at: &'static str, label: &'static str, help: &'static str, how: How) -> Ask {
-    Ask { at, label, help, how, optional: false }
+    Ask { at, label, help, timed: None, how, optional: false }
 }
 
 const fn maybe(at: &'static str, label: &'static str, help: &'static str, how: How) -> Ask {
-    Ask { at, label, help, how, optional: true }
+    Ask { at, label, help, timed: None, how, optional: true }
+}
+
+impl Ask {
+    /// With other help where there is no record.
+    const fn timed(self, help: &'static str) -> Self {
+        Self { timed: Some(help), ..self }
+    }
 }
 
 const METHODS: How = How::One(&[
@@ -77,6 +86,10 @@ const METHODS: How = How::One(&[
     ("HEAD", "HEAD"),
 ]);
 const FIELDS: &str = "{{ record.field }} stands for what the record holds.";
+const DATES: &str =
+    "{{ date }} stands for the day, {{ results.name.body }} for what an action before has brought.";
+const MAIL_TIMED: &str =
+    "{{ date }} stands for the day, {{ rows.datasource|table('column') }} for rows of a datasource.";
 const MAIL: &str = "{{ record.field }} stands for what the record holds, {{ rows.datasource|table('column') }} for rows of a datasource.";
 
 pub(super) const KINDS: [Kind; 7] = [
@@ -98,9 +111,10 @@ pub(super) const KINDS: [Kind; 7] = [
                 "To",
                 "One address on each line. {{ submitter.email }} is who sent it in.",
                 How::Lines,
-            ),
-            ask("mail.subject", "Subject", FIELDS, How::Line),
-            ask("mail.text", "Text", MAIL, How::Area),
+            )
+            .timed("One address on each line."),
+            ask("mail.subject", "Subject", FIELDS, How::Line).timed(DATES),
+            ask("mail.text", "Text", MAIL, How::Area).timed(MAIL_TIMED),
         ],
     },
     Kind {
@@ -123,7 +137,8 @@ pub(super) const KINDS: [Kind; 7] = [
                 "Path",
                 "Joined to the address of the service, such as /things/{{ record.id }}",
                 How::Line,
-            ),
+            )
+            .timed("Joined to the address of the service, such as /reports/{{ date }}"),
             maybe("invoke.query", "Query", "One on each line, as name: text", How::Pairs),
             maybe("invoke.headers", "Headers", "One on each line, as name: text", How::Pairs),
             maybe(
@@ -141,7 +156,8 @@ pub(super) const KINDS: [Kind; 7] = [
                     ("form", "As the fields of a form"),
                     ("multipart", "In parts, with files (multipart/form-data)"),
                 ]),
-            ),
+            )
+            .timed(""),
             maybe("invoke.repeatable", "May it be sent again where its answer was lost?", "", How::Maybe),
         ],
     },
@@ -208,6 +224,11 @@ pub(super) const KINDS: [Kind; 7] = [
     },
 ];
 
+/// All kinds but those of these words.
+pub(super) fn but(lacks: &[&str]) -> Vec<&'static Kind> {
+    KINDS.iter().filter(|kind| !lacks.contains(&kind.word)).collect()
+}
+
 /// The kind of that word.
 pub(super) fn kind(word: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.word == word)
@@ -228,6 +249,11 @@ pub(super) fn kind_of(action: &WorkflowAction) -> Option<&'static Kind> {
 }
 
 impl Ask {
+    /// What is said below its label.
+    pub fn help(&self, is_timed: bool) -> &'static str {
+        self.timed.filter(|_| is_timed).unwrap_or(self.help)
+    }
+
     /// Its name among the members of its kind.
     pub fn member(&self) -> &'static str {
         self.at.split_once('.').map_or(self.at, |(_, member)| member)
