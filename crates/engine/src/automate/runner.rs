@@ -7,6 +7,7 @@
 //! | the process, after a request was sent, before its end was written | the same, in doubt: a service that takes a key recognizes the request, one that can be asked is asked, else it is sent again and the history says so |
 //! | the answer | the same |
 //! | the database, while an end is to be written | it is tried until it is written or the lease is over |
+//! | the word that a connection can be called again, which comes while a run is about to wait for it | the run compares how often the connection has opened with what it knew before the call, and is tried at once |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};

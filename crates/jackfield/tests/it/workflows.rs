@@ -851,9 +851,7 @@ async fn a_credential_that_a_service_sends_back_is_not_kept() {
     let service = Upstream::answering(|request| {
         // What came, in one way and another.
         let key = request.header("x-api-key").unwrap_or_default();
-        crate::upstream::json_reply(
-            &json!({"id": "1", "said": format!("key {key}"), "twice": [key], "token": "other"}),
-        )
+        json_reply(&json!({"id": "1", "said": format!("key {key}"), "twice": [key], "token": "other"}))
     })
     .await;
     let server = home.start();
