@@ -118,6 +118,8 @@ events! {
     ConnectionDisabled = "connection.disabled";
     /// A connection was deleted.
     ConnectionDeleted = "connection.deleted";
+    /// A connection was moved to another version of its connector.
+    ConnectionMoved = "connection.moved";
     /// Another authorization serves an environment.
     ConnectionSwitched = "connection.switched";
     /// Unattended work has another primary account.

@@ -117,12 +117,17 @@ operations! {
         enable,
         test,
         import,
-        export;
+        export,
+        list_versions,
+        read_version,
+        export_version,
+        diff_versions;
     connections:
         list, create,
         read, update, delete,
         enable,
         disable,
+        preview_move, move_to,
         reusable,
         switch,
         choose_primary;

@@ -5,6 +5,7 @@
 //! | `credential_version` | two refreshes of one credential: only the one that saw the present version may store or break it |
 //! | `lease_holder`, `lease_until` | fifty callers on three nodes: one takes the row, the others wait for the new version |
 //! | `presented` | a crash between sending a single-use refresh token and storing the answer: counted *before* it is sent, so that no restart sends it a third time |
+//! | `moved_from` | a refresh that ends after its connection was moved to another version of its connector: the new credential does not make it serve again |
 //! | `next_attempt_at` | a failing token endpoint: everybody keeps to the same pause |
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ macro_rules! columns {
     () => {
         "organization_id, id, connector, account_name, owner, subject, requested_scopes, scopes, attributes, credential,
         credential_version, refreshable, issued_at, expires_at, refresh_at, status, reason, presented, lease_until, next_attempt_at,
-        refresh_error, last_refreshed_at, last_used_at, created_at, version, named, setup_pending"
+        refresh_error, last_refreshed_at, last_used_at, created_at, version, named, setup_pending, moved_from"
     };
 }
 
@@ -73,13 +74,19 @@ statements! {
     pub(crate) REFRESH_POSTPONE = "update authorizations set next_attempt_at = $4, refresh_at = $4, refresh_error = $5
         where organization_id = $1 and id = $2 and credential_version = $3 and (lease_until is null or lease_until < $6)";
     pub(crate) CREDENTIAL_STORE = "update authorizations set credential = $4, credential_version = credential_version + 1,
-        refreshable = $5, scopes = coalesce($6, scopes), issued_at = $7, expires_at = $8, refresh_at = $9, status = 'connected',
-        reason = null, presented = 0, lease_holder = null, lease_until = null, next_attempt_at = null, refresh_error = null,
+        refreshable = $5, scopes = coalesce($6, scopes), issued_at = $7, expires_at = $8, refresh_at = $9,
+        status = case when moved_from is null then 'connected' else status end,
+        reason = case when moved_from is null then null else reason end, presented = 0, lease_holder = null, lease_until = null, next_attempt_at = null, refresh_error = null,
         last_refreshed_at = $7, updated_at = $7, version = version + 1
         where organization_id = $1 and id = $2 and credential_version = $3";
     pub(crate) CREDENTIAL_BREAK = "update authorizations set status = 'reauthorization_required', reason = $4, refresh_error = $4,
         lease_holder = null, lease_until = null, updated_at = $5, version = version + 1
         where organization_id = $1 and id = $2 and credential_version = $3 and status = 'connected'";
+    // Not for the sake of its credential, which may even be refreshed at this moment: what is stored then does not make it serve.
+    pub(crate) AUTHORIZATION_OUTGROW = "update authorizations set status = 'reauthorization_required', reason = $3, moved_from = $4,
+        updated_at = $5, version = version + 1 where organization_id = $1 and id = $2 and status = 'connected'";
+    pub(crate) AUTHORIZATION_RETURN = "update authorizations set status = 'connected', reason = null, moved_from = null,
+        updated_at = $4, version = version + 1 where organization_id = $1 and id = $2 and moved_from = $3";
     pub(crate) REFRESH_DUE = "select organization_id, id from authorizations where refreshable = 1 and status = 'connected'
         and refresh_at <= $1 and presented < 2 and (lease_until is null or lease_until < $1)
         and (next_attempt_at is null or next_attempt_at <= $1) order by refresh_at limit $2";
@@ -171,6 +178,8 @@ pub struct Authorization {
     pub named: bool,
     /// a choice that the service offers is still to be made
     pub setup_pending: bool,
+    /// its connection was moved on: the version of the connector under which it was given, and serves again
+    pub moved_from: Option<i64>,
 }
 
 fn status(text: &str) -> Result<ConnectionStatus> {
@@ -213,6 +222,7 @@ impl Authorization {
             version: row.int("version")?,
             named: row.flag("named")?,
             setup_pending: row.flag("setup_pending")?,
+            moved_from: row.opt_int("moved_from")?,
         })
     }
 }
@@ -605,6 +615,31 @@ impl Tx {
             now.into(),
         ];
         Ok(self.execute(&CREDENTIAL_BREAK, &values).await? == 1)
+    }
+
+    /// The connection that holds it is moved to a version of its connector for which it does not do. False where it is broken already.
+    pub async fn outgrow_authorization(
+        &mut self,
+        organization: &str,
+        id: &str,
+        reason: &str,
+        from: i64,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let values: [Value<'_>; 5] = [organization.into(), id.into(), reason.into(), from.into(), now.into()];
+        Ok(self.execute(&AUTHORIZATION_OUTGROW, &values).await? == 1)
+    }
+
+    /// The connection that holds it is moved back to the version under which it was given. False where nothing but its service could mend it.
+    pub async fn return_authorization(
+        &mut self,
+        organization: &str,
+        id: &str,
+        to: i64,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let values: [Value<'_>; 4] = [organization.into(), id.into(), to.into(), now.into()];
+        Ok(self.execute(&AUTHORIZATION_RETURN, &values).await? == 1)
     }
 
     /// Ends every lease. Only for whoever alone serves the store and has just started: the holders are dead.

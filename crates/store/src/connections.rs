@@ -12,7 +12,7 @@ use crate::{Result, Store, StoreError};
 macro_rules! columns {
     () => {
         "organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
-        created_by, created_at, updated_at, version"
+        created_by, created_at, updated_at, version, connector_version"
     };
 }
 
@@ -53,8 +53,8 @@ macro_rules! nothing_bound {
 statements! {
     pub(crate) CONNECTION_INSERT = "insert into connections
         (organization_id, link_name, id, name, connector, level, scopes, parameters, secrets, same_authorization, enabled, applications,
-         created_by, created_at, updated_at, version)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1)";
+         created_by, created_at, updated_at, version, connector_version)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16)";
     pub(crate) CONNECTION_GET = concat!("select ", columns!(), " from connections where organization_id = $1 and link_name = $2");
     pub(crate) CONNECTION_LIST = listed!("");
     pub(crate) CONNECTION_LIST_DISABLED = listed!(" and enabled = 0");
@@ -77,7 +77,7 @@ statements! {
     pub(crate) CONNECTION_SYSTEM = "select link_name from connections
         where organization_id = $1 and connector = $2 and level = 'system' order by link_name limit 1";
     pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
-        same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, version = version + 1
+        same_authorization = $7, enabled = $8, applications = $9, updated_at = $10, connector_version = $12, version = version + 1
         where organization_id = $1 and link_name = $2 and version = $11";
     pub(crate) CONNECTION_DELETE = "delete from connections where organization_id = $1 and link_name = $2";
 }
@@ -91,6 +91,8 @@ pub struct Connection {
     pub name: String,
     /// link name of the connector
     pub connector: String,
+    /// of a custom connector: the number of the version that it stays on until it is moved
+    pub connector_version: Option<i64>,
     pub level: Level,
     pub scopes: Vec<String>,
     /// the parameters that are not secret
@@ -116,6 +118,7 @@ impl Connection {
             id: row.text("id")?,
             name: row.text("name")?,
             connector: row.text("connector")?,
+            connector_version: row.opt_int("connector_version")?,
             level: Level::parse(&level).ok_or_else(|| {
                 StoreError::corrupt("connections", "level", format!("{level:?} is no level"))
             })?,
@@ -273,7 +276,7 @@ impl Tx {
     pub async fn insert_connection(&mut self, c: &Connection) -> Result<()> {
         let (scopes, parameters, applications) =
             (json(&c.scopes)?, json(&c.parameters)?, json(&c.applications)?);
-        let values: [Value<'_>; 15] = [
+        let values: [Value<'_>; 16] = [
             (&c.organization_id).into(),
             (&c.link_name).into(),
             (&c.id).into(),
@@ -289,6 +292,7 @@ impl Tx {
             (&c.created_by).into(),
             c.created_at.into(),
             c.updated_at.into(),
+            c.connector_version.into(),
         ];
         self.execute(&CONNECTION_INSERT, &values).await?;
         self.note_unbound(&c.organization_id, &c.link_name).await
@@ -298,7 +302,7 @@ impl Tx {
     pub async fn update_connection(&mut self, c: &Connection) -> Result<bool> {
         let (scopes, parameters, applications) =
             (json(&c.scopes)?, json(&c.parameters)?, json(&c.applications)?);
-        let values: [Value<'_>; 11] = [
+        let values: [Value<'_>; 12] = [
             (&c.organization_id).into(),
             (&c.link_name).into(),
             (&c.name).into(),
@@ -310,6 +314,7 @@ impl Tx {
             (&applications).into(),
             c.updated_at.into(),
             c.version.into(),
+            c.connector_version.into(),
         ];
         Ok(self.execute(&CONNECTION_UPDATE, &values).await? == 1)
     }

@@ -38,7 +38,7 @@ pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
 pub use calls::{Call, CallBatch, CallRecord};
 pub use connections::{Connection, ConnectionFilter, StatusFilter};
-pub use connectors::CustomConnector;
+pub use connectors::{ConnectorVersion, CustomConnector};
 pub use datasources::{Pulled, RowQuery, Table, TableRow};
 pub use db::{Change, Changes, DbOptions, Kind, ServingLock, StoreError, Tx};
 pub use definitions::{Definition, Deployment, Release};

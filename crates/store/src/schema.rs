@@ -20,5 +20,6 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 28, name: "unbound", sql: include_str!("../migrations/0028_unbound.sql") },
     Migration { version: 29, name: "files", sql: include_str!("../migrations/0029_files.sql") },
     Migration { version: 30, name: "devices", sql: include_str!("../migrations/0030_devices.sql") },
+    Migration { version: 31, name: "versions", sql: include_str!("../migrations/0031_versions.sql") },
     Migration { version: 32, name: "openings", sql: include_str!("../migrations/0032_openings.sql") },
 ];

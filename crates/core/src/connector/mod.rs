@@ -5,6 +5,7 @@
 
 mod auth;
 mod catalogue;
+mod changes;
 mod compose;
 mod document;
 pub mod import;
@@ -30,6 +31,7 @@ pub use auth::{
     SigningAlgorithm, TokenEndpoint, TokenIn, TokenMethod, TokenPlace, TokenRequest,
 };
 pub use catalogue::{BuiltIn, Catalogue, built_in};
+pub use changes::{Area, Asks, Change, ChangeKind, changes};
 pub use compose::{OperationCall, PageAsk, Repeat};
 pub use document::{
     Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Scope,

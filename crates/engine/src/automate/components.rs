@@ -295,11 +295,12 @@ impl Engine {
         let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
         let mut known = std::collections::BTreeMap::new();
         for connection in connections.into_iter().filter(|one| allows(&one.applications, application)) {
-            if !known.contains_key(&connection.connector) {
-                let found = self.find_connector(organization, &connection.connector).await?;
-                known.insert(connection.connector.clone(), found.connector);
+            let version = (connection.connector.clone(), connection.connector_version);
+            if !known.contains_key(&version) {
+                let found = self.connector_of(&connection).await?;
+                known.insert(version.clone(), found.connector);
             }
-            if let Some(connector) = known.get(&connection.connector) {
+            if let Some(connector) = known.get(&version) {
                 grounds.connections.insert(connection.link_name, std::sync::Arc::clone(connector));
             }
         }

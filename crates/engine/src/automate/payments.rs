@@ -770,8 +770,7 @@ impl Engine {
             || Error::new(Code::InvalidRequest, "This is not a notification that is expected here.");
         let event: Value = serde_json::from_slice(body).map_err(|_| refused())?;
         let found = self.store().connection(organization, connection).await?.ok_or_else(refused)?;
-        let connector =
-            self.find_connector(organization, &found.connector).await.map_err(|_| refused())?.connector;
+        let connector = self.connector_of(&found).await.map_err(|_| refused())?.connector;
         let described = connector.payment.as_ref().ok_or_else(refused)?;
         let webhook = described.webhook.as_ref().ok_or_else(refused)?;
         let secret = |name: &str| -> Result<secrecy::SecretString> {

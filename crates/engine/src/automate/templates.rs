@@ -117,6 +117,11 @@ struct Checked {
     connections: BTreeSet<String>,
 }
 
+/// A connector, and the version of it that a connection is on.
+fn version_of(connection: &Connection) -> (String, Option<i64>) {
+    (connection.connector.clone(), connection.connector_version)
+}
+
 impl Engine {
     fn template_view(&self, template: &'static ApplicationTemplate) -> Result<TemplateView> {
         let made = template.components(&template.stand_ins(), &template.examples());
@@ -155,23 +160,23 @@ impl Engine {
         let connections = self.store().connections(&op.organization, &all, "", CONNECTIONS_MAX).await?;
         let mut connectors = BTreeMap::new();
         for connection in &connections {
-            if !connectors.contains_key(&connection.connector) {
-                let found = self.find_connector(&op.organization, &connection.connector).await?;
-                connectors.insert(connection.connector.clone(), found);
+            if !connectors.contains_key(&version_of(connection)) {
+                let found = self.connector_of(connection).await?;
+                connectors.insert(version_of(connection), found);
             }
         }
         for need in &mut view.needs {
-            let fit = |(name, found): (&String, &Found)| {
+            let fit = |(name, found): (&(String, Option<i64>), &Found)| {
                 let variant = template.fit(&need.need, &found.connector, &region).ok()?;
                 Some((name.clone(), variant.to_owned()))
             };
-            let fits: BTreeMap<String, String> = connectors.iter().filter_map(fit).collect();
+            let fits: BTreeMap<(String, Option<i64>), String> = connectors.iter().filter_map(fit).collect();
             let fitting = connections.iter().filter_map(|one| {
                 Some(FittingView {
                     connection: one.link_name.clone(),
                     name: one.name.clone(),
-                    serves_as: fits.get(&one.connector)?.clone(),
-                    connector: card(connectors.get(&one.connector)?, &region),
+                    serves_as: fits.get(&version_of(one))?.clone(),
+                    connector: card(connectors.get(&version_of(one))?, &region),
                 })
             });
             need.fitting = Some(fitting.collect());
@@ -190,7 +195,7 @@ impl Engine {
         }
         let region = self.own_organization(&op.organization).await?.region.clone();
         let connection = self.find_connection(op, connection).await?;
-        let connector = self.find_connector(&op.organization, &connection.connector).await?.connector;
+        let connector = self.connector_of(&connection).await?.connector;
         let fits = |template: &&ApplicationTemplate| {
             template.needs.iter().any(|need| template.fit(need, &connector, &region).is_ok())
         };
@@ -263,7 +268,7 @@ impl Engine {
                 refuse("unknown", format!("There is no connection {link_name:?}."));
                 continue;
             };
-            let found = self.find_connector(&op.organization, &connection.connector).await?;
+            let found = self.connector_of(&connection).await?;
             let connector: Arc<Connector> = found.connector;
             match template.fit(need, &connector, region) {
                 Err(why) => {

@@ -293,7 +293,10 @@ impl Engine {
             }
             for holder in self.store().holders(&op.organization, &row.id).await? {
                 let same = match self.store().connection(&op.organization, &holder).await? {
-                    Some(holder) => self.open_parameters(&holder)? == mine,
+                    Some(holder) => {
+                        holder.connector_version == connection.connector_version
+                            && self.open_parameters(&holder)? == mine
+                    }
                     None => false,
                 };
                 if same {

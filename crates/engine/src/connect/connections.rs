@@ -127,6 +127,10 @@ pub struct ConnectionView {
     pub link_name: String,
     pub name: String,
     pub connector: ConnectorCard,
+    /// of a custom connector: the version that it stays on until it is moved
+    pub connector_version: Option<i64>,
+    /// of a custom connector: the newest version that was published; the connection can be moved to it
+    pub newest_connector_version: Option<i64>,
     pub level: Level,
     pub scopes: Vec<String>,
     /// secret ones are shown as `{"set": true}`
@@ -249,7 +253,7 @@ impl Engine {
             applications: &applications,
         };
         let permit = permit(&op.principal, Action::Manage, &resource)?;
-        let found = self.find_connector(&op.organization, &new.connector).await.map_err(|error| {
+        let found = self.connector_for_new(&op.organization, &new.connector).await.map_err(|error| {
             if error.code == Code::NotFound {
                 Error::field("connector", "unknown", format!("There is no connector {:?}.", new.connector))
             } else {
@@ -290,6 +294,7 @@ impl Engine {
             id,
             name: new.name,
             connector: found.link_name.clone(),
+            connector_version: found.newest(),
             level,
             scopes,
             parameters: checked.public,
@@ -345,7 +350,7 @@ impl Engine {
         if let Some(link_name) = work.system_connection(&op.organization, connector).await? {
             return Ok(link_name);
         }
-        let found = self.find_connector(&op.organization, connector).await?;
+        let found = self.connector_for_new(&op.organization, connector).await?;
         let organization = self.own_organization(&op.organization).await?;
         check_usable(&found, &organization.region)?;
         self.allow_connection(work, &organization).await?;
@@ -356,6 +361,7 @@ impl Engine {
             id: new_id(Prefix::Connection, op.now),
             name: found.connector.name.clone(),
             connector: found.link_name.clone(),
+            connector_version: found.newest(),
             level: Level::System,
             scopes: default_scopes(&found.connector),
             parameters: BTreeMap::new(),
@@ -415,15 +421,16 @@ impl Engine {
             _ => BTreeMap::new(),
         };
         let mut views = Vec::with_capacity(rows.len());
-        let mut connectors: BTreeMap<String, Found> = BTreeMap::new();
+        let mut connectors: BTreeMap<(String, Option<i64>), Found> = BTreeMap::new();
         for row in rows {
             let served = served.get(&row.link_name).cloned().unwrap_or_else(Served::nothing);
             let secrets = self.open_secrets(&row)?;
-            if !connectors.contains_key(&row.connector) {
-                let found = self.find_connector(&op.organization, &row.connector).await?;
-                connectors.insert(row.connector.clone(), found);
+            let version = (row.connector.clone(), row.connector_version);
+            if !connectors.contains_key(&version) {
+                let found = self.connector_of(&row).await?;
+                connectors.insert(version.clone(), found);
             }
-            if let Some(found) = connectors.get(&row.connector) {
+            if let Some(found) = connectors.get(&version) {
                 views.push(view(&row, found, &organization.region, &secrets, served));
             }
         }
@@ -438,7 +445,7 @@ impl Engine {
 
     async fn view_of(&self, op: &Op, connection: &Connection) -> Result<ConnectionView> {
         let organization = self.own_organization(&op.organization).await?;
-        let found = self.find_connector(&op.organization, &connection.connector).await?;
+        let found = self.connector_of(connection).await?;
         let secrets = self.open_secrets(connection)?;
         let link = &connection.link_name;
         let served = self.served(op, link, link).await?.remove(link).unwrap_or_else(Served::nothing);
@@ -476,7 +483,7 @@ impl Engine {
             let current = self.view_of(op, &connection).await?;
             return Err(version_conflict().with_extension("current", json!(current)));
         }
-        let found = self.find_connector(&op.organization, &connection.connector).await?;
+        let found = self.connector_of(&connection).await?;
         let mut changes = op.event(EventKind::ConnectionUpdated).on_connection(link_name);
         let lists = patch.applications.is_some();
         let mut wrong = Vec::new();
@@ -665,7 +672,7 @@ impl Engine {
         self.read_connection(op, link_name).await
     }
 
-    fn seal_secrets(
+    pub(super) fn seal_secrets(
         &self,
         organization: &str,
         connection: &str,
@@ -731,6 +738,8 @@ fn view(
         link_name: connection.link_name.clone(),
         name: connection.name.clone(),
         connector: card(found, region),
+        connector_version: connection.connector_version,
+        newest_connector_version: found.newest(),
         level: connection.level,
         scopes: connection.scopes.clone(),
         parameters,

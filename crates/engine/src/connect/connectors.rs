@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use jackfield_core::connector::{self, BuiltIn, Connector, Search, SearchText, built_in};
 use jackfield_core::{Action, Code, Error, EventKind, Resource, Result, Timestamp, names, permit};
-use jackfield_store::CustomConnector;
+use jackfield_store::{Connection, ConnectorVersion, CustomConnector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::connect::connections::ConnectionView;
 use crate::govern::audit::Event;
 use crate::govern::organizations::version_conflict;
 use crate::page::{Page, PageQuery};
 use crate::{Engine, Op};
 
 const DRAFT: &str = "draft";
-const PUBLISHED: &str = "published";
+pub(super) const PUBLISHED: &str = "published";
 const DISABLED: &str = "disabled";
 /// What stands in the place of a link name in the API and in the console: no connector can be called so.
 const ROUTES: &[&str] = &["import", "test", "new"];
@@ -31,6 +32,11 @@ pub(crate) struct Found {
 impl Found {
     fn stage(&self) -> &str {
         self.custom.as_ref().map_or(PUBLISHED, |custom| &custom.stage)
+    }
+
+    /// Number of the newest version that was published, of a custom one.
+    pub fn newest(&self) -> Option<i64> {
+        self.custom.as_ref().and_then(|custom| custom.published)
     }
 
     fn kind(&self) -> &'static str {
@@ -81,12 +87,38 @@ pub struct ConnectorView {
     pub asked_for_authorization: Vec<connector::CredentialField>,
     /// of a custom connector: give it back with a change, so that nobody's change is overwritten
     pub version: Option<i64>,
+    /// of a custom connector: number of the newest published version, which new connections take
+    pub published_version: Option<i64>,
+    /// whether the document was changed since: connections do not feel it until it is published, and they are moved
+    pub unpublished_changes: bool,
     pub created_at: Option<Timestamp>,
     pub updated_at: Option<Timestamp>,
     /// the members of the connector document
     #[serde(flatten)]
     #[schema(value_type = Object)]
     pub document: serde_json::Map<String, Value>,
+}
+
+/// As what a connector is read.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorAt {
+    /// of a custom connector: number of a version, `newest` for the newest published, or `draft` for the document that is worked on; `draft`
+    /// unless told
+    pub version: Option<String>,
+}
+
+impl ConnectorAt {
+    /// What a new connection would be made of.
+    pub fn newest() -> Self {
+        Self { version: Some("newest".to_owned()) }
+    }
+
+    /// What a connection is made of.
+    pub fn of(connection: &ConnectionView) -> Self {
+        Self { version: connection.connector_version.map(|version| version.to_string()) }
+    }
 }
 
 /// Which connectors are wanted.
@@ -139,7 +171,7 @@ fn card_of(file: &BuiltIn, region: &str) -> ConnectorCard {
     }
 }
 
-fn view(found: &Found, region: &str) -> ConnectorView {
+fn view(found: &Found, unpublished_changes: bool, region: &str) -> ConnectorView {
     let mut document = match found.connector.to_json() {
         Value::Object(document) => document,
         _ => serde_json::Map::new(),
@@ -153,19 +185,36 @@ fn view(found: &Found, region: &str) -> ConnectorView {
         asked_for_connection: connector::effective_parameters(&found.connector),
         asked_for_authorization: connector::credential_fields(&found.connector),
         version: found.custom.as_ref().map(|custom| custom.version),
+        published_version: found.newest(),
+        unpublished_changes,
         created_at: found.custom.as_ref().map(|custom| custom.created_at),
         updated_at: found.custom.as_ref().map(|custom| custom.updated_at),
         document,
     }
 }
 
-/// The document of a custom connector.
+/// The document of a custom connector that is worked on.
 pub(super) fn own_document(custom: &CustomConnector) -> Result<Connector> {
-    let value: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
+    stored(&custom.document, &custom.link_name)
+}
+
+/// A document as the TOML that a catalogue file is.
+pub(super) fn in_toml(connector: &Connector) -> Result<String> {
+    connector.to_toml().map_err(|why| {
+        Error::new(
+            Code::StateConflict,
+            format!("The document cannot be written as TOML: {why}. Read it as JSON."),
+        )
+    })
+}
+
+/// A document as it stands in the store.
+pub(super) fn stored(document: &str, link_name: &str) -> Result<Connector> {
+    let value: Value = serde_json::from_str(document).map_err(Error::internal)?;
     Connector::from_json(value).map_err(|errors| {
         let first =
             errors.into_iter().next().map_or_else(String::new, |e| format!("{}: {}", e.field, e.message));
-        Error::internal(format!("the stored connector {:?} can no longer be read: {first}", custom.link_name))
+        Error::internal(format!("the stored connector {link_name:?} can no longer be read: {first}"))
     })
 }
 
@@ -175,7 +224,8 @@ fn of_custom(custom: CustomConnector) -> Result<Found> {
 }
 
 impl Engine {
-    /// A connector of the catalogue or of the organization.
+    /// A connector of the catalogue or of the organization, the latter with the document that is worked on: for whoever reads and makes
+    /// connectors. What connections use is [`Self::connector_of`], and what a new one will use [`Self::connector_for_new`].
     pub(crate) async fn find_connector(&self, organization: &str, link_name: &str) -> Result<Found> {
         // The organization's own first: a built-in one that comes with a later version must not take its place.
         if let Some(custom) = self.store().connector(organization, link_name).await? {
@@ -187,6 +237,56 @@ impl Engine {
             }
             None => Err(Error::not_found(format_args!("connector {link_name:?}"))),
         }
+    }
+
+    /// The connector of a connection, as the version of it says that the connection is on.
+    pub(crate) async fn connector_of(&self, connection: &Connection) -> Result<Found> {
+        self.connector_at(&connection.organization_id, &connection.connector, connection.connector_version)
+            .await
+    }
+
+    /// The newest version of a connector that was published, for a new connection; of a draft its document.
+    pub(crate) async fn connector_for_new(&self, organization: &str, link_name: &str) -> Result<Found> {
+        let found = self.find_connector(organization, link_name).await?;
+        let newest = found.newest();
+        self.at_version(organization, found, newest).await
+    }
+
+    /// A connector at one of its versions; none: as it is worked on, or built in.
+    pub(crate) async fn connector_at(
+        &self,
+        organization: &str,
+        link_name: &str,
+        number: Option<i64>,
+    ) -> Result<Found> {
+        let found = self.find_connector(organization, link_name).await?;
+        self.at_version(organization, found, number).await
+    }
+
+    async fn at_version(&self, organization: &str, found: Found, number: Option<i64>) -> Result<Found> {
+        let Some(number) = number else { return Ok(found) };
+        let version = self.published_version(organization, &found.link_name, number).await?;
+        Ok(Found { connector: Arc::new(stored(&version.document, &found.link_name)?), ..found })
+    }
+
+    pub(super) async fn published_version(
+        &self,
+        organization: &str,
+        link_name: &str,
+        number: i64,
+    ) -> Result<ConnectorVersion> {
+        let version = self.store().connector_version(organization, link_name, number).await?;
+        version
+            .ok_or_else(|| Error::not_found(format_args!("version {number} of the connector {link_name:?}")))
+    }
+
+    /// Whether the document that is worked on says anything else than the newest version does.
+    async fn is_ahead(&self, custom: &CustomConnector) -> Result<bool> {
+        let Some(number) = custom.published else { return Ok(false) };
+        let newest = self.published_version(&custom.organization_id, &custom.link_name, number).await?;
+        // As documents, not as texts: a later program may write the same one otherwise.
+        Ok(custom.document != newest.document
+            && own_document(custom)? != stored(&newest.document, &custom.link_name)?)
     }
 
     pub async fn list_connectors(&self, op: &Op, query: &ConnectorQuery) -> Result<Page<ConnectorCard>> {
@@ -224,10 +324,33 @@ impl Engine {
     }
 
     pub async fn read_connector(&self, op: &Op, link_name: &str) -> Result<ConnectorView> {
+        self.read_connector_at(op, link_name, &ConnectorAt::default()).await
+    }
+
+    /// A connector as one of its versions has it. One that is built in has none, and is as it is.
+    pub async fn read_connector_at(
+        &self,
+        op: &Op,
+        link_name: &str,
+        at: &ConnectorAt,
+    ) -> Result<ConnectorView> {
         let organization = self.own_organization(&op.organization).await?;
         let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
         permit(&op.principal, Action::Read, &resource)?;
-        Ok(view(&self.find_connector(&op.organization, link_name).await?, &organization.region))
+        let found = self.find_connector(&op.organization, link_name).await?;
+        let ahead = match &found.custom {
+            Some(custom) => self.is_ahead(custom).await?,
+            None => false,
+        };
+        let number = match at.version.as_deref() {
+            None | Some("draft") => None,
+            Some("newest") => found.newest(),
+            Some(number) => Some(number.parse().map_err(|_| {
+                Error::new(Code::InvalidRequest, "version: say the number of a version, newest or draft.")
+            })?),
+        };
+        let found = self.at_version(&op.organization, found, number).await?;
+        Ok(view(&found, ahead, &organization.region))
     }
 
     /// The document of a connector as the TOML that a catalogue file is.
@@ -238,12 +361,7 @@ impl Engine {
         let found = self.find_connector(&op.organization, link_name).await?;
         let mut connector = Connector::clone(&found.connector);
         connector.link_name = Some(found.link_name);
-        connector.to_toml().map_err(|why| {
-            Error::new(
-                Code::StateConflict,
-                format!("The document cannot be written as TOML: {why}. Read it as JSON."),
-            )
-        })
+        in_toml(&connector)
     }
 
     /// Makes a custom connector, a draft.
@@ -276,6 +394,7 @@ impl Engine {
                 created_at: op.now,
                 updated_at: op.now,
                 version: 1,
+                published: None,
             };
             let mut work = self.begin(permit).await?;
             self.allow_connector(&mut work, &organization).await?;
@@ -286,7 +405,7 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
             let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
-            let view = view(&found, &organization.region);
+            let view = view(&found, false, &organization.region);
             work.answer(op, 201, &view).await?;
             work.record(
                 op.event(EventKind::ConnectorCreated)
@@ -328,7 +447,7 @@ impl Engine {
         custom.name.clone_from(&connector.name);
         custom.document = connector.to_json().to_string();
         let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
-        self.save_connector(op, permit, custom, connector, &organization.region, event).await
+        self.save_connector(op, permit, custom, connector, None, &organization.region, event).await
     }
 
     /// Puts another document in the place of a custom connector's, if `version` is still the present one.
@@ -362,10 +481,11 @@ impl Engine {
         custom.name.clone_from(&connector.name);
         custom.document = now.to_string();
         let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
-        self.save_connector(op, permit, custom, connector, &organization.region, event).await
+        self.save_connector(op, permit, custom, connector, None, &organization.region, event).await
     }
 
-    /// `publish`, `disable` or `enable`. Only published connectors take new connections.
+    /// `publish`, `disable` or `enable`. Only published connectors take new connections. What is published is kept as the next version, unless
+    /// nothing has changed since the last; the connections there are stay on theirs.
     pub async fn stage_connector(&self, op: &Op, link_name: &str, step: &str) -> Result<ConnectorView> {
         let organization = self.own_organization(&op.organization).await?;
         let resource = Resource::Connectors { managed_by_admins: organization.managed_by_admins() };
@@ -383,8 +503,21 @@ impl Engine {
         };
         let document: Value = serde_json::from_str(&custom.document).map_err(Error::internal)?;
         let connector = Connector::from_json(document).map_err(Error::invalid)?;
-        let event = op.event(EventKind::ConnectorStaged).with("stage", custom.stage.as_str());
-        self.save_connector(op, permit, custom, connector, &organization.region, event).await
+        let mut event = op.event(EventKind::ConnectorStaged).with("stage", custom.stage.as_str());
+        let publishes = step == "publish" && (custom.published.is_none() || self.is_ahead(&custom).await?);
+        let version = publishes.then(|| ConnectorVersion {
+            organization_id: custom.organization_id.clone(),
+            link_name: custom.link_name.clone(),
+            number: custom.published.unwrap_or(0) + 1,
+            document: custom.document.clone(),
+            created_by: op.principal.member().unwrap_or_default().to_owned(),
+            created_at: op.now,
+        });
+        if let Some(version) = &version {
+            custom.published = Some(version.number);
+            event = event.with("published_version", version.number);
+        }
+        self.save_connector(op, permit, custom, connector, version, &organization.region, event).await
     }
 
     async fn save_connector(
@@ -393,18 +526,25 @@ impl Engine {
         permit: jackfield_core::Permit,
         mut custom: CustomConnector,
         connector: Connector,
+        version: Option<ConnectorVersion>,
         region: &str,
         event: Event,
     ) -> Result<ConnectorView> {
+        let ahead = version.is_none() && self.is_ahead(&custom).await?;
         custom.updated_at = op.now;
         let mut work = self.begin(permit).await?;
         if !work.update_connector(&custom).await? {
             return Err(version_conflict());
         }
+        // The row has the number already: nobody else can have taken it.
+        if let Some(version) = &version {
+            work.insert_connector_version(version).await?;
+        }
         custom.version += 1;
         let link_name = custom.link_name.clone();
         work.record(event.to(&link_name));
-        let view = view(&Found { connector: Arc::new(connector), link_name, custom: Some(custom) }, region);
+        let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
+        let view = view(&found, ahead, region);
         work.touch(&op.organization);
         work.answer(op, 200, &view).await?;
         work.commit().await?;

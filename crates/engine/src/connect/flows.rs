@@ -42,6 +42,8 @@ const START: &str = "start";
 const REQUEST_TOKEN: &str = "request_token";
 const REQUEST_SECRET: &str = "request_secret";
 const REQUEST_URL: &str = "request_url";
+/// The version of the connector that the connection was on when the flow began.
+const VERSION: &str = "connector_version";
 /// What a flow of a trial tries.
 pub(crate) const TRIAL: &str = "trial";
 /// What came of it.
@@ -162,6 +164,14 @@ pub(super) fn expired() -> FlowError {
     }
 }
 
+/// Somebody authorizes a connection that was moved to another version of its connector in between.
+pub(super) fn moved_meanwhile() -> Error {
+    Error::new(
+        Code::StateConflict,
+        "The connection was moved to another version of its connector while you were authorizing it. Authorize it again.",
+    )
+}
+
 impl Engine {
     /// Begins a flow. It is in the store before its link is in the answer: a restart loses no flow.
     pub(crate) async fn begin_flow(
@@ -194,6 +204,9 @@ impl Engine {
             (VERIFIER.to_owned(), verifier),
             (START.to_owned(), start),
         ]);
+        if let Some(version) = ground.connection.connector_version {
+            secrets.insert(VERSION.to_owned(), SecretString::from(version.to_string()));
+        }
         let flow = Flow {
             organization_id: op.organization.to_string(),
             connection: ground.connection.link_name.clone(),
@@ -463,6 +476,14 @@ impl Engine {
         let connection = connection.ok_or_else(|| {
             Error::new(Code::StateConflict, "The connection was deleted while you were authorizing it.")
         })?;
+        // What the service answers was asked for by the other version, and is not for this one's endpoints.
+        if !flow.state.is_final()
+            && let Some(begun) = self.flow_secrets(flow)?.get(VERSION)
+            && connection.connector_version.map(|version| version.to_string()).as_deref()
+                != Some(begun.expose_secret())
+        {
+            return Err(moved_meanwhile());
+        }
         self.ground(connection).await
     }
 

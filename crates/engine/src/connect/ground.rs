@@ -57,8 +57,7 @@ impl Engine {
 
     /// Everything the connection's templates need.
     pub(crate) async fn ground(&self, connection: Connection) -> Result<Ground> {
-        let connector =
-            self.find_connector(&connection.organization_id, &connection.connector).await?.connector;
+        let connector = self.connector_of(&connection).await?.connector;
         let organization = self.own_organization(&connection.organization_id).await?;
         let secrets = self.open_secrets(&connection)?;
         Ok(Ground::new(connection, connector, &organization.region, &secrets))

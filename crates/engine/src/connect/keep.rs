@@ -10,6 +10,7 @@ use jackfield_store::Authorization;
 use crate::Engine;
 use crate::clock::new_id;
 use crate::connect::exchange::Granted;
+use crate::connect::flows::moved_meanwhile;
 use crate::connect::ground::Ground;
 use crate::connect::prove::Whose;
 use crate::connect::refresh::background_at;
@@ -121,6 +122,11 @@ impl Engine {
         if !work.member(organization, keep.owner).await?.is_some_and(|member| member.active) {
             return Err(Error::new(Code::Forbidden, "You do not belong to the organization any more."));
         }
+        // As long, the connection may have been moved: what was granted for one version is not kept for another.
+        let present = work.connection(organization, &connection.link_name).await?;
+        if present.is_some_and(|present| present.connector_version != connection.connector_version) {
+            return Err(moved_meanwhile());
+        }
         let mut orphans = Vec::new();
         let mut different_account = false;
         let mut old_name = None;
@@ -173,6 +179,7 @@ impl Engine {
             version: 1,
             named,
             setup_pending,
+            moved_from: None,
             id,
         };
         work.insert_authorization(&authorization).await.map_err(|error| {

@@ -10,10 +10,12 @@ pub(crate) mod exchange;
 pub mod flows;
 pub(crate) mod ground;
 mod keep;
+pub mod moves;
 mod prove;
 pub mod references;
 pub(crate) mod refresh;
 pub mod setup;
 pub mod trial;
+pub mod versions;
 
 pub(crate) use credential::{Bounds, Credential, Secrets};

@@ -440,15 +440,16 @@ impl Engine {
         let served = self.store().binding_statuses(&op.organization, first, last, member).await?;
         let served = served.into_iter().filter(|row| row.environment == environment);
         let served: BTreeMap<String, _> = served.map(|row| (row.connection.clone(), row)).collect();
-        let mut cards: BTreeMap<String, ConnectorCard> = BTreeMap::new();
+        let mut cards: BTreeMap<(String, Option<i64>), ConnectorCard> = BTreeMap::new();
         let mut views = Vec::with_capacity(rows.len());
         for row in rows {
-            let connector = if let Some(known) = cards.get(&row.connector) {
+            let version = (row.connector.clone(), row.connector_version);
+            let connector = if let Some(known) = cards.get(&version) {
                 known.clone()
             } else {
-                let connector = self.find_connector(&op.organization, &row.connector).await?;
+                let connector = self.connector_of(&row).await?;
                 let card = card(&connector, &organization.region);
-                cards.insert(row.connector.clone(), card.clone());
+                cards.insert(version, card.clone());
                 card
             };
             let resource =

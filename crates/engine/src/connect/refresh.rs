@@ -81,11 +81,11 @@ impl From<Error> for Outcome {
     }
 }
 
-/// The error for a connection whose authorization the service no longer accepts.
+/// The error for a connection whose authorization its service, or the version of its connector that it was moved to, no longer accepts.
 pub(crate) fn reauthorization_required(reason: &str) -> Error {
     Error::new(
         Code::ReauthorizationRequired,
-        format!("The service no longer accepts the authorization ({reason}). Reauthorize the connection."),
+        format!("The authorization serves no longer ({reason}). Reauthorize the connection."),
     )
 }
 

@@ -368,6 +368,7 @@ fn ground_of(
         id: String::new(),
         name: connector.name.clone(),
         connector: packed.connector.clone(),
+        connector_version: None,
         level: Level::Admin,
         scopes: packed.scopes.clone(),
         parameters: packed.parameters.clone(),

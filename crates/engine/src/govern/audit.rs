@@ -144,6 +144,7 @@ impl Event {
                 | EventKind::AuthorizationSetUp
                 | EventKind::AuthorizationRecovered
                 | EventKind::ConnectionEnabled
+                | EventKind::ConnectionMoved
                 | EventKind::ConnectionSwitched
                 | EventKind::ConnectionUpdated
                 | EventKind::PrimaryChosen

@@ -221,7 +221,7 @@ impl Engine {
         }
         let mut connections = Vec::with_capacity(drawn.len());
         for one in drawn {
-            let found = self.find_connector(organization, &one.connector).await?;
+            let found = self.connector_for_new(organization, &one.connector).await?;
             let applications = lines
                 .iter()
                 .filter(|line| line.connection == one.link_name)

@@ -83,7 +83,12 @@ async fn begin(
     credentials.extend(how.fields.into_iter().map(|(name, value)| (name, value.into())));
 
     let own = client.get(&path(&["connections", connection])).await?;
-    let connector = client.get(&path(&["connectors", &text(&own, "/connector/link_name")])).await?;
+    let mut described = path(&["connectors", &text(&own, "/connector/link_name")]);
+    let version = text(&own, "/connector_version");
+    if !version.is_empty() {
+        described = format!("{described}?version={version}");
+    }
+    let connector = client.get(&described).await?;
     let asked = connector.get("asked_for_authorization").cloned().unwrap_or_default();
     input::ask_missing(&asked, &mut credentials, "--field").await?;
     if !credentials.is_empty() {

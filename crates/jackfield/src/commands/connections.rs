@@ -51,6 +51,8 @@ enum Command {
     Update(Update),
     /// Delete a connection that nothing uses
     Delete { connection: String },
+    /// Move a connection to another version of its connector. What it asks of people is said first
+    Move(Move),
     /// Let a disabled connection be used again
     Enable { connection: String },
     /// Let nobody use a connection for the time being
@@ -117,6 +119,22 @@ struct Update {
     /// The applications that may use it from now on; again for more, * for all
     #[arg(long = "application", value_name = "LINK_NAME")]
     applications: Vec<String>,
+}
+
+#[derive(Args)]
+struct Move {
+    connection: String,
+    /// Number of the version; the newest unless given
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<i64>,
+    /// Only say what the move would change and ask for
+    #[arg(long)]
+    preview: bool,
+    /// The scopes from then on; again for more. Those that stay and the new default ones unless given
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Vec<String>,
+    #[command(flatten)]
+    parameters: Parameters,
 }
 
 #[derive(Args)]
@@ -196,6 +214,7 @@ pub async fn run(args: Connections) -> Result<()> {
             client.ask(Method::DELETE, &path(&["connections", &connection]), None).await?;
             if as_json { Ok(()) } else { say::line(format!("{connection} is deleted.")) }
         }
+        Command::Move(to) => moved(&client, to, as_json).await,
         Command::Enable { connection } => {
             let path = path(&["connections", &connection, "enable"]);
             show(&client.ask(Method::POST, &path, None).await?.json()?, as_json)
@@ -249,9 +268,73 @@ pub async fn run(args: Connections) -> Result<()> {
     }
 }
 
+async fn moved(client: &Client, to: Move, as_json: bool) -> Result<()> {
+    let at = path(&["connections", &to.connection, "move"]);
+    let asked = to.to.map_or_else(|| at.clone(), |number| format!("{at}?to={number}"));
+    let preview = client.get(&asked).await?;
+    if to.preview {
+        return show_preview(&preview, as_json);
+    }
+    let mut parameters = to.parameters.read()?;
+    let missing = preview.get("parameters").cloned().unwrap_or_default();
+    input::ask_missing(&missing, &mut parameters, "--parameter").await?;
+    // The same version as was looked at, whatever is published in between.
+    let mut body = json!({
+        "to": preview.get("to"),
+        "version": preview.get("version"),
+        "parameters": parameters,
+    });
+    if let (false, Some(body)) = (to.scopes.is_empty(), body.as_object_mut()) {
+        body.insert("scopes".to_owned(), to.scopes.into());
+    }
+    let done = client.ask(Method::POST, &at, Some(&body)).await?.json()?;
+    if as_json {
+        return say::json(&done);
+    }
+    let (from, to) = (text(&done, "/from"), text(&done, "/to"));
+    if from == to {
+        return say::line(format!("{} is on version {to} already.", text(&done, "/connection")));
+    }
+    say::line(format!("{} was moved from version {from} to version {to}.", text(&done, "/connection")))?;
+    for one in array(&done, "/authorizations") {
+        let account = say::visible(&text(one, "/account_name"));
+        say::line(format!("{account} must be authorized again. {}", say::visible(&text(one, "/reason"))))?;
+    }
+    Ok(())
+}
+
+fn array<'a>(answer: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+    answer.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn show_preview(preview: &Reply, as_json: bool) -> Result<()> {
+    if as_json {
+        return say::json(preview);
+    }
+    say::line(format!("From version {} to version {}:", text(preview, "/from"), text(preview, "/to")))?;
+    for change in array(preview, "/changes") {
+        say::line(format!("  {}", say::visible(&text(change, "/says"))))?;
+    }
+    for parameter in array(preview, "/parameters") {
+        say::line(format!("Give the parameter {}.", text(parameter, "/name")))?;
+    }
+    for one in array(preview, "/authorizations") {
+        say::line(format!("{} must be authorized again.", say::visible(&text(one, "/account_name"))))?;
+    }
+    for one in array(preview, "/uses") {
+        let (application, component) = (text(one, "/application"), text(one, "/component"));
+        let wrong = say::visible(&text(one, "/wrong/0/message"));
+        say::line(format!("{component} of the application {application} would not work: {wrong}"))?;
+    }
+    for why in array(preview, "/refused") {
+        say::line(format!("It is not possible: {}", text(why, "")))?;
+    }
+    Ok(())
+}
+
 async fn create(client: &Client, new: Create, as_json: bool) -> Result<()> {
     let mut parameters = new.parameters.read()?;
-    let connector = client.get(&path(&["connectors", &new.connector])).await?;
+    let connector = client.get(&format!("{}?version=newest", path(&["connectors", &new.connector]))).await?;
     let asked = connector.get("asked_for_connection").cloned().unwrap_or_default();
     // What may stay empty is not asked for: most people want the connection, not the questions.
     let needed: Vec<Value> = asked
@@ -292,6 +375,13 @@ async fn create(client: &Client, new: Create, as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// The version of the connector that the connection is on, and whether there is a newer one.
+fn version_of(connection: &Value) -> String {
+    let (on, newest) =
+        (text(connection, "/connector_version"), text(connection, "/newest_connector_version"));
+    if on == newest { on } else { format!("{on}; {newest} is published") }
+}
+
 fn show(connection: &Reply, as_json: bool) -> Result<()> {
     if as_json {
         return say::json(connection);
@@ -304,6 +394,7 @@ fn show(connection: &Reply, as_json: bool) -> Result<()> {
             "Connector",
             format!("{} ({})", text(connection, "/connector/name"), text(connection, "/connector/link_name")),
         ),
+        ("Version", version_of(connection)),
         ("Level", text(connection, "/level")),
         ("Scopes", text(connection, "/scopes")),
         (

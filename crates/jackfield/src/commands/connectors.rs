@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
-use crate::client::{Client, Reply, Server, path};
+use crate::client::{Client, Reply, Server, path, with_query};
 use crate::failure::Result;
-use crate::view::{Column, PageArgs, list, text};
+use crate::view::{Column, PageArgs, list, text, time};
 use crate::{input, say};
 
 #[derive(Args)]
@@ -50,7 +50,7 @@ enum Command {
         /// The document; - for JSON from standard input
         file: String,
     },
-    /// Let connections be made of a draft
+    /// Let connections be made of a draft, or keep what was changed as the next version
     Publish { connector: String },
     /// Let no more connections be made of it
     Disable { connector: String },
@@ -58,11 +58,35 @@ enum Command {
     Enable { connector: String },
     /// Delete a connector of your own that no connection uses
     Delete { connector: String },
+    /// List the published versions of a connector of your own, the newest first
+    Versions {
+        connector: String,
+        #[command(flatten)]
+        page: PageArgs,
+    },
+    /// Say what differs between two versions, and what it asks of people
+    Diff {
+        connector: String,
+        /// Number of a version, or draft; the newest version unless given
+        #[arg(long, value_name = "VERSION")]
+        from: Option<String>,
+        /// The same; draft, which is what was changed since, unless given
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
     /// Print the document of a connector as TOML, as a catalogue file has it
-    Export { connector: String },
+    Export {
+        connector: String,
+        /// A published version in place of the document that is worked on
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<i64>,
+    },
     /// Make a connector of your own like another one, built-in or not; it is a draft at first
     Clone {
         connector: String,
+        /// A published version in place of the document that is worked on
+        #[arg(long, value_name = "NUMBER")]
+        version: Option<i64>,
         /// What it is to be called
         #[arg(long)]
         name: String,
@@ -121,14 +145,27 @@ pub async fn run(args: Connectors) -> Result<()> {
             client.ask(Method::DELETE, &path(&["connectors", &connector]), None).await?;
             if as_json { Ok(()) } else { say::line(format!("{connector} is deleted.")) }
         }
-        Command::Export { connector } => {
-            let answer =
-                client.ask(Method::GET, &path(&["connectors", &connector, "document.toml"]), None).await?;
+        Command::Versions { connector, page } => {
+            let at = path(&["connectors", &connector, "versions"]);
+            let answer = client.get(&page.path(&at, &[])).await?;
+            let columns: &[Column] = &[
+                ("Version", |v| text(v, "/number")),
+                ("Published", |v| time(v, "/created_at")),
+                ("By", |v| text(v, "/created_by")),
+                ("Connections", |v| text(v, "/connections")),
+            ];
+            list(&answer, as_json, "Nothing of it was published yet.", columns)
+        }
+        Command::Diff { connector, from, to } => {
+            let at = path(&["connectors", &connector, "diff"]);
+            diff(&client.get(&with_query(&at, &[("from", from), ("to", to)])).await?, as_json)
+        }
+        Command::Export { connector, version } => {
+            let answer = client.ask(Method::GET, &document_of(&connector, version), None).await?;
             say::bytes(&answer.body)
         }
-        Command::Clone { connector, name } => {
-            let answer =
-                client.ask(Method::GET, &path(&["connectors", &connector, "document.toml"]), None).await?;
+        Command::Clone { connector, version, name } => {
+            let answer = client.ask(Method::GET, &document_of(&connector, version), None).await?;
             let text = String::from_utf8_lossy(&answer.body);
             let document = import::copy_of(&text, &name)?;
             show(&client.ask(Method::POST, &path(&["connectors"]), Some(&document)).await?.json()?, as_json)
@@ -137,6 +174,40 @@ pub async fn run(args: Connectors) -> Result<()> {
         Command::Lint { files } => lint::run(&files, as_json),
         Command::Test(test) => trial::run(&client, test, as_json).await,
     }
+}
+
+/// The newest version, and whether something was changed since.
+fn published(connector: &Value) -> String {
+    let ahead = connector.get("unpublished_changes") == Some(&Value::Bool(true));
+    let number = text(connector, "/published_version");
+    if ahead { format!("{number}; what was changed since is not published") } else { number }
+}
+
+/// Where a document stands as TOML.
+fn document_of(connector: &str, version: Option<i64>) -> String {
+    match version {
+        None => path(&["connectors", connector, "document.toml"]),
+        Some(number) => path(&["connectors", connector, "versions", &number.to_string(), "document.toml"]),
+    }
+}
+
+fn diff(diff: &Reply, as_json: bool) -> Result<()> {
+    if as_json {
+        return say::json(diff);
+    }
+    let changes: Vec<&Value> = diff.get("changes").and_then(Value::as_array).into_iter().flatten().collect();
+    if changes.is_empty() {
+        return say::line("They are alike.");
+    }
+    for change in changes {
+        let asks = match text(change, "/asks").as_str() {
+            "parameter" => " Moving asks for it.",
+            "authorization" => " Moving asks to authorize again.",
+            _ => "",
+        };
+        say::line(format!("{}{asks}", say::visible(&text(change, "/says"))))?;
+    }
+    Ok(())
 }
 
 fn show(connector: &Reply, as_json: bool) -> Result<()> {
@@ -154,6 +225,7 @@ fn show(connector: &Reply, as_json: bool) -> Result<()> {
         ("Category", text(connector, "/category")),
         ("Kind", text(connector, "/kind")),
         ("Stage", text(connector, "/stage")),
+        ("Published version", published(connector)),
         ("Authentication", text(connector, "/auth_type")),
         ("Base URL", text(connector, "/base_url")),
         ("Hosts", text(connector, "/hosts")),

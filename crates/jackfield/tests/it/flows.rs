@@ -538,14 +538,14 @@ async fn the_answer_must_name_the_issuer() {
 
     // The connector expects somebody else than the service is.
     let patch = json!({"auth": {"issuer": "https://issuer.example"}});
-    server.api("PATCH", "/v1/connectors/sandbox", patch).await.expect(200);
+    server.edit_with_connections("sandbox", patch).await;
     let brought = bring(&server, &connection, json!({})).await;
     let page = brought.arrive().await;
     mismatch(&brought, page, "the connector's").await;
     assert_eq!(held(&server, &connection).await, Vec::<Value>::new());
 
     // Where it expects nobody, nothing is checked.
-    server.api("PATCH", "/v1/connectors/sandbox", json!({"auth": {"issuer": null}})).await.expect(200);
+    server.edit_with_connections("sandbox", json!({"auth": {"issuer": null}})).await;
     let brought = bring(&server, &connection, json!({})).await;
     let page = brought.browser.get(&brought.callback_with(&[("iss", None)])).await.unwrap();
     assert_eq!(page.status, 200, "{}", page.body);

@@ -170,7 +170,7 @@ async fn a_choice_never_leads_the_credential_elsewhere() {
         "hosts": [upstream.host(), evil.host()],
         "setup": [{"id": "site", "operation": format!("GET {}/sites", evil.url), "items": "/items", "value": "/id"}],
     });
-    server.api("PATCH", &format!("/v1/connectors/{connector}"), change).await.expect(200);
+    server.edit_with_connections(&connector, change).await;
     let path = of(&connection, id);
     server.get(&format!("{path}/setup")).await.problem(409, "reauthorization_required");
     let chosen = server.api("PUT", &format!("{path}/setup/site"), json!({"value": "s1"})).await;

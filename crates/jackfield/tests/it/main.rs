@@ -47,6 +47,7 @@ mod start;
 mod support;
 mod templates;
 mod upstream;
+mod versions;
 mod webhooks;
 mod workflows;
 mod world;

@@ -240,6 +240,7 @@ impl Stage {
             .replace("{component}", "workflow:mannered")
             .replace("{form}", "mannered")
             .replace("{field}", "photo")
+            .replace("{number}", "1")
             .replace("{schedule}", "nightly")
             .replace("{datasource}", "notes")
             .replace("{template}", "vendor_onboarding")
@@ -294,6 +295,9 @@ impl Stage {
                 "connector": self.connector, "name": "One more", "link_name": null, "level": "admin", "scopes": [],
                 "parameters": {}, "same_authorization": true, "applications": ["*"],
             }),
+            ("POST", "/v1/connections/{link_name}/move") => {
+                json!({"to": 1, "parameters": {}, "scopes": null, "version": null})
+            }
             ("PATCH", "/v1/connections/{link_name}") => {
                 json!({"name": "Renamed", "scopes": [], "parameters": {}, "applications": ["*"]})
             }
@@ -550,11 +554,15 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
         "/v1/connectors/{link_name}/publish",
         "/v1/connectors/{link_name}/disable",
         "/v1/connectors/{link_name}/enable",
+        "/v1/connectors/{link_name}/versions",
+        "/v1/connectors/{link_name}/versions/{number}",
+        "/v1/connectors/{link_name}/diff",
         "/v1/connectors/import",
         "/v1/connections",
         "/v1/connections/{link_name}",
         "/v1/connections/{link_name}/enable",
         "/v1/connections/{link_name}/disable",
+        "/v1/connections/{link_name}/move",
         "/v1/connections/{link_name}/references",
         "/v1/connections/{link_name}/calls",
         "/v1/connections/{link_name}/authorizations",
@@ -704,7 +712,7 @@ async fn wrong_input_is_refused_by_name() {
             }
             // Any word may be a key, but where the key is a number.
             let answer = server.get(&format!("{path}?cursor=7a7a")).await;
-            if ["/audit", "/releases", "/rows"].iter().any(|end| path.ends_with(end)) {
+            if ["/audit", "/releases", "/rows", "/versions"].iter().any(|end| path.ends_with(end)) {
                 answer.problem(400, "invalid_request");
             } else {
                 answer.expect(200);

@@ -145,7 +145,7 @@ async fn an_acknowledged_change_is_in_force_everywhere_within_a_second() {
     let (plug, _) = two.plug("document").await;
     two.warm(&plug).await;
     let patch = json!({"base_url": format!("{}/api/v1/echo", two.sandbox.url)});
-    two.a.api("PATCH", "/v1/connectors/sandbox_api_key", patch).await.expect(200);
+    two.a.edit_with_connections("sandbox_api_key", patch).await;
     two.soon("a connector", async || {
         two.call(&plug).await.expect(200)["body"]["path"] == "/api/v1/echo/me/echo"
     })

@@ -96,9 +96,8 @@ async fn odd_answers_of_the_token_endpoint_are_understood() {
         let plugged = Plugged::new(&server, &sandbox, &name, None).await;
         let nested = matches!(fault, Fault::Nested(_));
         if nested {
-            let path = format!("/v1/connectors/{name}");
             let told = json!({"auth": {"token_at": "/authed_user"}});
-            server.api("PATCH", &path, told).await.expect(200);
+            server.edit_with_connections(&name, told).await;
         }
         for turn in 1..=3 {
             // The service no longer takes the token: it answers 401, which sets a refresh off.

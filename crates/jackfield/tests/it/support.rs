@@ -277,6 +277,17 @@ impl Server {
         link
     }
 
+    /// Edits a custom connector and takes its connections with it: they feel an edit only when it is published and they are moved.
+    pub async fn edit_with_connections(&self, connector: &str, patch: Value) {
+        self.api("PATCH", &format!("/v1/connectors/{connector}"), patch).await.expect(200);
+        self.post(&format!("/v1/connectors/{connector}/publish"), json!({})).await.expect(200);
+        let users = self.get(&format!("/v1/connections?connector={connector}")).await.expect(200);
+        for user in users["items"].as_array().unwrap() {
+            let path = format!("/v1/connections/{}/move", user["link_name"].as_str().unwrap());
+            self.post(&path, json!({})).await.expect(200);
+        }
+    }
+
     /// Makes a connection; its link name.
     pub async fn connection(&self, new: Value) -> String {
         self.post("/v1/connections", new).await.expect(201)["link_name"].as_str().unwrap().to_owned()

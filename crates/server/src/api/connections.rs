@@ -6,6 +6,7 @@ use jackfield_engine::connect::authorizations::{AuthorizationView, ReusableList,
 use jackfield_engine::connect::connections::{
     ConnectionPatch, ConnectionQuery, ConnectionView, NewConnection,
 };
+use jackfield_engine::connect::moves::{ConnectionMove, MovePreview, MoveQuery, Moved};
 use jackfield_engine::{Engine, Page};
 
 use crate::error::Problem;
@@ -81,6 +82,37 @@ pub(crate) async fn disable(
 async fn set_enabled(engine: &Engine, link: &str, enabled: bool, asked: Asked) -> Response {
     let op = &asked.op;
     once(engine, op, || async { Ok(json(200, &engine.enable_connection(op, link, enabled).await?)) }).await
+}
+
+/// What moving a connection to another version of its connector would ask of people
+///
+/// Nothing happens yet.
+#[utoipa::path(get, path = "/v1/connections/{link_name}/move", tag = "connections",
+    params(("link_name" = String, Path), MoveQuery),
+    responses((status = 200, body = MovePreview), (status = "default", body = Problem)))]
+pub(crate) async fn preview_move(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<MoveQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.preview_move(&asked.op, &link, &query).await)
+}
+
+/// Move a connection to another version of its connector
+///
+/// Refused where a parameter is missing, or something that is built here would not work any more. The answer names the authorizations that
+/// must be given again; moved back, they serve again.
+#[utoipa::path(post, path = "/v1/connections/{link_name}/move", tag = "connections", params(("link_name" = String, Path)),
+    request_body = ConnectionMove,
+    responses((status = 200, body = Moved), (status = "default", body = Problem)))]
+pub(crate) async fn move_to(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    asked: AskedWith<ConnectionMove>,
+) -> Response {
+    let AskedWith { op, body } = asked;
+    once(&engine, &op, || async { Ok(json(200, &engine.move_connection(&op, &link, body).await?)) }).await
 }
 
 /// The caller's authorizations that this connection could use without authorizing again

@@ -4,10 +4,11 @@ use axum::extract::State;
 use axum::response::Response;
 use jackfield_core::connector::Connector;
 use jackfield_core::connector::import::Draft;
-use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
+use jackfield_engine::connect::connectors::{ConnectorAt, ConnectorCard, ConnectorQuery, ConnectorView};
 use jackfield_engine::connect::drafts::{ConnectorImport, Imported};
 use jackfield_engine::connect::trial::{TrialOf, Tried};
-use jackfield_engine::{Engine, Page};
+use jackfield_engine::connect::versions::{DiffQuery, VersionCard, VersionDiff, VersionView};
+use jackfield_engine::{Engine, Page, PageQuery};
 use serde_json::Value;
 
 use crate::error::Problem;
@@ -35,15 +36,22 @@ pub(crate) async fn create(State(engine): State<Engine>, asked: AskedWith<Value>
 }
 
 /// A connector with its document
-#[utoipa::path(get, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
+#[utoipa::path(get, path = "/v1/connectors/{link_name}", tag = "connectors", 
+    params(("link_name" = String, Path), ConnectorAt),
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
-pub(crate) async fn read(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
-    reply(&asked.op, 200, engine.read_connector(&asked.op, &link).await)
+pub(crate) async fn read(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(at): Query<ConnectorAt>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_connector_at(&asked.op, &link, &at).await)
 }
 
 /// Change a custom connector
 ///
-/// A JSON merge patch (RFC 7396) on its document, with `version` beside it.
+/// A JSON merge patch (RFC 7396) on its document, with `version` beside it. Connections do not feel it: they stay on the version that they
+/// are on, and the change becomes the next one when it is published.
 #[utoipa::path(patch, path = "/v1/connectors/{link_name}", tag = "connectors", params(("link_name" = String, Path)),
     request_body = Object,
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
@@ -62,7 +70,9 @@ pub(crate) async fn delete(State(engine): State<Engine>, Path(link): Path<String
     done(&asked.op, engine.delete_connector(&asked.op, &link).await)
 }
 
-/// Publish a draft
+/// Publish a draft, or what was changed since
+///
+/// It is kept as the next version, which new connections take. The others stay on theirs until they are moved.
 #[utoipa::path(post, path = "/v1/connectors/{link_name}/publish", tag = "connectors", params(("link_name" = String, Path)),
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
 pub(crate) async fn publish(
@@ -96,6 +106,58 @@ pub(crate) async fn enable(State(engine): State<Engine>, Path(link): Path<String
     responses((status = 200, body = String, content_type = "application/toml"), (status = "default", body = Problem)))]
 pub(crate) async fn export(State(engine): State<Engine>, Path(link): Path<String>, asked: Asked) -> Response {
     toml(&asked.op, engine.export_connector(&asked.op, &link).await)
+}
+
+/// The published versions of a custom connector, the newest first
+#[utoipa::path(get, path = "/v1/connectors/{link_name}/versions", tag = "connectors",
+    params(("link_name" = String, Path), PageQuery),
+    responses((status = 200, body = Page<VersionCard>), (status = "default", body = Problem)))]
+pub(crate) async fn list_versions(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<PageQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_versions(&asked.op, &link, &query).await)
+}
+
+/// A published version with its document
+#[utoipa::path(get, path = "/v1/connectors/{link_name}/versions/{number}", tag = "connectors",
+    params(("link_name" = String, Path), ("number" = i64, Path)),
+    responses((status = 200, body = VersionView), (status = "default", body = Problem)))]
+pub(crate) async fn read_version(
+    State(engine): State<Engine>,
+    Path((link, number)): Path<(String, i64)>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.read_version(&asked.op, &link, number).await)
+}
+
+/// A published version as the TOML of a catalogue file
+#[utoipa::path(get, path = "/v1/connectors/{link_name}/versions/{number}/document.toml", tag = "connectors",
+    params(("link_name" = String, Path), ("number" = i64, Path)),
+    responses((status = 200, body = String, content_type = "application/toml"), (status = "default", body = Problem)))]
+pub(crate) async fn export_version(
+    State(engine): State<Engine>,
+    Path((link, number)): Path<(String, i64)>,
+    asked: Asked,
+) -> Response {
+    toml(&asked.op, engine.export_version(&asked.op, &link, number).await)
+}
+
+/// What differs between two versions of a custom connector
+///
+/// Each difference with what it means and what it asks of people when a connection is moved. `draft` is the document that is worked on.
+#[utoipa::path(get, path = "/v1/connectors/{link_name}/diff", tag = "connectors",
+    params(("link_name" = String, Path), DiffQuery),
+    responses((status = 200, body = VersionDiff), (status = "default", body = Problem)))]
+pub(crate) async fn diff_versions(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<DiffQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.diff_versions(&asked.op, &link, &query).await)
 }
 
 /// Draft a connector out of an OpenAPI document, a cURL command or OAuth metadata

@@ -13,7 +13,7 @@ use jackfield_core::{Brand, Code, Environment, Error, Result};
 use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::Authorized;
 use jackfield_engine::connect::connections::ConnectionView;
-use jackfield_engine::connect::connectors::ConnectorView;
+use jackfield_engine::connect::connectors::{ConnectorAt, ConnectorView};
 use jackfield_engine::connect::flows::FlowView;
 
 use super::common::mends;
@@ -127,7 +127,9 @@ async fn start_page<'a>(
     refused: Option<(Fields, &Error)>,
 ) -> Result<Start<'a>> {
     let connection = engine.read_connection(&desk.op, link).await?;
-    let connector = engine.read_connector(&desk.op, &connection.connector.link_name).await?;
+    let connector = engine
+        .read_connector_at(&desk.op, &connection.connector.link_name, &ConnectorAt::of(&connection))
+        .await?;
     // Whoever may not authorize is told so here.
     engine.reusable(&desk.op, link).await?;
     let (application, environment) = match &refused {

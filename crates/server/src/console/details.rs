@@ -15,6 +15,7 @@ use jackfield_core::{
 use jackfield_engine::call::invoke::CallView;
 use jackfield_engine::connect::authorizations::{AuthorizationPatch, AuthorizationView, Switch};
 use jackfield_engine::connect::connections::{ConnectionPatch, ConnectionView};
+use jackfield_engine::connect::connectors::ConnectorAt;
 use jackfield_engine::connect::references::ReferenceView;
 use jackfield_engine::connect::setup::{SetupChosen, SetupView};
 use jackfield_engine::govern::applications::ApplicationView;
@@ -404,7 +405,9 @@ async fn settings_page<'a>(
 ) -> Result<Settings<'a>> {
     let head = managed(engine, desk, link).await?;
     let connection = &head.connection;
-    let connector = engine.read_connector(&desk.op, &connection.connector.link_name).await?;
+    let connector = engine
+        .read_connector_at(&desk.op, &connection.connector.link_name, &ConnectorAt::of(connection))
+        .await?;
     let query = most();
     let applications = engine.list_applications(&desk.op, &query).await?.items;
     let form = if let Some((fields, error)) = refused {
@@ -443,7 +446,8 @@ async fn change(State(engine): State<Engine>, Path(link): Path<String>, sent: Se
     let Sent { desk, form } = sent;
     let result = async {
         let now = engine.read_connection(&desk.op, &link).await?;
-        let connector = engine.read_connector(&desk.op, &now.connector.link_name).await?;
+        let connector =
+            engine.read_connector_at(&desk.op, &now.connector.link_name, &ConnectorAt::of(&now)).await?;
         let scopes: Vec<String> = form.all("scopes").map(str::to_owned).collect();
         let patch = ConnectionPatch {
             name: Some(form.get("name").to_owned()),

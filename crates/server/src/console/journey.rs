@@ -17,7 +17,7 @@ use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
 };
 use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView, NewConnection};
-use jackfield_engine::connect::connectors::{ConnectorCard, ConnectorQuery, ConnectorView};
+use jackfield_engine::connect::connectors::{ConnectorAt, ConnectorCard, ConnectorQuery, ConnectorView};
 use jackfield_engine::connect::flows::FlowView;
 use serde_json::{Map, Value, json};
 
@@ -211,6 +211,10 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn parameters(connector: &ConnectorView) -> Vec<Self> {
+        Self::of_parameters(&connector.asked_for_connection)
+    }
+
+    pub(super) fn of_parameters(parameters: &[jackfield_core::connector::Parameter]) -> Vec<Self> {
         let of = |p: &jackfield_core::connector::Parameter| Self {
             name: format!("parameters.{}", p.name),
             label: p.label.clone().unwrap_or_else(|| p.name.clone()),
@@ -223,7 +227,7 @@ impl Asked {
                 .map(|c| (c.value.clone(), c.label.clone().unwrap_or_else(|| c.value.clone())))
                 .collect(),
         };
-        connector.asked_for_connection.iter().map(of).collect()
+        parameters.iter().map(of).collect()
     }
 
     pub(super) fn credentials(connector: &ConnectorView) -> Vec<Self> {
@@ -287,7 +291,7 @@ async fn configure_page<'a>(
     refused: Option<(Fields, &Error)>,
 ) -> Result<Configure<'a>> {
     may_make(desk)?;
-    let connector = engine.read_connector(&desk.op, connector).await?;
+    let connector = engine.read_connector_at(&desk.op, connector, &ConnectorAt::newest()).await?;
     let groups = scope_groups(&connector);
     let levels = levels(&connector);
     let parameters = Asked::parameters(&connector);
@@ -399,7 +403,8 @@ async fn ask_page<'a>(
 ) -> Result<Ask<'a>> {
     let op = &desk.op;
     let connection = engine.read_connection(op, link).await?;
-    let connector = engine.read_connector(op, &connection.connector.link_name).await?;
+    let connector =
+        engine.read_connector_at(op, &connection.connector.link_name, &ConnectorAt::of(&connection)).await?;
     // Whoever may not authorize is told so here, not after he has typed.
     let reusable = engine.reusable(op, link).await?.items;
     let replaces = match replaces {

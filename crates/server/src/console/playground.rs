@@ -10,6 +10,7 @@ use axum::routing::get;
 use jackfield_core::{Code, Error, FieldError, Result};
 use jackfield_engine::Engine;
 use jackfield_engine::call::invoke::{Invocation, Invoked};
+use jackfield_engine::connect::connectors::ConnectorAt;
 use serde_json::{Map, Value, json};
 
 use super::desk::{Desk, Frame, Sent};
@@ -59,7 +60,9 @@ struct Playground<'a> {
 
 async fn page<'a>(engine: &Engine, desk: &'a Desk, link: &str, form: Form) -> Result<Playground<'a>> {
     let head = head(engine, desk, link, "playground").await?;
-    let connector = engine.read_connector(&desk.op, &head.connection.connector.link_name).await?;
+    let connector = engine
+        .read_connector_at(&desk.op, &head.connection.connector.link_name, &ConnectorAt::of(&head.connection))
+        .await?;
     let asked = invocation(&form, desk);
     let (curl, cli, json) = elsewhere(&engine.settings().public_url, link, &form, desk);
     let wrong = asked.err();

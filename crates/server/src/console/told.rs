@@ -259,6 +259,11 @@ fn sentence(row: &Happening<'_>, names: &Names) -> Sentence {
         Kind::ConnectionEnabled => Sentence::new("enabled").connection(link),
         Kind::ConnectionDisabled => Sentence::new("disabled").connection(link),
         Kind::ConnectionDeleted => Sentence::new("deleted the connection").thing(link),
+        Kind::ConnectionMoved => {
+            let number = |name: &str| row.detail.get(name).and_then(Value::as_i64).unwrap_or_default();
+            let to = format!("from version {} of its connector to version {}", number("from"), number("to"));
+            Sentence::new("moved").connection(link).rest(to)
+        }
         Kind::ConnectionSwitched => {
             Sentence::new("switched").connection(link).rest(format!("to {account} {places}"))
         }

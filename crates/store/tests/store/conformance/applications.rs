@@ -29,6 +29,7 @@ fn connection(organization: &str, link_name: &str, level: Level, applications: &
         id: format!("con_{link_name}"),
         name: "A connection".to_owned(),
         connector: if link_name.starts_with('m') { "mail" } else { "books" }.to_owned(),
+        connector_version: None,
         level,
         scopes: Vec::new(),
         parameters: [].into(),

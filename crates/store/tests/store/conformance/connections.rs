@@ -1,7 +1,7 @@
 //! Custom connectors and connections.
 
 use jackfield_core::Level;
-use jackfield_store::{Connection, ConnectionFilter, CustomConnector};
+use jackfield_store::{Connection, ConnectionFilter, ConnectorVersion, CustomConnector};
 
 use super::{NOW, ORG, OTHER, at, change, failing, on_both};
 
@@ -16,6 +16,18 @@ fn connector(organization: &str, link_name: &str) -> CustomConnector {
         created_at: at(-5),
         updated_at: NOW,
         version: 1,
+        published: None,
+    }
+}
+
+fn version(organization: &str, link_name: &str, number: i64) -> ConnectorVersion {
+    ConnectorVersion {
+        organization_id: organization.to_owned(),
+        link_name: link_name.to_owned(),
+        number,
+        document: format!(r#"{{"name": "Ours {number}"}}"#),
+        created_by: "mem_1".to_owned(),
+        created_at: at(number),
     }
 }
 
@@ -26,6 +38,7 @@ fn connection(organization: &str, link_name: &str, connector: &str, level: Level
         id: format!("con_{link_name}"),
         name: "A connection".to_owned(),
         connector: connector.to_owned(),
+        connector_version: None,
         level,
         scopes: vec!["read".to_owned(), "write".to_owned()],
         parameters: [("host".to_owned(), "a.example.com".to_owned())].into(),
@@ -51,6 +64,7 @@ fn same(a: &Connection, b: &Connection) {
     assert_eq!((a.same_authorization, a.enabled), (b.same_authorization, b.enabled));
     assert_eq!((&a.applications, &a.created_by), (&b.applications, &b.created_by));
     assert_eq!((a.created_at, a.updated_at, a.version), (b.created_at, b.updated_at, b.version));
+    assert_eq!(a.connector_version, b.connector_version);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +91,7 @@ async fn connectors_and_connections() {
             name: "Mine".to_owned(),
             document: "{}".to_owned(),
             stage: "published".to_owned(),
+            published: Some(7),
             updated_at: at(1),
             ..read.clone()
         };
@@ -137,6 +152,7 @@ async fn connectors_and_connections() {
             same_authorization: true,
             enabled: false,
             applications: vec!["crm".to_owned()],
+            connector_version: Some(2),
             updated_at: at(1),
             ..read.clone()
         };
@@ -176,6 +192,52 @@ async fn there_is_one_system_connection_to_a_connector() {
             Ok(())
         })
         .await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_of_connectors() {
+    on_both(async |store| {
+        change(&store, async |tx| {
+            tx.insert_connector(&connector(ORG, "ours")).await?;
+            tx.insert_connector(&connector(OTHER, "ours")).await?;
+            for number in 1..=3 {
+                tx.insert_connector_version(&version(ORG, "ours", number)).await?;
+            }
+            tx.insert_connector_version(&version(ORG, "ours_too", 1)).await?;
+            tx.insert_connector_version(&version(OTHER, "ours", 1)).await?;
+            for (link_name, on) in [("a", Some(1)), ("b", Some(3)), ("c", Some(3)), ("d", None)] {
+                let mut one = connection(ORG, link_name, "ours", Level::Admin);
+                one.connector_version = on;
+                tx.insert_connection(&one).await?;
+            }
+            let mut foreign = connection(OTHER, "a", "ours", Level::Admin);
+            foreign.connector_version = Some(1);
+            tx.insert_connection(&foreign).await
+        })
+        .await;
+        let twin =
+            failing(&store, async |tx| tx.insert_connector_version(&version(ORG, "ours", 3)).await).await;
+        assert!(twin.is_unique("connector_versions_pkey"), "{twin:?}");
+        let read = store.connector_version(ORG, "ours", 2).await.unwrap().unwrap();
+        assert_eq!(format!("{read:?}"), format!("{:?}", version(ORG, "ours", 2)));
+        assert!(store.connector_version(OTHER, "ours", 2).await.unwrap().is_none());
+        let page = async |before, limit| {
+            let found = store.connector_versions(ORG, "ours", before, limit).await.unwrap();
+            found.into_iter().map(|v| v.number).collect::<Vec<_>>()
+        };
+        assert_eq!(page(i64::MAX, 9).await, [3, 2, 1]);
+        assert_eq!(page(i64::MAX, 2).await, [3, 2]);
+        assert_eq!(page(2, 9).await, [1]);
+        assert_eq!(store.connector_version_users(ORG, "ours").await.unwrap(), [(1, 1), (3, 2)].into());
+        assert_eq!(store.connection(ORG, "b").await.unwrap().unwrap().connector_version, Some(3));
+        assert_eq!(store.connection(ORG, "d").await.unwrap().unwrap().connector_version, None);
+
+        assert!(change(&store, async |tx| tx.delete_connector(ORG, "ours").await).await);
+        assert_eq!(page(i64::MAX, 9).await, [0; 0], "they go with it");
+        assert!(store.connector_version(ORG, "ours_too", 1).await.unwrap().is_some());
+        assert!(store.connector_version(OTHER, "ours", 1).await.unwrap().is_some());
     })
     .await;
 }

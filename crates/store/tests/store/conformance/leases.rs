@@ -330,3 +330,49 @@ async fn what_the_background_is_to_refresh() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_connection_has_outgrown_serves_again_only_where_it_came_from() {
+    on_both(async |store| {
+        insert(&store, "a").await;
+        insert(&store, "refused").await;
+        let outgrow = async |organization: &str, id: &str, from| {
+            change(&store, async |tx| tx.outgrow_authorization(organization, id, "moved", from, at(1)).await)
+                .await
+        };
+        let back = async |organization: &str, id: &str, to| {
+            change(&store, async |tx| tx.return_authorization(organization, id, to, at(2)).await).await
+        };
+        let one = lease("a", 1, "one");
+        assert!(take(&store, &one, NOW, true).await);
+        assert!(!outgrow(OTHER, "a", 1).await);
+        assert!(outgrow(ORG, "a", 1).await);
+        assert!(!outgrow(ORG, "a", 2).await, "it is already");
+        let row = read(&store, "a").await;
+        assert_eq!(
+            (row.status, row.reason.as_deref()),
+            (ConnectionStatus::ReauthorizationRequired, Some("moved"))
+        );
+        // A refresh that was under way: what it brings is kept, and serves nothing.
+        let stored =
+            change(&store, async |tx| tx.store_credential(&one, &new_credential(b"2", at(40))).await).await;
+        let row = read(&store, "a").await;
+        assert_eq!(
+            (stored, row.status, row.reason.as_deref()),
+            (true, ConnectionStatus::ReauthorizationRequired, Some("moved"))
+        );
+        assert!(!take(&store, &lease("a", 2, "two"), at(50), true).await, "nobody refreshes it");
+        assert!(!back(ORG, "a", 2).await && !back(OTHER, "a", 1).await);
+        assert!(back(ORG, "a", 1).await);
+        assert!(!back(ORG, "a", 1).await);
+        let row = read(&store, "a").await;
+        assert_eq!((row.status, row.reason), (ConnectionStatus::Connected, None));
+        assert!(take(&store, &lease("a", 2, "two"), at(50), true).await);
+
+        // What its service has refused does not come back by this.
+        let refused = lease("refused", 1, "x");
+        assert!(change(&store, async |tx| tx.break_credential(&refused, "no", at(1)).await).await);
+        assert!(!outgrow(ORG, "refused", 1).await && !back(ORG, "refused", 1).await);
+    })
+    .await;
+}

@@ -104,6 +104,7 @@ fn authorization(organization: &str, id: &str, connector: &str, owner: &str) -> 
         version: 1,
         named: true,
         setup_pending: false,
+        moved_from: None,
     }
 }
 

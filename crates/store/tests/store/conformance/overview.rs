@@ -52,6 +52,7 @@ fn connection(organization: &str, link_name: &str, level: Level) -> Connection {
         id: format!("con_{link_name}"),
         name: format!("The {link_name}"),
         connector: "crm".to_owned(),
+        connector_version: None,
         level,
         scopes: Vec::new(),
         parameters: [].into(),
