@@ -46,6 +46,7 @@ mod styleguide;
 mod templates;
 mod told;
 pub(crate) mod trial;
+mod versions;
 mod workflows;
 
 use axum::Router;
@@ -84,6 +85,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(accounts::routes())
         .merge(audit::routes())
         .merge(connectors::routes())
+        .merge(versions::routes())
         .merge(drafts::routes())
         .merge(builder::routes())
         .merge(trial::routes())
