@@ -20,6 +20,7 @@ export const PAGES = [
   { route: '/console/connections/new/{connector}', with: { connector: 'sandbox' }, name: 'new-oauth' },
   { route: '/console/connections/new/{connector}', with: { connector: 'zoho_books' }, name: 'new-built-in' },
   { route: '/console/connections/{link}/authorize', with: { link: 'waiting' }, name: 'authorize-oauth' },
+  { route: '/console/connections/{link}/move', with: { link: 'vendors' } },
   { route: '/console/connections/{link}/authorize', with: { link: 'split' }, name: 'authorize-key' },
   { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, query: (w) => `?replaces=${w.account}`, name: 'authorize-again' },
   { route: '/console/flows/{id}', with: (w) => ({ id: w.pending }), name: 'flow-pending' },
@@ -58,6 +59,7 @@ export const PAGES = [
   { route: '/console/connectors/{link}/test', with: { link: 'described' } },
   { route: '/console/connectors/{link}/test', with: { link: 'sandbox' }, name: 'connectors-test-oauth' },
   { route: '/console/connectors/{link}/delete', with: { link: 'described' } },
+  { route: '/console/connectors/{link}/versions', with: { link: 'described' } },
 
   { route: '/console/applications' },
   { route: '/console/applications', who: 'user', name: 'applications-user' },

@@ -12,7 +12,8 @@ use jackfield_core::connector::{
     target,
 };
 use jackfield_core::{
-    Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, allows,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result,
+    allows, permit,
 };
 use jackfield_store::{Authorization, Connection};
 use secrecy::{ExposeSecret, SecretString};
@@ -61,7 +62,7 @@ pub struct Renewal {
     /// id of the authorization
     pub authorization: String,
     pub account_name: String,
-    /// id of the member who authorized
+    /// id of the member who authorized; empty where the caller may not know
     pub owner: String,
     /// why it must be given again
     pub reason: String,
@@ -299,6 +300,15 @@ impl Engine {
         } else {
             self.outgrown(&before, &after, &changes, &added).await?
         };
+        let mut authorizations = authorizations;
+        for one in &mut authorizations {
+            // At level user a person's accounts are his own: others are told that there are some.
+            let resource = Resource::Authorization { level: connection.level, owner: &one.owner };
+            if permit(&op.principal, Action::See, &resource).is_err() {
+                one.owner = String::new();
+                "somebody’s account".clone_into(&mut one.account_name);
+            }
+        }
         let uses = if from == number { Vec::new() } else { self.broken_uses(op, &moved, is).await? };
         let preview = MovePreview {
             from,

@@ -69,6 +69,12 @@ impl Head<'_> {
         Environment::ALL.iter().copied().filter(broken).collect()
     }
 
+    /// The version of the connector that it is on and the newest, where that is another.
+    pub fn behind(&self) -> Option<(i64, i64)> {
+        let c = &self.connection;
+        c.connector_version.zip(c.newest_connector_version).filter(|(on, newest)| on < newest)
+    }
+
     pub fn scopes(&self) -> String {
         match self.connection.scopes.len() {
             0 => "None".to_owned(),
@@ -101,7 +107,7 @@ impl Head<'_> {
 }
 
 /// The same for whoever may change it; others are told so before they have typed.
-async fn managed<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<Head<'a>> {
+pub(super) async fn managed<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<Head<'a>> {
     let connection = engine.read_connection(&desk.op, link).await?;
     permit(&desk.op.principal, Action::Manage, &resource(&desk.frame, &connection))?;
     head(engine, desk, link, "settings").await

@@ -47,6 +47,7 @@ mod styleguide;
 mod templates;
 mod told;
 pub(crate) mod trial;
+mod versions;
 mod workflows;
 
 use axum::Router;
@@ -85,6 +86,7 @@ pub(crate) fn routes() -> Router<Engine> {
         .merge(accounts::routes())
         .merge(audit::routes())
         .merge(connectors::routes())
+        .merge(versions::routes())
         .merge(drafts::routes())
         .merge(builder::routes())
         .merge(trial::routes())
