@@ -192,7 +192,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_waits_has_its_turn() {
         let large = 2 * FREE;
-        let uploads = Uploads::with(large, Duration::from_secs(600));
+        let uploads = Uploads::with(large, Duration::from_mins(10));
         let mut held = Vec::new();
         for _ in 0..AT_ONCE {
             let (body, share) = incoming(&uploads, large, large);
