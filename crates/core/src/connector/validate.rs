@@ -235,6 +235,15 @@ impl<'a> Check<'a> {
         if connector.documentation_url.as_deref().is_some_and(|url| !is_page(url)) {
             self.wrong("documentation_url", "invalid", "must be an http or https URL");
         }
+        if let Some(registration) = &connector.registration {
+            // People follow it to a page on which they make secrets.
+            if registration.url.as_deref().is_some_and(|url| !(is_page(url) && url.starts_with("https://"))) {
+                self.wrong("registration.url", "invalid", "must be an https URL");
+            }
+            if registration.url.is_none() && registration.help.is_none() {
+                self.wrong("registration.url", "required", "must say where, or help must");
+            }
+        }
         if connector.logo.as_deref().is_some_and(|logo| !is_logo(logo)) {
             self.wrong(
                 "logo",
@@ -1439,6 +1448,17 @@ mod tests {
             "test.path",
             "not_allowed",
         );
+    }
+
+    #[test]
+    fn apps_are_registered_at_pages_by_https() {
+        let with = |registration: Value| json!({"/registration": registration});
+        assert_eq!(faults(with(json!({"url": "https://acme.example/apps"}))), []);
+        assert_eq!(faults(with(json!({"help": "Admin, Apps."}))), []);
+        refused(with(json!({})), "registration.url", "required");
+        for url in ["http://acme.example/apps", "javascript:alert(1)", "/apps", ""] {
+            refused(with(json!({"url": url})), "registration.url", "invalid");
+        }
     }
 
     #[test]
