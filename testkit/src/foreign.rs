@@ -121,6 +121,34 @@ impl KeyPair {
     }
 }
 
+/// What PyJWT says of an assertion (RFC 7523): `{"header", "claims"}`, or why it takes it for wrong.
+pub fn judged_by_pyjwt(
+    assertion: &str,
+    public_pem: &str,
+    audience: &str,
+    issuer: &str,
+) -> Result<Value, String> {
+    let mut child = Command::new(python_of(&folder()?))
+        .arg("-B")
+        .arg(scripts().join("jwt_check.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("jwt_check.py does not start: {e}"))?;
+    let asked =
+        json!({"assertion": assertion, "public_pem": public_pem, "audience": audience, "issuer": issuer});
+    let mut input = child.stdin.take().ok_or("jwt_check.py has no input")?;
+    input.write_all(asked.to_string().as_bytes()).map_err(|e| format!("jwt_check.py: {e}"))?;
+    drop(input);
+    let output = child.wait_with_output().map_err(|e| format!("jwt_check.py: {e}"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(said.lines().last().unwrap_or("jwt_check.py failed").to_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|e| format!("jwt_check.py: {e}"))
+}
+
 impl Foreign {
     /// `oidc-provider`: code with PKCE, `iss`, PAR, every client authentication, refresh with rotation and reuse
     /// detection, revocation, device code, client credentials.

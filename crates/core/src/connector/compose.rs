@@ -76,6 +76,15 @@ impl Operation {
         }
     }
 
+    /// The same for a request with these arguments: what it made can be looked for only when they say all by which it is recognized.
+    pub fn repeat_of(&self, arguments: &Map<String, Value>) -> Repeat<'_> {
+        let given = |field: &String| arguments.get(field).is_some_and(|value| !value.is_null());
+        match self.repeat() {
+            Repeat::Findable(find) if !find.same.values().all(given) => Repeat::Doubtful,
+            other => other,
+        }
+    }
+
     /// Whether the answer is a success. `body` is `None` when it is not JSON.
     pub fn succeeded(&self, status: u16, body: Option<&Value>) -> bool {
         match &self.expect {
@@ -197,7 +206,7 @@ fn number(text: &str) -> Option<Value> {
 }
 
 /// Puts a value at a JSON pointer (RFC 6901); what is missing on the way is made: a list where the next part of the pointer is the number
-/// of its next item, else an object. False where something else stands in the way.
+/// of its next item, else an object. An object joins the one that is there. False where something else stands in the way.
 fn put(root: &mut Value, pointer: &str, value: Value) -> bool {
     let mut place = root;
     for part in pointer.split('/').skip(1) {
@@ -220,7 +229,10 @@ fn put(root: &mut Value, pointer: &str, value: Value) -> bool {
             _ => return false,
         };
     }
-    *place = value;
+    match (place, value) {
+        (Value::Object(there), Value::Object(members)) => there.extend(members),
+        (place, value) => *place = value,
+    }
     true
 }
 
@@ -259,7 +271,7 @@ impl<'a> Known<'a> {
 
 impl Module {
     /// Where a field of an operation goes. `None`: into a template that names it.
-    fn place_of(operation: &Operation, field: &Field) -> Option<Place> {
+    pub(super) fn place_of(operation: &Operation, field: &Field) -> Option<Place> {
         let named = |template: &str| {
             Template::parse(template).is_ok_and(|template| template.names().any(|name| name == field.name))
         };
@@ -393,6 +405,7 @@ fn compose(
             Some(Place::Cookie) => {
                 headers.extend(scalar(&value).map(|text| ("cookie".to_owned(), format!("{name}={text}"))));
             }
+            Some(Place::Body) if operation.body_encoding.is_one_field() => body = Some(value),
             Some(Place::Body) => {
                 let at = field.at.clone().unwrap_or_else(|| format!("/{}", escaped(name)));
                 body_members.push((format!("{start}{at}"), value));
@@ -408,7 +421,11 @@ fn compose(
         }
     }
     let sends = !matches!(operation.method, Method::Get | Method::Head);
-    if sends && body.is_none() && matches!(operation.method, Method::Post | Method::Put | Method::Patch) {
+    if sends
+        && body.is_none()
+        && !operation.body_encoding.is_one_field()
+        && matches!(operation.method, Method::Post | Method::Put | Method::Patch)
+    {
         body = Some(Value::Object(Map::new()));
     }
     for (pointer, value) in body_members {
@@ -423,6 +440,16 @@ fn compose(
         let mut flat = Map::new();
         flatten("", nested, &mut flat);
         body = Some(Value::Object(flat));
+    }
+    if operation.body_encoding == BodyEncoding::Multipart
+        && let Some(Value::Object(parts)) = &mut body
+    {
+        // Parts are texts; what is nested is a file, or refused when it is sent.
+        for part in parts.values_mut() {
+            if let Some(text) = scalar(part) {
+                *part = Value::String(text);
+            }
+        }
     }
     Ok(OperationCall {
         method: operation.method,
@@ -483,8 +510,10 @@ fn turn(
         Pagination::NextUrl { .. } => None,
     };
     if let Some((name, mark)) = mark {
+        // A pointer is one: a mark of a GraphQL query stands among its variables.
         if operation.method == Method::Post && matches!(pagination, Pagination::Cursor { .. }) {
-            body.push((format!("/{}", escaped(&name)), mark.into()));
+            let at = if name.starts_with('/') { name } else { format!("/{}", escaped(&name)) };
+            body.push((at, mark.into()));
         } else {
             query.push((name, mark));
         }
@@ -580,6 +609,64 @@ mod tests {
         let page = PageAsk { skipped: 20, ..PageAsk::default() };
         let done = list.call(operation, &Map::new(), &Values::default(), Some(&page), None).unwrap();
         assert_eq!(done.query, [("q".to_owned(), "from X start 21 max 20".to_owned())]);
+    }
+
+    #[test]
+    fn members_that_the_document_does_not_know_stand_beside_the_others() {
+        let module = module(json!({
+            "fields": [
+                {"name": "more", "type": "object", "at": ""},
+                {"name": "Name"},
+                {"name": "tags", "type": "object", "at": "/Meta"},
+            ],
+            "operations": {"do": {"method": "POST", "path": "/things", "body": {"Meta": {"by": "us"}}, "body_at": ""}},
+        }));
+        let done =
+            call(&module, json!({"Name": "Acme", "more": {"Custom__c": 1, "Name": "no"}, "tags": {"a": 1}}));
+        // What has a field of its own stands later in the list, and wins.
+        let body = json!({"Meta": {"by": "us", "a": 1}, "Custom__c": 1, "Name": "Acme"});
+        assert_eq!(done.unwrap().body, Some(body));
+    }
+
+    #[test]
+    fn a_body_may_be_what_one_field_says() {
+        for (encoding, content) in [("text", "To: a@b.example\r\n\r\nHello"), ("base64", "AAEC")] {
+            let module = module(json!({
+                "fields": [{"name": "name"}, {"name": "content", "type": "text", "required": true}],
+                "operations": {"do": {"method": "PUT", "path": "/files/{name}", "body_encoding": encoding,
+                    "headers": {"Content-Type": "message/rfc822"}}},
+            }));
+            let done = call(&module, json!({"name": "a b", "content": content})).unwrap();
+            assert_eq!((done.path.as_str(), done.body), ("/files/a%20b", Some(content.into())));
+            assert_eq!(done.encoding.as_str(), encoding);
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_cannot_be_looked_for() {
+        let operation: Operation = serde_json::from_value(json!({"method": "POST", "path": "/contacts",
+            "find": {"operation": "list", "same": {"/email": "email"}, "id": "/id"}}))
+        .unwrap();
+        let repeat = |arguments: Value| {
+            let Value::Object(arguments) = arguments else { panic!("no object") };
+            matches!(operation.repeat_of(&arguments), Repeat::Findable(_))
+        };
+        assert!(repeat(json!({"email": "a@b.example"})));
+        assert!(!repeat(json!({"email": null})) && !repeat(json!({})));
+    }
+
+    #[test]
+    fn a_mark_stands_where_its_pointer_says() {
+        let module = module(json!({"operations": {"do": {"method": "POST", "path": "/graphql",
+            "body": {"query": "q", "variables": {"first": 50}}, "items": "/data/nodes",
+            "pagination": {"type": "cursor", "cursor": "/variables/after", "next": "/data/end"}}}}));
+        let page = PageAsk { cursor: Some("m1".to_owned()), ..PageAsk::default() };
+        let body = |page: &PageAsk| {
+            let operation = &module.operations["do"];
+            module.call(operation, &Map::new(), &Values::default(), Some(page), None).unwrap().body.unwrap()
+        };
+        assert_eq!(body(&page), json!({"query": "q", "variables": {"first": 50, "after": "m1"}}));
+        assert_eq!(body(&PageAsk::default()), json!({"query": "q", "variables": {"first": 50}}));
     }
 
     #[test]

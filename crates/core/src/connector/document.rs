@@ -35,6 +35,9 @@ pub struct Connector {
     /// Page of the service that documents its API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documentation_url: Option<String>,
+    /// Where an organization registers its own app at the service, before it can connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
     /// Logo: an https URL or a `data:image/…;base64,` URL. Absent: a monogram is drawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logo: Option<String>,
@@ -152,6 +155,19 @@ pub struct Parameter {
     /// Put in front of the value on the wire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
+}
+
+/// Where an organization registers its own app at the service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ConnectorRegistration)]
+pub struct Registration {
+    /// The page, by https. Absent where it is at a host that only the organization knows; then `help` says where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What to make there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
 }
 
 /// One accepted value of a parameter.

@@ -50,6 +50,11 @@ pub fn effective_parameters(connector: &Connector) -> Vec<Parameter> {
     all
 }
 
+/// Names of what describes the organization's own client at the service: its id, its secret, its key. None where nobody registers an app.
+pub fn client_parameter_names(connector: &Connector) -> Vec<String> {
+    client_parameters(&connector.auth).into_iter().map(|parameter| parameter.name).collect()
+}
+
 fn implied(name: &str, label: &str, help: &str, secret: bool, required: bool) -> Parameter {
     Parameter {
         name: name.to_owned(),
@@ -322,6 +327,14 @@ impl Rule<'_> {
                 return None;
             }
         };
+        // In a key file, which is JSON, the lines of a key end with a backslash and an n; people paste it as it stands there.
+        let pasted;
+        let value = if self.lines && value.trim_start().starts_with("-----BEGIN") && value.contains("\\n") {
+            pasted = value.replace("\\n", "\n");
+            pasted.as_str()
+        } else {
+            value
+        };
         if value.is_empty() {
             if self.required {
                 wrong("required", "is required");
@@ -369,6 +382,23 @@ mod tests {
         let mut auth = json!({"type": "oauth2_code", "authorize_url": "https://a.example/a", "token_url": "https://a.example/t"});
         auth.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         connector(auth, json!([]))
+    }
+
+    #[test]
+    fn a_key_is_taken_as_the_key_file_has_it() {
+        let robot = connector(json!({"type": "jwt_bearer", "token_url": "https://a.example/t"}), json!([]));
+        let pasted = json!({"client_id": "a", "private_key": "-----BEGIN PRIVATE KEY-----\\nAAEC\\n-----END PRIVATE KEY-----\\n"});
+        let checked = parameters(&robot, pasted).ok().unwrap();
+        assert_eq!(
+            checked.secret["private_key"],
+            "-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n"
+        );
+        // Nothing else is changed that has a backslash in it.
+        let other = parameters(&robot, json!({"client_id": "a\\nb", "private_key": "x\\ny"})).ok().unwrap();
+        assert_eq!(
+            (other.public["client_id"].as_str(), other.secret["private_key"].as_str()),
+            ("a\\nb", "x\\ny")
+        );
     }
 
     fn faults<T>(result: Result<T, Vec<FieldError>>) -> Vec<String> {

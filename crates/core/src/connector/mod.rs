@@ -34,12 +34,12 @@ pub use catalogue::{BuiltIn, Catalogue, built_in};
 pub use changes::{Area, Asks, Change, ChangeKind, changes};
 pub use compose::{OperationCall, PageAsk, Repeat};
 pub use document::{
-    Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Scope,
-    SetupChoice, SetupStep, Test, Verified,
+    Access, Choice, Connector, Expect, Identity, IdentitySource, Method, Parameter, Place, Registration,
+    Scope, SetupChoice, SetupStep, Test, Verified,
 };
 pub use input::{
-    Checked, check_connection_parameters, check_credentials, check_scopes, credential_fields,
-    effective_parameters,
+    Checked, check_connection_parameters, check_credentials, check_scopes, client_parameter_names,
+    credential_fields, effective_parameters,
 };
 pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};

@@ -99,6 +99,30 @@ pub enum BodyEncoding {
     Json,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// `multipart/form-data`: each member is a part, a file an object with `filename`, `content_type` and `base64`.
+    Multipart,
+    /// The text of the one field that goes into the body, as it is. `headers` may say its `Content-Type`.
+    Text,
+    /// The bytes that the one field that goes into the body gives as base64 (RFC 4648 §4), such as the content of a file.
+    Base64,
+}
+
+impl BodyEncoding {
+    /// The word for it, as it stands in a document and in a call.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Form => "form",
+            Self::Multipart => "multipart",
+            Self::Text => "text",
+            Self::Base64 => "base64",
+        }
+    }
+
+    /// Whether the body is what one field says, and nothing else.
+    pub const fn is_one_field(self) -> bool {
+        matches!(self, Self::Text | Self::Base64)
+    }
 }
 
 /// A field of a resource.
@@ -126,7 +150,8 @@ pub struct Field {
     /// Where the value goes. Absent: the path when its template names the field, the query for GET, HEAD and DELETE, else the body.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
-    /// JSON pointer to its place in the body, below `body_at`. Absent: a member called `name`.
+    /// JSON pointer to its place in the body, below `body_at`. Absent: a member called `name`. Of an object the members are put there
+    /// beside those that are there already, so that an empty `at` takes fields which the document does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
 }
@@ -206,7 +231,8 @@ pub enum Pagination {
     },
     /// A mark that the answer gives for the next page.
     Cursor {
-        /// Query parameter of the mark; a member of the body for POST. Absent: the operation's templates use `{page.cursor}`.
+        /// Query parameter of the mark; for POST a member of the body, or the JSON pointer to its place there. Absent: the operation's
+        /// templates use `{page.cursor}`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<String>,
         /// JSON pointer to the mark in the answer; absent or empty there means the end.

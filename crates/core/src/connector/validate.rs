@@ -235,6 +235,15 @@ impl<'a> Check<'a> {
         if connector.documentation_url.as_deref().is_some_and(|url| !is_page(url)) {
             self.wrong("documentation_url", "invalid", "must be an http or https URL");
         }
+        if let Some(registration) = &connector.registration {
+            // People follow it to a page on which they make secrets.
+            if registration.url.as_deref().is_some_and(|url| !(is_page(url) && url.starts_with("https://"))) {
+                self.wrong("registration.url", "invalid", "must be an https URL");
+            }
+            if registration.url.is_none() && registration.help.is_none() {
+                self.wrong("registration.url", "required", "must say where, or help must");
+            }
+        }
         if connector.logo.as_deref().is_some_and(|logo| !is_logo(logo)) {
             self.wrong(
                 "logo",
@@ -805,6 +814,7 @@ impl<'a> Check<'a> {
                 self.wrong(field, "invalid", "must be the name of a parameter");
             }
         }
+        self.one_field(path, module, operation);
         if let Some(find) = &operation.find {
             self.find(&at(path, "find"), module, &local, find);
         }
@@ -813,6 +823,28 @@ impl<'a> Check<'a> {
                 self.wrong(at(path, "items"), "required", "is needed beside pagination");
             }
             self.pagination(&at(path, "pagination"), pagination);
+        }
+    }
+
+    /// A body that is one field has one, and nothing else that would have to go into it.
+    fn one_field(&mut self, path: &str, module: &Module, operation: &Operation) {
+        if !operation.body_encoding.is_one_field() {
+            return;
+        }
+        let all = module.fields_of(operation);
+        let count =
+            all.iter().filter(|field| Module::place_of(operation, field) == Some(Place::Body)).count();
+        if count != 1 {
+            self.wrong(
+                at(path, "fields"),
+                "invalid",
+                format!("must have exactly one field for the body when body_encoding is {}; say `in` of the others", operation.body_encoding.as_str()),
+            );
+        }
+        let in_body = operation.idempotency.as_ref().is_some_and(|key| key.place == Place::Body);
+        if operation.body.is_some() || !operation.body_at.is_empty() || in_body {
+            let message = format!("has no place when body_encoding is {}", operation.body_encoding.as_str());
+            self.wrong(at(path, "body"), "invalid", message);
         }
     }
 
@@ -861,6 +893,10 @@ impl<'a> Check<'a> {
             Pagination::NextUrl { next } => (None, None, 1, vec![("next", Some(next))]),
             Pagination::LinkHeader { size, page_size } => (None, size.as_ref(), *page_size, Vec::new()),
         };
+        if matches!(pagination, Pagination::Cursor { .. }) {
+            let pointer = name.filter(|name| name.starts_with('/'));
+            self.pointer(&at(path, "cursor"), pointer.map(String::as_str));
+        }
         if name.is_some_and(|name| !is_parameter(name)) || size.is_some_and(|name| !is_parameter(name)) {
             self.wrong(path, "invalid", "has an empty name of a parameter");
         }
@@ -1415,6 +1451,17 @@ mod tests {
     }
 
     #[test]
+    fn apps_are_registered_at_pages_by_https() {
+        let with = |registration: Value| json!({"/registration": registration});
+        assert_eq!(faults(with(json!({"url": "https://acme.example/apps"}))), []);
+        assert_eq!(faults(with(json!({"help": "Admin, Apps."}))), []);
+        refused(with(json!({})), "registration.url", "required");
+        for url in ["http://acme.example/apps", "javascript:alert(1)", "/apps", ""] {
+            refused(with(json!({"url": url})), "registration.url", "invalid");
+        }
+    }
+
+    #[test]
     fn operations_are_checked() {
         let with = |operation: Value| json!({"/modules": {"thing": {"fields": [{"name": "id"}], "operations": {"do": operation}}}});
         assert_eq!(faults(with(json!({"path": "/things/{id}"}))), []);
@@ -1427,6 +1474,16 @@ mod tests {
         let markless = json!({"path": "/", "items": "", "pagination": {"type": "cursor", "cursor": "c"}});
         refused(with(markless), "modules.thing.operations.do.pagination.next", "required");
         refused(json!({"/modules": {"Thing": {"operations": {}}}}), "modules.Thing", "invalid");
+        let upload = |fields: Value| json!({"method": "PUT", "path": "/{id}", "body_encoding": "base64", "fields": fields});
+        assert_eq!(faults(with(upload(json!([{"name": "id"}, {"name": "content"}])))), []);
+        let fields = "modules.thing.operations.do.fields";
+        refused(with(upload(json!([{"name": "id"}]))), fields, "invalid");
+        refused(with(upload(json!([{"name": "a"}, {"name": "b"}]))), fields, "invalid");
+        let mut full = upload(json!([{"name": "id"}, {"name": "content"}]));
+        full["body"] = json!({"a": 1});
+        refused(with(full), "modules.thing.operations.do.body", "invalid");
+        let marked = json!({"method": "POST", "path": "/q", "items": "", "pagination": {"type": "cursor", "cursor": "/a~2", "next": "/n"}});
+        refused(with(marked), "modules.thing.operations.do.pagination.cursor", "invalid");
     }
 
     #[test]

@@ -16,6 +16,7 @@ const ORDER: &[&str] = &[
     "description",
     "category",
     "documentation_url",
+    "registration",
     "logo",
     "type",
     "base_url",

@@ -281,7 +281,7 @@ impl Engine {
                 return Tried::failed("mapping_failed", words.join(" "));
             }
         };
-        let repeat = operation.repeat();
+        let repeat = operation.repeat_of(&arguments);
         let mut sent_again = false;
         if doing.doubt {
             match repeat {
@@ -627,7 +627,7 @@ pub(crate) fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation 
         query: lists(&call.query),
         headers: lists(&call.headers),
         body: call.body.clone(),
-        body_encoding: Some(if call.encoding == BodyEncoding::Form { "form" } else { "json" }.to_owned()),
+        body_encoding: Some(call.encoding.as_str().to_owned()),
         environment: Some(doing.environment.as_str().to_owned()),
         acting_for: Some(doing.actor.to_owned()).filter(|actor| !actor.is_empty()),
         detailed: true,

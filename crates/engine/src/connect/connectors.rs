@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jackfield_core::connector::{self, BuiltIn, Connector, Search, SearchText, built_in};
+use jackfield_core::connector::{self, Auth, BuiltIn, Connector, Search, SearchText, built_in};
 use jackfield_core::{Action, Code, Error, EventKind, Resource, Result, Timestamp, names, permit};
 use jackfield_store::{Connection, ConnectorVersion, CustomConnector};
 use serde::{Deserialize, Serialize};
@@ -76,11 +76,30 @@ impl ConnectorCard {
     }
 }
 
+/// What is needed before a connection can be made: what to register at the service, and what to bring from there.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BeforeYouStart {
+    /// the page of the service where the organization registers its own app
+    pub registration_url: Option<String>,
+    /// what to make there
+    pub registration_help: Option<String>,
+    /// to enter there, to the letter, where people accept in the browser
+    pub redirect_uri: Option<String>,
+    /// scopes to allow there as well: those ticked from the start
+    pub scopes: Vec<String>,
+    /// names of what to bring from there: parameters of `asked_for_connection`
+    pub bring: Vec<String>,
+    /// names of what else is asked for, such as a region or a sub-domain: parameters of `asked_for_connection`
+    pub look_up: Vec<String>,
+}
+
 /// A connector with its whole document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ConnectorView {
     #[serde(flatten)]
     pub card: ConnectorCard,
+    /// absent where nothing is registered at the service
+    pub before_you_start: Option<BeforeYouStart>,
     /// everything that is asked when a connection is made, the organization's own OAuth client included
     pub asked_for_connection: Vec<connector::Parameter>,
     /// everything that is asked when somebody authorizes
@@ -171,7 +190,28 @@ fn card_of(file: &BuiltIn, region: &str) -> ConnectorCard {
     }
 }
 
-fn view(found: &Found, unpublished_changes: bool, region: &str) -> ConnectorView {
+/// What has to be done at the service first. `redirect_uri`: ours.
+fn before_you_start(connector: &Connector, redirect_uri: String) -> Option<BeforeYouStart> {
+    let client = connector::client_parameter_names(connector);
+    let registration = connector.registration.as_ref();
+    if client.is_empty() && registration.is_none() {
+        return None;
+    }
+    let in_browser = matches!(connector.auth, Auth::OAuth2Code(_) | Auth::OAuth1(_));
+    let ticked = connector.scopes.iter().filter(|scope| scope.default);
+    let asked = connector::effective_parameters(connector).into_iter().map(|parameter| parameter.name);
+    let (bring, look_up) = asked.partition(|name| client.contains(name));
+    Some(BeforeYouStart {
+        registration_url: registration.and_then(|registration| registration.url.clone()),
+        registration_help: registration.and_then(|registration| registration.help.clone()),
+        redirect_uri: in_browser.then_some(redirect_uri),
+        scopes: ticked.map(|scope| scope.name.clone()).collect(),
+        bring,
+        look_up,
+    })
+}
+
+fn view(found: &Found, unpublished_changes: bool, region: &str, redirect_uri: String) -> ConnectorView {
     let mut document = match found.connector.to_json() {
         Value::Object(document) => document,
         _ => serde_json::Map::new(),
@@ -182,6 +222,7 @@ fn view(found: &Found, unpublished_changes: bool, region: &str) -> ConnectorView
     }
     ConnectorView {
         card: card(found, region),
+        before_you_start: before_you_start(&found.connector, redirect_uri),
         asked_for_connection: connector::effective_parameters(&found.connector),
         asked_for_authorization: connector::credential_fields(&found.connector),
         version: found.custom.as_ref().map(|custom| custom.version),
@@ -350,7 +391,7 @@ impl Engine {
             })?),
         };
         let found = self.at_version(&op.organization, found, number).await?;
-        Ok(view(&found, ahead, &organization.region))
+        Ok(view(&found, ahead, &organization.region, self.redirect_uri()))
     }
 
     /// The document of a connector as the TOML that a catalogue file is.
@@ -405,7 +446,7 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
             let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
-            let view = view(&found, false, &organization.region);
+            let view = view(&found, false, &organization.region, self.redirect_uri());
             work.answer(op, 201, &view).await?;
             work.record(
                 op.event(EventKind::ConnectorCreated)
@@ -544,7 +585,7 @@ impl Engine {
         let link_name = custom.link_name.clone();
         work.record(event.to(&link_name));
         let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
-        let view = view(&found, ahead, region);
+        let view = view(&found, ahead, region, self.redirect_uri());
         work.touch(&op.organization);
         work.answer(op, 200, &view).await?;
         work.commit().await?;

@@ -388,10 +388,13 @@ impl Engine {
                 let mut claims = serde_json::Map::new();
                 for (name, value) in &auth.claims {
                     let value = match value.as_str() {
-                        Some(text) => ground.text(text, attributes, scope.as_deref())?.into(),
-                        None => value.clone(),
+                        // A service account acts for itself when nobody is named: then there is no such claim.
+                        Some(text) => {
+                            ground.text_if_known(text, attributes, scope.as_deref())?.map(serde_json::Value::from)
+                        }
+                        None => Some(value.clone()),
                     };
-                    claims.insert(name.clone(), value);
+                    claims.extend(value.map(|value| (name.clone(), value)));
                 }
                 let audience =
                     auth.audience.as_deref().map(|a| ground.text(a, attributes, None)).transpose()?;

@@ -130,6 +130,22 @@ impl Ground {
         parsed.text(|name| values.get(name)).map_err(|why| self.misfit(template, &why))
     }
 
+    /// The same; `None` while a value is not known.
+    pub fn text_if_known(
+        &self,
+        template: &str,
+        attributes: &Attributes,
+        scopes: Option<&str>,
+    ) -> Result<Option<String>> {
+        let values = self.values(attributes, scopes);
+        let parsed = Template::parse(template).map_err(|why| self.misfit(template, &why))?;
+        match parsed.text(|name| values.get(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(TemplateError::Missing(_)) => Ok(None),
+            Err(why) => Err(self.misfit(template, &why)),
+        }
+    }
+
     /// Renders parameters of a request; those whose value is not known are left out.
     pub fn pairs(
         &self,

@@ -153,7 +153,7 @@ impl Part {
         let mut played = document.to_json();
         let members = played.as_object_mut().unwrap();
         // Where the service is offered is the organization's matter, not the service's.
-        for name in ["documentation_url", "logo", "sources", "payment", "regions"] {
+        for name in ["documentation_url", "registration", "logo", "sources", "payment", "regions"] {
             members.remove(name);
         }
         let mut values = BTreeMap::new();

@@ -271,6 +271,44 @@ fn verified_words(verified: Option<Verified>) -> &'static str {
     }
 }
 
+/// What is needed before a connection can be made, in words.
+pub(super) struct Before {
+    pub registration_url: Option<String>,
+    pub registration_help: Option<String>,
+    /// where the id of the app is found, for documents that say nothing else
+    pub hint: Option<String>,
+    pub redirect_uri: Option<String>,
+    pub scopes: Vec<String>,
+    /// labels of what describes the app
+    pub bring: Vec<String>,
+    /// label and help of what else is asked for
+    pub look_up: Vec<(String, String)>,
+}
+
+impl Before {
+    pub(super) fn of(view: &ConnectorView) -> Option<Self> {
+        let before = view.before_you_start.as_ref()?;
+        let asked =
+            |name: &String| view.asked_for_connection.iter().find(|parameter| parameter.name == *name);
+        let label = |p: &Parameter| p.label.clone().unwrap_or_else(|| p.name.clone());
+        let needed = |p: &&Parameter| p.required == Some(true);
+        Some(Self {
+            registration_url: before.registration_url.clone(),
+            registration_help: before.registration_help.clone(),
+            hint: before.bring.first().and_then(asked).and_then(|parameter| parameter.help.clone()),
+            redirect_uri: before.redirect_uri.clone(),
+            scopes: before.scopes.clone(),
+            bring: before.bring.iter().filter_map(asked).filter(needed).map(label).collect(),
+            look_up: before
+                .look_up
+                .iter()
+                .filter_map(asked)
+                .map(|p| (label(p), p.help.clone().unwrap_or_default()))
+                .collect(),
+        })
+    }
+}
+
 #[derive(Template)]
 #[template(path = "console/connector.html")]
 struct Details<'a> {
@@ -282,8 +320,9 @@ struct Details<'a> {
     for_connection: Vec<Asked>,
     for_authorization: Vec<Asked>,
     scopes: Vec<Scopes>,
-    /// what the service must send people back to, where a person accepts there
-    redirect: Option<String>,
+    before: Option<Before>,
+    /// whether a person accepts at the service
+    accepted_there: bool,
     users: Vec<ConnectionView>,
     more_users: bool,
     now: jackfield_core::Timestamp,
@@ -347,7 +386,8 @@ async fn read<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Result<Details
             .map(Asked::from)
             .collect(),
         scopes: by_access(&connector),
-        redirect: accepted_there.then(|| format!("{}/oauth/callback", engine.settings().public_url)),
+        before: Before::of(&view),
+        accepted_there,
         users,
         more_users,
         now: desk.op.now,

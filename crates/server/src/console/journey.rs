@@ -273,8 +273,7 @@ struct Configure<'a> {
     groups: Vec<ScopeGroup>,
     levels: Vec<Level>,
     parameters: Vec<Asked>,
-    /// where the organization registers its own OAuth application at the service
-    redirect_uri: Option<String>,
+    before: Option<super::connectors::Before>,
     applications: Vec<(String, String)>,
     other: Vec<String>,
 }
@@ -295,7 +294,7 @@ async fn configure_page<'a>(
     let groups = scope_groups(&connector);
     let levels = levels(&connector);
     let parameters = Asked::parameters(&connector);
-    let redirect_uri = goes_to_a_browser(&connector).then(|| engine.redirect_uri());
+    let before = super::connectors::Before::of(&connector);
     let applications = engine
         .list_applications(&desk.op, &jackfield_engine::PageQuery { limit: Some(200), cursor: None })
         .await?
@@ -325,7 +324,7 @@ async fn configure_page<'a>(
     shown.extend(parameters.iter().map(|asked| asked.name.as_str()));
     let other = form.other_errors(&shown);
     let frame = &desk.frame;
-    Ok(Configure { frame, form, connector, groups, levels, parameters, redirect_uri, applications, other })
+    Ok(Configure { frame, form, connector, groups, levels, parameters, before, applications, other })
 }
 
 impl Configure<'_> {
