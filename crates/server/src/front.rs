@@ -1,10 +1,10 @@
-//! Where requests come in: the proxy is answered here, before the router and its layers; everything else goes to the router.
+//! Where requests come in: the proxy is answered here, before the routers and their layers; everything else goes to one of them.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,7 @@ use tokio::net::TcpListener;
 use tower_service::Service as _;
 
 use crate::error::Failure;
+use crate::routes::{Routes, is_probe};
 use crate::session;
 use crate::uploads::Uploads;
 use crate::workers::Workers;
@@ -77,19 +78,20 @@ impl HttpBody for FrontBody {
 /// What a worker answers with.
 pub(crate) struct Front {
     pub engine: Engine,
-    pub router: Router,
+    pub probes: Router,
+    pub router: LazyLock<Router, Box<dyn FnOnce() -> Router + Send>>,
     pub uploads: Uploads,
 }
 
 /// Accepts connections until `shutdown`, then waits at most `farewell` for running requests.
 pub(crate) async fn run(
     engine: Engine,
-    router: Router<Engine>,
+    routes: Routes,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
     farewell: Duration,
 ) -> std::io::Result<()> {
-    let workers = Workers::start(&engine, &router)?;
+    let workers = Workers::start(&engine, &Arc::new(routes))?;
     tokio::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
@@ -136,7 +138,8 @@ pub(crate) async fn answer(
         // What it holds of the room for large bodies is held until it is answered.
         let share = front.uploads.share();
         request.extensions_mut().insert(share.clone());
-        match front.router.clone().call(request.map(Body::new)).await {
+        let router = if is_probe(request.uri().path()) { &front.probes } else { &*front.router };
+        match router.clone().call(request.map(Body::new)).await {
             Ok(response) => response.map(FrontBody::Router),
             Err(never) => match never {},
         }

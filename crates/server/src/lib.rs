@@ -46,6 +46,5 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let router = routes::router(&options);
-    front::run(engine, router, listener, shutdown, FAREWELL).await
+    front::run(engine, routes::routes(options), listener, shutdown, FAREWELL).await
 }

@@ -1,6 +1,6 @@
 //! Every route of the service, and the description of the API that is made from them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -81,7 +81,7 @@ macro_rules! operations {
 
             fn operations() -> Router<Engine> {
                 let router = Router::new();
-                $($(let router = operation::<api::$module::[<__path_ $handler>], _, _>(router, api::$module::$handler);)+)+
+                $($(let router = operation::<api::$module::[<__path_ $handler>], _, _>(router, &api::$module::$handler);)+)+
                 router
             }
         }
@@ -199,7 +199,7 @@ operations! {
 }
 
 /// Routes one operation, by the path and the methods that its description names.
-fn operation<P, H, T>(router: Router<Engine>, handler: H) -> Router<Engine>
+fn operation<P, H, T>(router: Router<Engine>, handler: &H) -> Router<Engine>
 where
     P: utoipa::Path,
     H: Handler<T, Engine>,
@@ -258,13 +258,38 @@ pub fn openapi_json() -> String {
     described().to_pretty_json().unwrap_or_default()
 }
 
-/// Everything but the proxy.
-pub(crate) fn router(options: &ServerOptions) -> Router<Engine> {
+/// What machines look at all the time.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// Whether a path is one of the probes.
+pub(crate) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
+/// The probes, which are there without everything else.
+pub(crate) fn probes() -> Router<Engine> {
+    let [health, readiness, counters] = PROBES;
+    Router::new()
+        .route(health, get(|| async { "ok\n" }))
+        .route(readiness, get(ready))
+        .route(counters, get(metrics))
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(guard))
+}
+
+/// All routes, made when the first of them is asked for. They are hundreds of handlers; a process that only passes calls on has none of
+/// their code in memory.
+pub(crate) type Routes = LazyLock<Router<Engine>, Box<dyn FnOnce() -> Router<Engine> + Send>>;
+
+/// See [`Routes`].
+pub(crate) fn routes(options: ServerOptions) -> Routes {
+    LazyLock::new(Box::new(move || router(&options)))
+}
+
+/// Everything but the proxy and the probes.
+fn router(options: &ServerOptions) -> Router<Engine> {
     let mut router = operations()
         .route("/openapi.json", get(openapi))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
         .merge(faces())
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method);

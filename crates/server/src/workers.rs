@@ -5,11 +5,10 @@
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::front::{Front, answer};
+use crate::routes::{Routes, probes};
 use crate::timer::Timer;
 use crate::uploads::Uploads;
 
@@ -48,11 +48,11 @@ impl Drop for Counted {
 
 impl Workers {
     /// Starts as many as there are cores.
-    pub fn start(engine: &Engine, router: &Router<Engine>) -> io::Result<Self> {
+    pub fn start(engine: &Engine, routes: &Arc<Routes>) -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         let uploads = Uploads::of(engine.settings().request_limit);
         (0..count)
-            .map(|number| Worker::start(number, engine, router.clone(), uploads.clone()))
+            .map(|number| Worker::start(number, engine, Arc::clone(routes), uploads.clone()))
             .collect::<io::Result<_>>()
             .map(Self)
     }
@@ -78,13 +78,16 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, engine: &Engine, router: Router<Engine>, uploads: Uploads) -> io::Result<Self> {
+    fn start(number: usize, engine: &Engine, routes: Arc<Routes>, uploads: Uploads) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build()?;
         let (streams, received) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
         let open = Arc::new(AtomicUsize::new(0));
         let engine = engine.for_a_thread();
-        let front = Arc::new(Front { router: router.with_state(engine.clone()), engine, uploads });
+        let probes = probes().with_state(engine.clone());
+        let state = engine.clone();
+        let router = LazyLock::new(Box::new(move || (*routes).clone().with_state(state)) as Box<_>);
+        let front = Arc::new(Front { probes, router, engine, uploads });
         let counter = Arc::clone(&open);
         std::thread::Builder::new()
             .name(format!("front-{number}"))

@@ -443,13 +443,10 @@ mod tests {
     #[test]
     fn each_change_says_what_it_asks() {
         use ChangeKind::{Added, Changed, Removed};
-        let told = |change: Change| (change.path.clone(), change.kind, change.asks);
-        let told = |change| {
-            let (path, kind, asks) = told(change);
-            (path, kind, asks)
-        };
+        type Said = (&'static str, ChangeKind, Option<Asks>);
+        let told = |change: Change| (change.path, change.kind, change.asks);
         let again = Some(Asks::Authorization);
-        let cases: Vec<(Change, (&str, ChangeKind, Option<Asks>))> = vec![
+        let cases: Vec<(Change, Said)> = vec![
             (one(|d| d["description"] = json!("x")), ("description", Added, None)),
             (one(|d| d["base_url"] = json!("https://api.crm.example/v2")), ("base_url", Changed, None)),
             (one(|d| d["base_url"] = json!("https://two.crm.example/v1")), ("base_url", Changed, again)),
@@ -457,7 +454,7 @@ mod tests {
             (
                 one(|d| {
                     d["scopes"] =
-                        json!([{"name": "read", "default": true}, {"name": "write", "default": true}])
+                        json!([{"name": "read", "default": true}, {"name": "write", "default": true}]);
                 }),
                 ("scopes.write", Added, again),
             ),
@@ -469,7 +466,7 @@ mod tests {
             (
                 one(|d| {
                     d["parameters"] =
-                        json!([{"name": "tenant", "required": true}, {"name": "site", "required": true}])
+                        json!([{"name": "tenant", "required": true}, {"name": "site", "required": true}]);
                 }),
                 ("parameters.site", Added, Some(Asks::Parameter)),
             ),
@@ -490,7 +487,7 @@ mod tests {
                 one(|d| {
                     d["auth"]["fields"] = json!([
                         {"name": "key", "in": "header", "as": "X-Key"}, {"name": "secret", "in": "header"},
-                    ])
+                    ]);
                 }),
                 ("auth.fields.secret", Added, again),
             ),
@@ -508,7 +505,7 @@ mod tests {
                 one(|d| {
                     d["modules"]["lead"]["operations"]["create"]["fields"] = json!([
                         {"name": "email"}, {"name": "name", "required": true},
-                    ])
+                    ]);
                 }),
                 ("modules.lead.operations.create.fields.name", Added, None),
             ),

@@ -1,5 +1,6 @@
 //! Starting an application from a template: which connections fit, and everything made at once or not at all.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -160,9 +161,8 @@ impl Engine {
         let connections = self.store().connections(&op.organization, &all, "", CONNECTIONS_MAX).await?;
         let mut connectors = BTreeMap::new();
         for connection in &connections {
-            if !connectors.contains_key(&version_of(connection)) {
-                let found = self.connector_of(connection).await?;
-                connectors.insert(version_of(connection), found);
+            if let Entry::Vacant(place) = connectors.entry(version_of(connection)) {
+                place.insert(self.connector_of(connection).await?);
             }
         }
         for need in &mut view.needs {

@@ -488,7 +488,7 @@ impl Engine {
         custom.name.clone_from(&connector.name);
         custom.document = connector.to_json().to_string();
         let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
-        self.save_connector(op, permit, custom, connector, None, &organization.region, event).await
+        self.save_connector(op, permit, custom, connector, None, event).await
     }
 
     /// Puts another document in the place of a custom connector's, if `version` is still the present one.
@@ -522,7 +522,7 @@ impl Engine {
         custom.name.clone_from(&connector.name);
         custom.document = now.to_string();
         let event = op.event(EventKind::ConnectorUpdated).with("changed", changed);
-        self.save_connector(op, permit, custom, connector, None, &organization.region, event).await
+        self.save_connector(op, permit, custom, connector, None, event).await
     }
 
     /// `publish`, `disable` or `enable`. Only published connectors take new connections. What is published is kept as the next version, unless
@@ -558,7 +558,7 @@ impl Engine {
             custom.published = Some(version.number);
             event = event.with("published_version", version.number);
         }
-        self.save_connector(op, permit, custom, connector, version, &organization.region, event).await
+        self.save_connector(op, permit, custom, connector, version, event).await
     }
 
     async fn save_connector(
@@ -568,9 +568,9 @@ impl Engine {
         mut custom: CustomConnector,
         connector: Connector,
         version: Option<ConnectorVersion>,
-        region: &str,
         event: Event,
     ) -> Result<ConnectorView> {
+        let organization = self.own_organization(&op.organization).await?;
         let ahead = version.is_none() && self.is_ahead(&custom).await?;
         custom.updated_at = op.now;
         let mut work = self.begin(permit).await?;
@@ -585,7 +585,7 @@ impl Engine {
         let link_name = custom.link_name.clone();
         work.record(event.to(&link_name));
         let found = Found { connector: Arc::new(connector), link_name, custom: Some(custom) };
-        let view = view(&found, ahead, region, self.redirect_uri());
+        let view = view(&found, ahead, &organization.region, self.redirect_uri());
         work.touch(&op.organization);
         work.answer(op, 200, &view).await?;
         work.commit().await?;

@@ -389,9 +389,9 @@ impl Engine {
                 for (name, value) in &auth.claims {
                     let value = match value.as_str() {
                         // A service account acts for itself when nobody is named: then there is no such claim.
-                        Some(text) => {
-                            ground.text_if_known(text, attributes, scope.as_deref())?.map(serde_json::Value::from)
-                        }
+                        Some(text) => ground
+                            .text_if_known(text, attributes, scope.as_deref())?
+                            .map(serde_json::Value::from),
                         None => Some(value.clone()),
                     };
                     claims.extend(value.map(|value| (name.clone(), value)));

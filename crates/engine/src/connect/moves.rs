@@ -455,7 +455,7 @@ impl Engine {
                 let mut then = self.grounds(organization, &application).await?;
                 then.connections.insert(connection.link_name.clone(), std::sync::Arc::clone(connector));
                 for (environment, one) in served {
-                    let of = |grounds| Ok::<_, Error>(Built::of(&one, Some(grounds), op.now)?);
+                    let of = |grounds| Built::of(&one, Some(grounds), op.now);
                     let (Some(known), Some(built)) = (of(&now)?, of(&then)?) else { continue };
                     let mut wrong = built.wrong;
                     wrong.retain(|error| {
@@ -592,9 +592,9 @@ fn parameters_for(
 mod tests {
     use super::*;
 
-    fn connector(scopes: Value) -> Connector {
+    fn connector(scopes: &Value) -> Connector {
         Connector::from_json(json!({
-            "name": "Crm", "base_url": "https://crm.example", "scopes": scopes,
+            "name": "Crm", "base_url": "https://crm.example", "scopes": *scopes,
             "auth": {"type": "oauth2_code", "authorize_url": "https://crm.example/a", "token_url": "https://crm.example/t"},
         }))
         .unwrap()
@@ -602,14 +602,14 @@ mod tests {
 
     #[test]
     fn scopes_go_and_come_with_the_version() {
-        let was = connector(json!([{"name": "a", "default": true}, {"name": "b"}, {"name": "c"}]));
-        let is = connector(json!([
+        let was = connector(&json!([{"name": "a", "default": true}, {"name": "b"}, {"name": "c"}]));
+        let is = connector(&json!([
             {"name": "a"}, {"name": "b", "default": true}, {"name": "new", "default": true}, {"name": "other"},
         ]));
         let present = ["a".to_owned(), "c".to_owned()];
         // `b` was there before, and was not chosen.
         assert_eq!(scopes_for(&present, &was, &is), ["a", "new"]);
-        let any = connector(json!([]));
+        let any = connector(&json!([]));
         assert_eq!(scopes_for(&present, &was, &any), ["a", "c"], "any may be written");
     }
 }

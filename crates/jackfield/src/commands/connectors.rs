@@ -218,6 +218,11 @@ fn show(connector: &Reply, as_json: bool) -> Result<()> {
         let all = connector.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         all.map(|entry| text(entry, "/name")).collect::<Vec<_>>().join(", ")
     };
+    let at = |pointer: &str| text(connector, pointer);
+    let words = |pointer: &str| {
+        let all = connector.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+        all.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+    };
     let mut facts = vec![
         ("Link name", text(connector, "/link_name")),
         ("Name", text(connector, "/name")),
@@ -231,6 +236,12 @@ fn show(connector: &Reply, as_json: bool) -> Result<()> {
         ("Hosts", text(connector, "/hosts")),
         ("Levels", text(connector, "/levels")),
         ("Scopes", names("/scopes")),
+        ("Register an app at", at("/before_you_start/registration_url")),
+        ("There", at("/before_you_start/registration_help")),
+        ("With the redirect URI", at("/before_you_start/redirect_uri")),
+        ("And the scopes", words("/before_you_start/scopes")),
+        ("Bring from there", words("/before_you_start/bring")),
+        ("Look up", words("/before_you_start/look_up")),
         ("Asked for a connection", names("/asked_for_connection")),
         ("Asked to authorize", names("/asked_for_authorization")),
         ("Documentation", text(connector, "/documentation_url")),

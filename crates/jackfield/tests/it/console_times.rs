@@ -196,3 +196,51 @@ async fn a_datasource_is_pulled_and_looked_through() {
     let page = press(&page, "Delete the datasource", &[("confirm", "things")]).await;
     assert!(news(&page).contains("is deleted"), "{}", page.body);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_of_a_workflow_has_the_rows_of_development() {
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let (upstream, connection) = service(&server).await;
+    server.application("Reports").await;
+    let room = "/v1/applications/reports";
+    let form = json!({"name": "Vendors", "definition": {"fields": [{"name": "note"}]}});
+    server.post(&format!("{room}/forms"), form).await.expect(201);
+    let datasource = json!({"name": "Things", "definition":
+        {"connection": connection, "module": "thing", "operation": "list", "key": "/id"}});
+    server.post(&format!("{room}/datasources"), datasource).await.expect(201);
+    let actions = json!([
+        {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "{{ rows.things|length }} of {{ record.note }}",
+            "text": "{{ rows.things|table('name', 'price') }}"}},
+        {"name": "many", "condition": "rows.things|length > 2", "mail": {"to": ["a@b.example"], "subject": "many", "text": "t"}},
+    ]);
+    let workflow =
+        json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": actions}});
+    server.post(&format!("{room}/workflows"), workflow).await.expect(201);
+    let admin = Visitor::founder(&server, &founder).await;
+    let try_it = async || {
+        let page = admin.see(&format!("{ROOM}/workflows/tell/try")).await;
+        press(&page, "Try these values", &[("data.note", "them")]).await
+    };
+
+    // Nothing was pulled yet, and a trial pulls nothing.
+    let page = try_it().await;
+    let said = words(&page);
+    assert!(said.contains("0 of them") && said.contains("Left out"), "{said}");
+    assert!(upstream.take().is_empty());
+    let here = json!({"environment": "development"});
+    server.post(&format!("{room}/datasources/things/pull"), here).await.expect(201);
+    let page = until("the rows", async || {
+        let page = try_it().await;
+        words(&page).contains("3 of them").then_some(page)
+    })
+    .await;
+    let said = words(&page);
+    assert!(said.contains("Plain") && said.contains("2.5") && !said.contains("Left out"), "{said}");
+    escaped(&page, "<script>");
+    // The rows are those that are there: a trial asks the service nothing.
+    let asked = upstream.take().len();
+    try_it().await;
+    assert!(asked > 0 && upstream.take().is_empty());
+}

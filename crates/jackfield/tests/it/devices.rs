@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::journey::{authorization, caller, flow, held, statuses};
 use crate::support::{Home, Server, sandbox};
+use crate::upstream::{Upstream, json_reply};
 use crate::world::until;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -151,6 +152,49 @@ async fn a_service_that_fails_for_a_while_is_asked_again() {
     }
     let ended = accept(&server, &begun, "Ada").await;
     assert_eq!(ended["state"], "authorized", "{ended}");
+}
+
+/// The service grants in the very moment in which the flow is called off: nobody holds what was granted, and it is given back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_granted_to_a_flow_that_was_called_off_is_given_back() {
+    for home in Home::both() {
+        let (asked, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+        let waits = std::sync::Mutex::new(waits);
+        let upstream = Upstream::answering(move |request| match request.target() {
+            "/device" => json_reply(&json!({"device_code": "d", "user_code": "AB-CD", "expires_in": 600, "interval": 1,
+                "verification_uri": "https://screen.example/device"})),
+            "/token" => {
+                asked.send(()).unwrap();
+                tokio::task::block_in_place(|| waits.lock().unwrap().recv().unwrap());
+                json_reply(&json!({"access_token": "granted-1", "token_type": "bearer", "refresh_token": "granted-2"}))
+            }
+            _ => json_reply(&json!({})),
+        })
+        .await;
+        let server = home.start();
+        let document = json!({"name": "Screen", "base_url": upstream.url, "hosts": [upstream.host()],
+            "parameters": [{"name": "client_id", "required": true}],
+            "auth": {"type": "oauth2_device_code", "device_authorization_url": format!("{}/device", upstream.url),
+                "token_url": format!("{}/token", upstream.url), "revoke_url": format!("{}/revoke", upstream.url),
+                "client_authentication": "none"}});
+        let connector = server.connector(document).await;
+        let new = json!({"connector": connector, "name": "Screen", "parameters": {"client_id": "c"}});
+        let connection = server.connection(new).await;
+        let begun = server.begin_flow(&connection, json!({})).await;
+        let id = begun["id"].as_str().unwrap();
+        hears.recv().await.unwrap();
+        server.api("DELETE", &format!("/v1/flows/{id}"), Value::Null).await.expect(200);
+        goes_on.send(()).unwrap();
+        until("the revocation", async || {
+            upstream.seen().iter().any(|request| request.target() == "/revoke").then_some(())
+        })
+        .await;
+        assert_eq!(flow(&server, id).await["state"], "cancelled");
+        assert_eq!(held(&server, &connection).await, Vec::<Value>::new());
+        let tokens = upstream.seen().iter().filter(|request| request.target() == "/token").count();
+        assert_eq!(tokens, 1, "a code that was granted is not asked about again");
+    }
 }
 
 /// Who is told to ask less often does so from then on, whichever node asks next.

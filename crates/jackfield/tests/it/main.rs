@@ -10,12 +10,14 @@
 mod applications;
 mod audit;
 mod authorizations;
+mod before;
 mod calls;
 mod canary;
 mod catalogue;
 mod console_automate;
 mod console_build;
 mod console_builder;
+mod console_import;
 mod console_journey;
 mod console_rooms;
 mod console_times;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::pages::{Visitor, error_at, heading, news, words};
 use crate::support::{Home, Server, consenting};
 use crate::upstream::{Upstream, connected, json_reply, key, keyed};
 
@@ -359,4 +360,41 @@ async fn only_whoever_manages_the_connection_moves_it() {
     }
     server.get("/v1/connectors/github/versions").await.problem(409, "state_conflict");
     server.get(&format!("/v1/connectors/{connection}/diff?from=x")).await.problem(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn the_console_tells_what_a_move_asks_and_carries_it_out() {
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let service = service("crm").await;
+    let connection = connected(&server, keyed("Crm", &service.url, &[&service.host()]), key()).await;
+    let admin = Visitor::founder(&server, &founder).await;
+    let connector = format!("/console/connectors/{connection}");
+    let page = admin.see(&format!("{connector}/versions")).await;
+    assert!(words(&page).contains("Version 1"), "{}", page.body);
+    let hostile = "\"><script>alert(1)</script>";
+    let parameters = json!([{"name": "tenant", "label": hostile, "required": true, "in": "header"}]);
+    edit(&server, &connection, json!({ "parameters": parameters })).await;
+    let page = admin.see(&connector).await;
+    assert!(words(&page).contains("Changed since it was published"), "{}", page.body);
+    let page = admin.see(&format!("{connector}/versions")).await;
+    assert!(words(&page).contains("Asked when moving") && !page.body.contains(hostile), "{}", page.body);
+    page.submit("Publish as the next version", &[]).await.unwrap();
+
+    let here = format!("/console/connections/{connection}");
+    let page = admin.see(&here).await;
+    let said = words(&page);
+    assert!(said.contains("Version 2 of Crm is published; this connection is on 1."), "{said}");
+    let page = page.follow("See what moving asks").await.unwrap();
+    assert!(heading(&page).contains("to version 2") && !page.body.contains(hostile), "{}", page.body);
+    let refused = page.submit("Move to version 2", &[]).await.unwrap();
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(!error_at(&refused, "parameters.tenant").is_empty(), "{}", refused.body);
+    let moved = page.submit("Move to version 2", &[("parameters.tenant", "acme")]).await.unwrap();
+    assert!(news(&moved).contains("Moved to version 2"), "{}", moved.body);
+    assert!(!words(&admin.see(&here).await).contains("this connection is on"), "it is on the newest");
+    admin.refuses_forgeries(&format!("{here}/move"), &[("to", "1")]).await;
+    let user = Visitor::with_role(&server, "user").await;
+    assert!(user.open(&format!("{here}/move")).await.status >= 400);
 }

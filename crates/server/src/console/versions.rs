@@ -69,7 +69,7 @@ struct Versions<'a> {
     frame: &'a Frame,
     form: Form,
     view: ConnectorView,
-    versions: Vec<(VersionCard, String)>,
+    rows: Vec<(VersionCard, String)>,
     next: Option<String>,
     choices: Vec<(String, String)>,
     /// from, to, what differs
@@ -129,7 +129,7 @@ async fn versions_page<'a>(engine: &Engine, desk: &'a Desk, link: &str) -> Resul
     Ok(Versions {
         frame: &desk.frame,
         form: Form::new(fields),
-        versions: page.items.into_iter().map(named).collect(),
+        rows: page.items.into_iter().map(named).collect(),
         next,
         choices,
         diff,
