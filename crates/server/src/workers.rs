@@ -87,7 +87,7 @@ impl Worker {
         let probes = probes().with_state(engine.clone());
         let state = engine.clone();
         let router = LazyLock::new(Box::new(move || (*routes).clone().with_state(state)) as Box<_>);
-        let front = Arc::new(Front { probes, router, engine, uploads });
+        let front = Arc::new(Front { engine, probes, router, uploads });
         let counter = Arc::clone(&open);
         std::thread::Builder::new()
             .name(format!("front-{number}"))

@@ -36,7 +36,7 @@ pub(crate) async fn create(State(engine): State<Engine>, asked: AskedWith<Value>
 }
 
 /// A connector with its document
-#[utoipa::path(get, path = "/v1/connectors/{link_name}", tag = "connectors", 
+#[utoipa::path(get, path = "/v1/connectors/{link_name}", tag = "connectors",
     params(("link_name" = String, Path), ConnectorAt),
     responses((status = 200, body = ConnectorView), (status = "default", body = Problem)))]
 pub(crate) async fn read(
