@@ -20,11 +20,6 @@ use crate::commands::{
 };
 use crate::failure::{Failure, Result};
 
-/// A call makes some eighty small allocations, and the allocator of the C library takes twice as long for them. Without huge pages: an idle
-/// process would keep tens of megabytes of them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Keeps an organization's connections to cloud services, and calls them without handing out credentials.
 #[derive(Parser)]
 #[command(

@@ -464,11 +464,10 @@ async fn prompted(stage: &mut Stage) {
             stage.ask("POST", &path, wrong).await;
         }
         // Proven by an operation that the service refuses, saying aloud what it got.
-        let connector = format!("/v1/connectors/{link}");
-        stage.ask("PATCH", &connector, json!({"test": {"method": "GET", "path": "/bad"}})).await.expect(200);
+        stage.server.edit_with_connections(&link, json!({"test": {"method": "GET", "path": "/bad"}})).await;
         let refused = stage.ask("POST", &path, json!({"credentials": credentials})).await;
         refused.problem(422, "credential_rejected");
-        stage.ask("PATCH", &connector, json!({"test": {"method": "GET", "path": "/good"}})).await.expect(200);
+        stage.server.edit_with_connections(&link, json!({"test": {"method": "GET", "path": "/good"}})).await;
         let made = json!({"credentials": credentials}).to_string();
         for _ in 0..2 {
             let answer = stage.raw(&path, &made, &[("idempotency-key", &format!("authorize-{link}"))]).await;
