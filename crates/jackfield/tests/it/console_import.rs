@@ -59,7 +59,12 @@ async fn an_openapi_document_is_looked_at_and_kept_as_a_draft() {
     }
     assert!(drafts(&server).await.is_empty(), "nothing is kept yet");
     // Other operations are chosen, and it is shown again; then it is kept.
-    let fewer = press(&shown, "Show it again", &[("operations", ""), ("operations", "GET /pets"), ("name", "Our pets")]).await;
+    let fewer = press(
+        &shown,
+        "Show it again",
+        &[("operations", ""), ("operations", "GET /pets"), ("name", "Our pets")],
+    )
+    .await;
     assert!(!words(&fewer).contains("method = \"POST\""), "{}", words(&fewer));
     assert_eq!(value_of(&fewer, "name"), "Our pets");
     let kept = press(&fewer, "Keep it as a draft", &[]).await;

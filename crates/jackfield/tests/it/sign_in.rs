@@ -110,17 +110,19 @@ async fn a_browser_signs_in_acts_and_signs_out() {
 
         // Warm, it asks no database: as many statements as are needed to read the member and the organization.
         let before = server.statements().await;
-        let per_key = {
-            server.get("/v1/sessions/current").await;
-            server.get("/v1/me").await.expect(200);
+        assert!(before > 0);
+        server.get("/v1/me").await.expect(200);
+        // The background asks now and then too: the least of some tries is what the request needs.
+        let (mut per_key, mut per_session) = (u64::MAX, u64::MAX);
+        for _ in 0..5 {
             let a = server.statements().await;
             server.get("/v1/me").await.expect(200);
-            server.statements().await - a
-        };
-        assert!(before > 0);
-        let a = server.statements().await;
-        browser.get("/v1/me").await.expect(200);
-        assert_eq!(server.statements().await - a, per_key);
+            let b = server.statements().await;
+            browser.get("/v1/me").await.expect(200);
+            per_key = per_key.min(b - a);
+            per_session = per_session.min(server.statements().await - b);
+        }
+        assert_eq!(per_session, per_key);
 
         // Two browsers; one signs out.
         let other = sign_in(&server, &founder.email, &founder.password).await;

@@ -146,72 +146,80 @@ enum Wrong {
 
 #[test]
 fn a_store_without_its_key_is_not_touched() {
+    without_its_key(&Home::sqlite());
+}
+
+#[test]
+fn a_store_on_postgres_without_its_key_is_not_touched() {
+    without_its_key(&Home::postgres());
+}
+
+/// Some fifty commands, each of them a process: the two stores have a test of their own each.
+fn without_its_key(home: &Home) {
     let elsewhere = Home::sqlite();
     elsewhere.init();
     let foreign = std::fs::read(elsewhere.path().join("key")).unwrap();
-    for home in Home::both() {
-        home.init();
-        let key = home.path().join("key");
-        let own = std::fs::read(&key).unwrap();
-        let cases = [
-            ("missing", Wrong::Missing),
-            ("empty", Wrong::File("")),
-            ("a blank line", Wrong::File("\n")),
-            ("malformed", Wrong::File("this is no key\n")),
-            ("cut off", Wrong::File("jfk1_")),
-            ("foreign", Wrong::Foreign),
-            ("a link to nothing", Wrong::Link),
-            ("empty variable", Wrong::Setting("JACKFIELD_KEY", String::new())),
-            ("malformed variable", Wrong::Setting("JACKFIELD_KEY", "abc".to_owned())),
-            ("foreign variable", Wrong::Setting("JACKFIELD_KEY", key_setting(7))),
-            ("failing command", Wrong::Setting("JACKFIELD_KEY_COMMAND", "exit 3".to_owned())),
-            ("silent command", Wrong::Setting("JACKFIELD_KEY_COMMAND", "true".to_owned())),
-            ("foreign command", Wrong::Setting("JACKFIELD_KEY_COMMAND", format!("echo {}", key_setting(7)))),
-        ];
-        for (name, wrong) in cases {
-            std::fs::remove_file(&key).unwrap();
-            let mut setting = None;
-            match wrong {
-                Wrong::Missing => {}
-                Wrong::File(text) => write_key(&key, text.as_bytes()),
-                Wrong::Foreign => write_key(&key, &foreign),
-                Wrong::Link => std::os::unix::fs::symlink(home.path().join("nothing"), &key).unwrap(),
-                Wrong::Setting(variable, value) => {
-                    write_key(&key, &own);
-                    setting = Some((variable, value));
-                }
+    home.init();
+    let key = home.path().join("key");
+    let own = std::fs::read(&key).unwrap();
+    let cases = [
+        ("missing", Wrong::Missing),
+        ("empty", Wrong::File("")),
+        ("a blank line", Wrong::File("\n")),
+        ("malformed", Wrong::File("this is no key\n")),
+        ("cut off", Wrong::File("jfk1_")),
+        ("foreign", Wrong::Foreign),
+        ("a link to nothing", Wrong::Link),
+        ("empty variable", Wrong::Setting("JACKFIELD_KEY", String::new())),
+        ("malformed variable", Wrong::Setting("JACKFIELD_KEY", "abc".to_owned())),
+        ("foreign variable", Wrong::Setting("JACKFIELD_KEY", key_setting(7))),
+        ("failing command", Wrong::Setting("JACKFIELD_KEY_COMMAND", "exit 3".to_owned())),
+        ("silent command", Wrong::Setting("JACKFIELD_KEY_COMMAND", "true".to_owned())),
+        ("foreign command", Wrong::Setting("JACKFIELD_KEY_COMMAND", format!("echo {}", key_setting(7)))),
+    ];
+    for (name, wrong) in cases {
+        std::fs::remove_file(&key).unwrap();
+        let mut setting = None;
+        match wrong {
+            Wrong::Missing => {}
+            Wrong::File(text) => write_key(&key, text.as_bytes()),
+            Wrong::Foreign => write_key(&key, &foreign),
+            Wrong::Link => std::os::unix::fs::symlink(home.path().join("nothing"), &key).unwrap(),
+            Wrong::Setting(variable, value) => {
+                write_key(&key, &own);
+                setting = Some((variable, value));
             }
-            let before = everything(&home);
-            for arguments in [&["serve"][..], &INIT, &CREATE, &["doctor"]] {
-                let mut command = home.command();
-                command.args(arguments);
-                if let Some((variable, value)) = &setting {
-                    command.env(variable, value);
-                }
-                let ended = finish(&mut command);
-                let said = format!("{}{}", ended.stdout, ended.stderr);
-                assert!(!ended.success, "{name}: {arguments:?} goes on: {said}");
-                assert!(
-                    said.contains(setting.as_ref().map_or("JACKFIELD_KEY_FILE", |(name, _)| name)),
-                    "{name}: {said}"
-                );
-                assert!(!said.contains("listening on"), "{name}: {said}");
-                let mends = ["Put ", "Set it", "Check ", "Run it by hand"];
-                assert!(mends.iter().any(|mend| said.contains(mend)), "{name}: no mend: {said}");
-                let after = everything(&home);
-                let changed: Vec<_> = before
-                    .keys()
-                    .chain(after.keys())
-                    .filter(|path| before.get(*path) != after.get(*path))
-                    .collect();
-                assert!(changed.is_empty(), "{name}: {arguments:?} changed {changed:?}");
-            }
-            let _ = std::fs::remove_file(&key);
-            write_key(&key, &own);
         }
-        // Put back, it opens again.
-        assert!(finish(home.command().args(CREATE)).success);
+        let before = everything(home);
+        for arguments in [&["serve"][..], &INIT, &CREATE, &["doctor"]] {
+            let mut command = home.command();
+            command.args(arguments);
+            if let Some((variable, value)) = &setting {
+                command.env(variable, value);
+            }
+            let ended = finish(&mut command);
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!ended.success, "{name}: {arguments:?} goes on: {said}");
+            assert!(
+                said.contains(setting.as_ref().map_or("JACKFIELD_KEY_FILE", |(name, _)| name)),
+                "{name}: {said}"
+            );
+            assert!(!said.contains("listening on"), "{name}: {said}");
+            let mends = ["Put ", "Set it", "Check ", "Run it by hand"];
+            assert!(mends.iter().any(|mend| said.contains(mend)), "{name}: no mend: {said}");
+            let after = everything(home);
+            let changed: Vec<_> = before
+                .keys()
+                .chain(after.keys())
+                .filter(|path| before.get(*path) != after.get(*path))
+                .collect();
+            assert!(changed.is_empty(), "{name}: {arguments:?} changed {changed:?}");
+        }
+        let _ = std::fs::remove_file(&key);
+        write_key(&key, &own);
     }
+    // Put back, it opens again.
+    assert!(finish(home.command().args(CREATE)).success);
 }
 
 fn write_key(path: &Path, bytes: &[u8]) {
