@@ -53,7 +53,7 @@ const RESERVED: &[Reserved] = &[
         mend: "only `store` speaks SQL: add a method to `Store`",
     },
     Reserved {
-        libraries: &["axum", "axum-core", "axum-extra", "utoipa-axum", "utoipa-swagger-ui"],
+        libraries: &["axum", "axum-core", "axum-extra", "utoipa-swagger-ui"],
         owners: &["jackfield-server", "jackfield-sandbox", "jackfield-testkit"],
         in_tests: &[],
         mend: "only `server` knows the web framework: put the logic into `engine` and the route into `server`",
