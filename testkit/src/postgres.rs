@@ -1,7 +1,7 @@
 //! A private PostgreSQL for tests: made in a temporary folder, reached on loopback only, gone afterwards.
 
-use std::fs::{self, Permissions};
-use std::io;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Seek, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -23,13 +23,27 @@ shift 2
 rm -rf -- "$folder"
 "#;
 
+/// The same for a server that many processes share: it goes when the one that runs them has ended, whose id is `$1`.
+/// Nothing says when that is, so it is looked for.
+const RUN_WATCHDOG: &str = r#"
+trap '' INT TERM HUP
+run=$1 folder=$2 tool=$3 note=$4
+shift 4
+while kill -0 "$run" 2>/dev/null; do sleep 1; done
+"$@" "$tool" -D "$folder/data" -m immediate -w stop
+rm -rf -- "$folder" "$note"
+"#;
+
+/// What nextest calls a run; each of its tests is a process of its own.
+const RUN: &str = "NEXTEST_RUN_ID";
+
 /// How long the server may take to start.
 const START_SECONDS: &str = "30";
 
 /// A running server. Dropping it stops it.
 pub struct Postgres {
-    /// Stops the server when it drops.
-    _watchdog: Watchdog,
+    /// Stops the server when it drops; none for a server that other processes use too.
+    watchdog: Option<Watchdog>,
     programs: PathBuf,
     port: u16,
     databases: AtomicU32,
@@ -49,14 +63,48 @@ impl Drop for Watchdog {
 }
 
 impl Postgres {
-    /// The server that all tests of this process share. It ends with the process, however that ends.
+    /// The server that all tests share: those of a run of nextest, else those of this process. It ends with them,
+    /// however they end.
     pub fn shared() -> Result<&'static Self, String> {
         static SHARED: OnceLock<Result<Postgres, String>> = OnceLock::new();
-        SHARED.get_or_init(Self::start).as_ref().map_err(Clone::clone)
+        #[allow(clippy::disallowed_methods, reason = "not a setting of ours")]
+        let run = std::env::var(RUN);
+        let shared = SHARED.get_or_init(|| match run {
+            Ok(run) => Self::of_run(&run),
+            Err(_) => Self::start(),
+        });
+        shared.as_ref().map_err(Clone::clone)
     }
 
     /// Starts a server of its own. It takes about two seconds.
     pub fn start() -> Result<Self, String> {
+        Self::start_watched(|programs, folder, root| watch(programs, folder, root).map(Some))
+    }
+
+    /// The server of a run: the first of its tests that comes here starts it, the others read in a note where it is.
+    fn of_run(run: &str) -> Result<Self, String> {
+        let run: String = run.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        let path = std::env::temp_dir().join(format!("jackfield-postgres-{run}.note"));
+        let complaint = |e: io::Error| format!("{}: {e}", path.display());
+        let mut note = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let note = note.as_mut().map_err(|e| format!("{}: {e}", path.display()))?;
+        note.lock().map_err(complaint)?;
+        let mut text = String::new();
+        note.read_to_string(&mut text).map_err(complaint)?;
+        if let Ok(port) = text.trim().parse() {
+            return Ok(Self { watchdog: None, programs: programs()?, port, databases: AtomicU32::new(0) });
+        }
+        let server = Self::start_watched(|programs, folder, root| {
+            watch_run(programs, folder, root, &path).map(|()| None)
+        })?;
+        note.rewind().map_err(complaint)?;
+        write!(note, "{}", server.port).map_err(complaint)?;
+        Ok(server)
+    }
+
+    fn start_watched(
+        watch: impl FnOnce(&Path, &Path, bool) -> Result<Option<Watchdog>, String>,
+    ) -> Result<Self, String> {
         let programs = programs()?;
         let root = is_root()?;
         let folder =
@@ -76,7 +124,7 @@ impl Postgres {
             let port = free_port().map_err(|e| format!("no free port: {e}"))?;
             match launch(&programs, &path, port, root) {
                 Ok(()) => {
-                    return Ok(Self { _watchdog: watchdog, programs, port, databases: AtomicU32::new(0) });
+                    return Ok(Self { watchdog, programs, port, databases: AtomicU32::new(0) });
                 }
                 Err(e) => last = e,
             }
@@ -86,10 +134,28 @@ impl Postgres {
 
     /// Makes a new, empty database and returns its URL.
     pub fn database(&self) -> Result<String, String> {
-        let name = format!("jackfield_{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let number = self.databases.fetch_add(1, Ordering::Relaxed);
+        let name = format!("jackfield_{}_{number}", std::process::id());
+        if number == 0 && self.watchdog.is_none() {
+            self.forget_the_dead()?;
+        }
         // `template0` is the one template that nobody can be connected to.
         self.sql("postgres", &format!("create database {name} template template0"))?;
         Ok(self.url(&name))
+    }
+
+    /// Drops the databases of processes that have ended: a run makes hundreds, of 8 MB each.
+    fn forget_the_dead(&self) -> Result<(), String> {
+        let names =
+            self.sql("postgres", "select datname from pg_database where datname like 'jackfield\\_%'")?;
+        for name in names.lines() {
+            let owner = name.split('_').nth(1).unwrap_or_default();
+            if !Path::new("/proc").join(owner).is_dir() {
+                // Another process may have come first.
+                self.sql("postgres", &format!("drop database if exists {name} with (force)"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Runs SQL as the superuser in a database and returns what it prints, a line a row.
@@ -200,6 +266,25 @@ fn watch(programs: &Path, folder: &Path, root: bool) -> Result<Watchdog, String>
     Ok(Watchdog { process, input })
 }
 
+/// Leaves a watchdog behind that waits for the end of the run whose child we are.
+fn watch_run(programs: &Path, folder: &Path, root: bool, note: &Path) -> Result<(), String> {
+    Command::new("sh")
+        .args(["-c", RUN_WATCHDOG, "watchdog"])
+        .arg(std::os::unix::process::parent_id().to_string())
+        .arg(folder)
+        .arg(programs.join("pg_ctl"))
+        .arg(note)
+        .args(prefix(root))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/")
+        .process_group(0)
+        .spawn()
+        .map(|_| ())
+        .map_err(|e| format!("sh: {e}"))
+}
+
 fn launch(programs: &Path, folder: &Path, port: u16, root: bool) -> Result<(), String> {
     // Its data need not outlive the machine, but a commit is a commit.
     let settings = format!(
@@ -232,7 +317,7 @@ fn run(command: &mut Command) -> Result<String, String> {
         .stderr(err)
         .status()
         .map_err(|e| format!("{program}: {e}"))?;
-    let text = io::Seek::rewind(&mut log)
+    let text = Seek::rewind(&mut log)
         .and_then(|()| io::read_to_string(&mut log))
         .map_err(|e| format!("{program}: {e}"))?;
     if status.success() { Ok(text) } else { Err(format!("{program}: {status}: {}", text.trim())) }

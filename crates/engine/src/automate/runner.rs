@@ -22,17 +22,15 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::automate::actions::{Doing, Ended, Tried};
-use crate::automate::gates::Gates;
+use crate::automate::gates::{Gates, PLACES};
 use crate::automate::live;
 use crate::automate::records::acting;
 use crate::clock::new_id;
 use crate::work::Work;
 use crate::{Engine, Op, clock};
 
-/// Runs that a node carries out at a time.
-const SLOTS: usize = 64;
-/// Runs of one queue that a node carries out at a time.
-const PER_QUEUE: usize = 16;
+/// Runs that a node carries out at a time. Of one queue it carries out as many as its connection has places.
+const SLOTS: usize = 128;
 /// How long a claim holds without a word: longer than any action takes.
 const LEASE: Duration = Duration::from_mins(3);
 /// How often somebody looks for runs of other nodes, of clocks that have come, and of the dead.
@@ -71,11 +69,19 @@ const OPENED_MAX: usize = 10_000;
 #[derive(Default)]
 struct Busy {
     all: usize,
-    by_queue: HashMap<String, usize>,
+    by_queue: HashMap<String, Hand>,
     /// the connection that a queue called last: what stops it stops the queue
     calls: HashMap<String, String>,
     /// where the next round begins, so that no queue is always the first
     turn: usize,
+}
+
+/// The runs of a queue that are in hand.
+#[derive(Default)]
+struct Hand {
+    runs: usize,
+    /// how many it were when the last ones came
+    filled: usize,
 }
 
 impl Runner {
@@ -117,25 +123,27 @@ impl Runner {
     fn begin(&self, queue: &str) {
         let mut busy = self.busy();
         busy.all += 1;
-        *busy.by_queue.entry(queue.to_owned()).or_default() += 1;
+        let hand = busy.by_queue.entry(queue.to_owned()).or_default();
+        hand.runs += 1;
+        hand.filled = hand.runs;
     }
 
     fn end(&self, queue: &str) {
         let is_low = {
             let mut busy = self.busy();
             busy.all = busy.all.saturating_sub(1);
-            let left = busy.by_queue.get_mut(queue).map(|count| {
-                *count = count.saturating_sub(1);
-                *count
+            let is_low = busy.by_queue.get_mut(queue).is_none_or(|hand| {
+                hand.runs = hand.runs.saturating_sub(1);
+                hand.runs <= hand.filled / 2
             });
-            if left == Some(0) {
+            if busy.by_queue.get(queue).is_some_and(|hand| hand.runs == 0) {
                 busy.by_queue.remove(queue);
             }
             // Forgotten now and then; a queue that goes on tells it anew.
             if busy.calls.len() > 10_000 {
                 busy.calls.clear();
             }
-            left.is_none_or(|left| left <= PER_QUEUE / 2)
+            is_low
         };
         // Several at a time cost the database one transaction: a queue is refilled when half of it is done.
         if is_low {
@@ -266,6 +274,8 @@ impl Engine {
                 return Ok(None);
             }
             let queues = self.store().due_queues(QUEUES).await?;
+            // Whether this look has shown less than there is.
+            let mut more = i64::try_from(queues.len()).is_ok_and(|many| many >= QUEUES);
             let now = clock::now();
             let (due, next) = self.choose_queues(queues, now);
             if due.is_empty() {
@@ -277,10 +287,12 @@ impl Engine {
             for (queue, room) in due {
                 let limit = room.min(share).min(free);
                 if limit == 0 {
+                    more = true;
                     break;
                 }
-                let limit = i64::try_from(limit).unwrap_or(1);
-                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), limit).await?;
+                let asked = i64::try_from(limit).unwrap_or(1);
+                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), asked).await?;
+                more |= runs.len() == limit && limit < room;
                 free = free.saturating_sub(runs.len());
                 claimed.extend(runs);
             }
@@ -297,6 +309,10 @@ impl Engine {
                     engine.carry_out(run, &notes).await;
                     engine.inner.runner.end(&queue);
                 });
+            }
+            // Each queue has given what it has, or what there was room for: asking again costs the database as much as claiming.
+            if !more {
+                return Ok(next);
             }
         }
     }
@@ -319,8 +335,10 @@ impl Engine {
                 sooner(at);
                 continue;
             }
-            let mut room = PER_QUEUE.saturating_sub(busy.by_queue.get(&queue).copied().unwrap_or(0));
-            if let Some(connection) = busy.calls.get(&queue) {
+            let connection = busy.calls.get(&queue);
+            let places = connection.map_or(PLACES, |connection| runner.gates.places(connection));
+            let mut room = places.saturating_sub(busy.by_queue.get(&queue).map_or(0, |hand| hand.runs));
+            if let Some(connection) = connection {
                 let left = rooms.entry(connection).or_insert_with(|| {
                     let (room, again) = runner.gates.room(connection, now);
                     if let Some(again) = again {
@@ -440,7 +458,8 @@ impl Engine {
         }
         let tried = self.try_here(way, action, principal, live, context, at).await;
         if let Some(gate) = &gate {
-            runner.gates.leave(gate, tried.health, clock::now(), random());
+            let now = clock::now();
+            runner.gates.leave(gate, tried.health, at.until(now), now, random());
         }
         tried
     }
