@@ -114,6 +114,52 @@ impl Runner {
         self.node.get_or_init(|| new_id(Prefix::Session, clock::now()))
     }
 
+    /// The queues from which something can be claimed now, and how much of each: its part of what is free. And when the next is due.
+    fn choose(
+        &self,
+        queues: Vec<(String, Timestamp)>,
+        free: usize,
+        now: Timestamp,
+    ) -> (Vec<(String, usize)>, Option<Timestamp>) {
+        let mut busy = self.busy();
+        let mut next: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
+        let mut due = Vec::new();
+        // Of queues that call through the same connection, what one takes the others do not have.
+        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
+        for (queue, at) in queues {
+            if at > now {
+                sooner(at);
+                continue;
+            }
+            let mut room = PER_QUEUE.saturating_sub(busy.by_queue.get(&queue).copied().unwrap_or(0));
+            if let Some(connection) = busy.calls.get(&queue) {
+                let left = rooms.entry(connection).or_insert_with(|| {
+                    let (room, again) = self.gates.room(connection, now);
+                    if let Some(again) = again {
+                        sooner(again);
+                    }
+                    room
+                });
+                room = room.min(*left);
+                *left = left.saturating_sub(room);
+            }
+            if room > 0 {
+                due.push((queue, room));
+            }
+        }
+        if !due.is_empty() {
+            let share = (free / due.len()).max(1);
+            for (_, room) in &mut due {
+                *room = share.min(*room);
+            }
+            let turn = busy.turn % due.len();
+            due.rotate_left(turn);
+            busy.turn = busy.turn.wrapping_add(1);
+        }
+        (due, next)
+    }
+
     fn begin(&self, queue: &str) {
         let mut busy = self.busy();
         busy.all += 1;
@@ -267,15 +313,14 @@ impl Engine {
             }
             let queues = self.store().due_queues(QUEUES).await?;
             let now = clock::now();
-            let (due, next) = self.choose_queues(queues, now);
+            let (due, next) = runner.choose(queues, free, now);
             if due.is_empty() {
                 return Ok(next);
             }
-            let share = (free / due.len()).max(1);
             let mut work = self.begin(PERMIT).await?;
             let mut claimed = Vec::new();
             for (queue, room) in due {
-                let limit = room.min(share).min(free);
+                let limit = room.min(free);
                 if limit == 0 {
                     break;
                 }
@@ -299,48 +344,6 @@ impl Engine {
                 });
             }
         }
-    }
-
-    /// The queues from which something can be claimed now, and how much; and when the next is due.
-    fn choose_queues(
-        &self,
-        queues: Vec<(String, Timestamp)>,
-        now: Timestamp,
-    ) -> (Vec<(String, usize)>, Option<Timestamp>) {
-        let runner = &self.inner.runner;
-        let mut busy = runner.busy();
-        let mut next: Option<Timestamp> = None;
-        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
-        let mut due = Vec::new();
-        // Of queues that call through the same connection, what one takes the others do not have.
-        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
-        for (queue, at) in queues {
-            if at > now {
-                sooner(at);
-                continue;
-            }
-            let mut room = PER_QUEUE.saturating_sub(busy.by_queue.get(&queue).copied().unwrap_or(0));
-            if let Some(connection) = busy.calls.get(&queue) {
-                let left = rooms.entry(connection).or_insert_with(|| {
-                    let (room, again) = runner.gates.room(connection, now);
-                    if let Some(again) = again {
-                        sooner(again);
-                    }
-                    room
-                });
-                room = room.min(*left);
-                *left = left.saturating_sub(room);
-            }
-            if room > 0 {
-                due.push((queue, room));
-            }
-        }
-        if !due.is_empty() {
-            let turn = busy.turn % due.len();
-            due.rotate_left(turn);
-            busy.turn = busy.turn.wrapping_add(1);
-        }
-        (due, next)
     }
 
     /// Carries out one run as far as it goes now.
@@ -867,5 +870,96 @@ impl Way {
             written,
         };
         notes.send(note).await.is_ok() && wait.await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jackfield_core::workflow::RecordEvent;
+
+    use super::*;
+
+    fn names(due: &[(String, usize)]) -> Vec<(&str, usize)> {
+        due.iter().map(|(name, room)| (name.as_str(), *room)).collect()
+    }
+
+    #[test]
+    fn what_is_free_is_shared_among_queues() {
+        let runner = Runner::default();
+        let now = Timestamp::from_micros(10);
+        let queues = |all: &[&str]| all.iter().map(|name| ((*name).to_owned(), now)).collect::<Vec<_>>();
+        // A flood has its part of a node, however much is free.
+        let later = Timestamp::from_micros(20);
+        let waiting = [queues(&["flood"]), vec![("later".to_owned(), later)]].concat();
+        let (due, next) = runner.choose(waiting, SLOTS, now);
+        assert_eq!((names(&due), next), (vec![("flood", PER_QUEUE)], Some(later)));
+        for _ in 0..PER_QUEUE {
+            runner.begin("flood");
+        }
+        let (due, _) = runner.choose(queues(&["calm", "flood"]), SLOTS - PER_QUEUE, now);
+        assert_eq!(names(&due), [("calm", PER_QUEUE)]);
+        // Where little is free each has something of it, and another one is the first each time.
+        let first = || {
+            let (due, _) = runner.choose(queues(&["a", "b", "c", "d"]), 8, now);
+            assert!(due.iter().all(|(_, room)| *room == 2), "{due:?}");
+            due[0].0.clone()
+        };
+        assert_ne!(first(), first());
+        // What calls through the same connection shares what it may have under way.
+        for queue in ["a", "b"] {
+            runner.busy().calls.insert(queue.to_owned(), "org acme".to_owned());
+        }
+        for _ in 0..10 {
+            runner.gates.enter("org acme");
+        }
+        let (mut due, _) = runner.choose(queues(&["a", "b", "c"]), SLOTS, now);
+        due.sort();
+        assert_eq!(names(&due), [("a", 6), ("c", PER_QUEUE)]);
+    }
+
+    #[test]
+    fn what_has_failed_for_a_day_is_given_up() {
+        let now = clock::now();
+        let next = |since: Timestamp| {
+            let run = Run {
+                organization_id: "org".to_owned(),
+                id: "run".to_owned(),
+                queue: String::new(),
+                application: String::new(),
+                environment: String::new(),
+                component: String::new(),
+                workflow: String::new(),
+                workflow_version: 1,
+                form: String::new(),
+                record: String::new(),
+                event: RecordEvent::Created,
+                record_version: 1,
+                data: "{}".to_owned(),
+                actor: String::new(),
+                state: RunState::Running,
+                results: "{}".to_owned(),
+                attempts: 9,
+                doubt: false,
+                tried_since: Some(since),
+                due_at: now,
+                behind: None,
+                after: None,
+                paused_on: None,
+                code: None,
+                reason: None,
+                created_at: now,
+                updated_at: now,
+                ended_at: None,
+            };
+            Way::new(run, Map::new(), Map::new()).later("service_failed", "It answered 500.", None, false)
+        };
+        let yesterday = now.minus(GIVE_UP + Duration::from_mins(1));
+        let (end, (_, reason)) = next(yesterday);
+        assert!(
+            matches!(end, Next::End(RunState::Failed)) && reason.ends_with("It answered 500."),
+            "{reason}"
+        );
+        let today = now.minus(GIVE_UP - Duration::from_mins(1));
+        assert!(matches!(next(today).0, Next::Later { since: Some(since), .. } if since == today));
     }
 }
