@@ -128,6 +128,8 @@ pub enum TillFault {
     PaidBeforeAnswer,
     /// A capture is declined.
     DeclineCapture,
+    /// Somebody pays in the moment in which a checkout is asked to end; Stripe's only.
+    PaidAtExpiry,
 }
 
 #[derive(Default)]
@@ -582,6 +584,9 @@ async fn stripe_read(State(tills): State<Tills>, Path(id): Path<String>, headers
 async fn stripe_expire(State(tills): State<Tills>, Path(id): Path<String>, headers: HeaderMap) -> Response {
     if !is_bearer(&headers, STRIPE_KEY) {
         return refuse(401, &stripe_error("Invalid API Key provided"));
+    }
+    if tills.struck(TillFault::PaidAtExpiry) {
+        tills.pay(&id).await;
     }
     match tills.found(Till::Stripe, &id) {
         Some(checkout) if checkout.status == "open" => {

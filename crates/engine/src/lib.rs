@@ -26,7 +26,7 @@ use jackfield_vault::Keyring;
 
 pub use call::egress::{Egress, EgressOptions};
 pub use govern::keys::Caller;
-pub use op::{Idempotency, Op, Visit};
+pub use op::{Idempotency, Op, Visit, neighbourhood};
 pub use page::{Page, PageQuery};
 
 /// SHA-256, for whoever has to recognize a request again.

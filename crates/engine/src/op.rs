@@ -1,5 +1,6 @@
 //! What every use case is told about the request it serves.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jackfield_core::{Error, Principal, Result, Timestamp};
@@ -53,5 +54,17 @@ impl Op {
     /// Under what answers to idempotent requests are kept: the key that was used, else the person.
     pub(crate) fn caller(&self) -> &str {
         self.principal.key().or_else(|| self.principal.member()).unwrap_or("")
+    }
+}
+
+/// What counts as one address: of IPv6 the network of its first 64 bits, since whoever has one address of it has all.
+#[must_use]
+pub fn neighbourhood(address: &str) -> String {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V6(v6)) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+        _ => address.to_owned(),
     }
 }

@@ -219,7 +219,7 @@ pub const SETTINGS: &[Setting] = &[
         example: "16m",
         about: "The largest request body of an invoke",
         more: "Bytes; k and m stand for 1024 and 1024 × 1024 of them. At most 1024m. Bodies over 1m that come in at once have room for eight of this size; \
-               another waits ten seconds for its turn, and is then told to come again (503).",
+               one address has half of that. Another waits ten seconds for its turn, and is then told to come again (503).",
         place: Place::Everywhere,
     },
     Setting {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::automate::files::Accepted;
 use crate::automate::live::{Live, LiveForm};
 use crate::automate::records::{NewRecord, ONCE, unique_digest};
-use crate::{Engine, Op, Visit};
+use crate::{Engine, Op, Visit, neighbourhood};
 
 /// Records that one address may send to one application in a minute.
 const A_MINUTE: u32 = 30;
@@ -102,7 +102,7 @@ impl Submissions {
     }
 
     fn add(&self, most: u32, weight: u32, what: &str, address: &str) -> Result<()> {
-        let counter = self.0.get_with(format!("{what} {address}"), Arc::default);
+        let counter = self.0.get_with(format!("{what} {}", neighbourhood(address)), Arc::default);
         if counter.fetch_add(weight, Ordering::Relaxed) < most {
             return Ok(());
         }
@@ -298,6 +298,10 @@ mod tests {
         submissions.count("org other", "192.0.2.1", 1).unwrap();
         assert!(submissions.look("org app", "192.0.2.1").is_err());
         assert!(submissions.look("org app", "192.0.2.2").is_ok());
+        // Whoever has one IPv6 address has a network of them.
+        submissions.count("org app", "2001:db8::1", A_MINUTE).unwrap();
+        assert!(submissions.look("org app", "2001:db8::ffff:2").is_err());
+        assert!(submissions.look("org app", "2001:db8:0:1::1").is_ok());
     }
 
     #[test]

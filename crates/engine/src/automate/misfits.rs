@@ -18,6 +18,12 @@ pub struct Misfit {
     pub wrong: Vec<FieldError>,
 }
 
+/// Of what is wrong that of which nobody knew before.
+pub(crate) fn newly_wrong(mut wrong: Vec<FieldError>, known: &[FieldError]) -> Vec<FieldError> {
+    wrong.retain(|error| !known.iter().any(|old| old.field == error.field && old.code == error.code));
+    wrong
+}
+
 impl Engine {
     /// The workflows of development that a form of this kind would not suit, with what it would break in each. What is wrong with them
     /// already is not told.
@@ -49,8 +55,7 @@ impl Engine {
         grounds.form(link_name, form);
         let mut misfits = Vec::new();
         for (definition, workflow, known) in all {
-            let mut wrong = workflow.check(&grounds).err().unwrap_or_default();
-            wrong.retain(|error| !known.iter().any(|old| old.field == error.field && old.code == error.code));
+            let wrong = newly_wrong(workflow.check(&grounds).err().unwrap_or_default(), &known);
             if !wrong.is_empty() {
                 let link_name = definition.component.split_once(':').map_or("", |(_, name)| name).to_owned();
                 misfits.push(Misfit { link_name, name: definition.name, wrong });

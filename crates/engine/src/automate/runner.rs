@@ -76,6 +76,15 @@ struct Busy {
     turn: usize,
 }
 
+/// From which queues to claim, and how much.
+struct Chosen {
+    due: Vec<(String, usize)>,
+    /// when the next is due
+    next: Option<Timestamp>,
+    /// whether some queue has less of the node than its connection has places
+    more: bool,
+}
+
 /// The runs of a queue that are in hand.
 #[derive(Default)]
 struct Hand {
@@ -118,6 +127,51 @@ impl Runner {
 
     fn node(&self) -> &str {
         self.node.get_or_init(|| new_id(Prefix::Session, clock::now()))
+    }
+
+    /// The queues from which something can be claimed now, and how much of each: its part of what is free.
+    fn choose(&self, queues: Vec<(String, Timestamp)>, free: usize, now: Timestamp) -> Chosen {
+        let mut busy = self.busy();
+        let mut next: Option<Timestamp> = None;
+        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
+        let mut due = Vec::new();
+        // Of queues that call through the same connection, what one takes the others do not have.
+        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
+        for (queue, at) in queues {
+            if at > now {
+                sooner(at);
+                continue;
+            }
+            let connection = busy.calls.get(&queue);
+            let places = connection.map_or(PLACES, |connection| self.gates.places(connection));
+            let mut room = places.saturating_sub(busy.by_queue.get(&queue).map_or(0, |hand| hand.runs));
+            if let Some(connection) = connection {
+                let left = rooms.entry(connection).or_insert_with(|| {
+                    let (room, again) = self.gates.room(connection, now);
+                    if let Some(again) = again {
+                        sooner(again);
+                    }
+                    room
+                });
+                room = room.min(*left);
+                *left = left.saturating_sub(room);
+            }
+            if room > 0 {
+                due.push((queue, room));
+            }
+        }
+        let mut more = false;
+        if !due.is_empty() {
+            let share = (free / due.len()).max(1);
+            for (_, room) in &mut due {
+                more |= share < *room;
+                *room = share.min(*room);
+            }
+            let turn = busy.turn % due.len();
+            due.rotate_left(turn);
+            busy.turn = busy.turn.wrapping_add(1);
+        }
+        Chosen { due, next, more }
     }
 
     fn begin(&self, queue: &str) {
@@ -274,25 +328,23 @@ impl Engine {
                 return Ok(None);
             }
             let queues = self.store().due_queues(QUEUES).await?;
-            // Whether this look has shown less than there is.
-            let mut more = i64::try_from(queues.len()).is_ok_and(|many| many >= QUEUES);
+            let is_all = i64::try_from(queues.len()).is_ok_and(|many| many < QUEUES);
             let now = clock::now();
-            let (due, next) = self.choose_queues(queues, now);
+            let Chosen { due, next, mut more } = runner.choose(queues, free, now);
+            more |= !is_all;
             if due.is_empty() {
                 return Ok(next);
             }
-            let share = (free / due.len()).max(1);
             let mut work = self.begin(PERMIT).await?;
             let mut claimed = Vec::new();
             for (queue, room) in due {
-                let limit = room.min(share).min(free);
+                let limit = room.min(free);
                 if limit == 0 {
                     more = true;
                     break;
                 }
-                let asked = i64::try_from(limit).unwrap_or(1);
-                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), asked).await?;
-                more |= runs.len() == limit && limit < room;
+                let limit = i64::try_from(limit).unwrap_or(1);
+                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), limit).await?;
                 free = free.saturating_sub(runs.len());
                 claimed.extend(runs);
             }
@@ -315,50 +367,6 @@ impl Engine {
                 return Ok(next);
             }
         }
-    }
-
-    /// The queues from which something can be claimed now, and how much; and when the next is due.
-    fn choose_queues(
-        &self,
-        queues: Vec<(String, Timestamp)>,
-        now: Timestamp,
-    ) -> (Vec<(String, usize)>, Option<Timestamp>) {
-        let runner = &self.inner.runner;
-        let mut busy = runner.busy();
-        let mut next: Option<Timestamp> = None;
-        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
-        let mut due = Vec::new();
-        // Of queues that call through the same connection, what one takes the others do not have.
-        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
-        for (queue, at) in queues {
-            if at > now {
-                sooner(at);
-                continue;
-            }
-            let connection = busy.calls.get(&queue);
-            let places = connection.map_or(PLACES, |connection| runner.gates.places(connection));
-            let mut room = places.saturating_sub(busy.by_queue.get(&queue).map_or(0, |hand| hand.runs));
-            if let Some(connection) = connection {
-                let left = rooms.entry(connection).or_insert_with(|| {
-                    let (room, again) = runner.gates.room(connection, now);
-                    if let Some(again) = again {
-                        sooner(again);
-                    }
-                    room
-                });
-                room = room.min(*left);
-                *left = left.saturating_sub(room);
-            }
-            if room > 0 {
-                due.push((queue, room));
-            }
-        }
-        if !due.is_empty() {
-            let turn = busy.turn % due.len();
-            due.rotate_left(turn);
-            busy.turn = busy.turn.wrapping_add(1);
-        }
-        (due, next)
     }
 
     /// Carries out one run as far as it goes now.
@@ -886,5 +894,110 @@ impl Way {
             written,
         };
         notes.send(note).await.is_ok() && wait.await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jackfield_core::workflow::RecordEvent;
+
+    use super::*;
+    use crate::automate::gates::Health;
+
+    fn names(due: &[(String, usize)]) -> Vec<(&str, usize)> {
+        due.iter().map(|(name, room)| (name.as_str(), *room)).collect()
+    }
+
+    #[test]
+    fn what_is_free_is_shared_among_queues() {
+        let runner = Runner::default();
+        let now = Timestamp::from_micros(10);
+        let queues = |all: &[&str]| all.iter().map(|name| ((*name).to_owned(), now)).collect::<Vec<_>>();
+        // A flood has its part of a node, however much is free.
+        let later = Timestamp::from_micros(20);
+        let waiting = [queues(&["flood"]), vec![("later".to_owned(), later)]].concat();
+        let chosen = runner.choose(waiting, SLOTS, now);
+        assert_eq!((names(&chosen.due), chosen.next), (vec![("flood", PLACES)], Some(later)));
+        assert!(!chosen.more, "it has all its places");
+        for _ in 0..PLACES {
+            runner.begin("flood");
+        }
+        let chosen = runner.choose(queues(&["calm", "flood"]), SLOTS - PLACES, now);
+        assert_eq!(names(&chosen.due), [("calm", PLACES)]);
+        // Where little is free each has something of it, and another one is the first each time.
+        let first = || {
+            let Chosen { due, more, .. } = runner.choose(queues(&["a", "b", "c", "d"]), 8, now);
+            assert!(more, "each has places that the node has not");
+            assert!(due.iter().all(|(_, room)| *room == 2), "{due:?}");
+            due[0].0.clone()
+        };
+        assert_ne!(first(), first());
+        // What calls through the same connection shares what it may have under way.
+        for queue in ["a", "b"] {
+            runner.busy().calls.insert(queue.to_owned(), "org acme".to_owned());
+        }
+        for _ in 0..10 {
+            runner.gates.enter("org acme");
+        }
+        let mut due = runner.choose(queues(&["a", "b", "c"]), SLOTS, now).due;
+        due.sort();
+        assert_eq!(names(&due), [("a", 6), ("c", PLACES)]);
+        // As its service answers quickly, a queue has as many as its connection.
+        for _ in 0..10 {
+            runner.gates.leave("org acme", Some(Health::Answers), Duration::ZERO, now, 0);
+        }
+        for _ in 0..1000 {
+            runner.gates.enter("org acme");
+            runner.gates.leave("org acme", Some(Health::Answers), Duration::ZERO, now, 0);
+        }
+        let due = runner.choose(queues(&["a"]), SLOTS, now).due;
+        assert_eq!(names(&due), [("a", runner.gates.places("org acme"))]);
+        assert!(runner.gates.places("org acme") > PLACES);
+    }
+
+    #[test]
+    fn what_has_failed_for_a_day_is_given_up() {
+        let now = clock::now();
+        let next = |since: Timestamp| {
+            let run = Run {
+                organization_id: "org".to_owned(),
+                id: "run".to_owned(),
+                queue: String::new(),
+                application: String::new(),
+                environment: String::new(),
+                component: String::new(),
+                workflow: String::new(),
+                workflow_version: 1,
+                form: String::new(),
+                record: String::new(),
+                event: RecordEvent::Created,
+                record_version: 1,
+                data: "{}".to_owned(),
+                actor: String::new(),
+                state: RunState::Running,
+                results: "{}".to_owned(),
+                attempts: 9,
+                doubt: false,
+                tried_since: Some(since),
+                due_at: now,
+                behind: None,
+                after: None,
+                paused_on: None,
+                code: None,
+                reason: None,
+                created_at: now,
+                updated_at: now,
+                ended_at: None,
+            };
+            Way::new(run, Map::new(), Map::new()).later("service_failed", "It answered 500.", None, false)
+        };
+        let yesterday = now.minus(GIVE_UP + Duration::from_mins(1));
+        let (end, (_, reason)) = next(yesterday);
+        assert!(
+            matches!(end, Next::End(RunState::Failed)) && reason.ends_with("It answered 500."),
+            "{reason}"
+        );
+        let today = now.minus(GIVE_UP - Duration::from_mins(1));
+        assert!(matches!(next(today).0, Next::Later { since: Some(since), .. } if since == today));
     }
 }

@@ -6,22 +6,25 @@
 //! serves at once when the connection is moved back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jackfield_core::connector::{
     self, Asks, Change, Connector, Parameter, changes, check_connection_parameters, effective_parameters,
     target,
 };
+use jackfield_core::workflow::Grounds;
 use jackfield_core::{
     Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result,
     allows, permit,
 };
-use jackfield_store::{Authorization, Connection};
+use jackfield_store::{Authorization, Connection, Definition};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::components::Built;
+use crate::automate::misfits::newly_wrong;
 use crate::connect::connections::check_private_key;
 use crate::connect::ground::Ground;
 use crate::connect::{Credential, Secrets};
@@ -425,64 +428,77 @@ impl Engine {
         &self,
         op: &Op,
         connection: &Connection,
-        connector: &std::sync::Arc<Connector>,
+        connector: &Arc<Connector>,
     ) -> Result<Vec<BrokenUse>> {
-        let organization = &*op.organization;
-        let mut broken: Vec<BrokenUse> = Vec::new();
+        let mut broken = Vec::new();
         let mut last = String::new();
         loop {
-            let page = self.store().applications(organization, "", &last, PAGE).await?;
+            let page = self.store().applications(&op.organization, "", &last, PAGE).await?;
             let Some(end) = page.last() else { return Ok(broken) };
             last.clone_from(&end.link_name);
-            for application in page {
-                let application = application.link_name;
-                if !allows(&connection.applications, &application) {
-                    continue;
-                }
-                let mut served = Vec::new();
-                for environment in Environment::ALL {
-                    for one in self.served_definitions(organization, &application, *environment).await? {
-                        let built = Built::of(&one, None, op.now)?;
-                        if built.is_some_and(|built| built.connections.contains(&connection.link_name)) {
-                            served.push((*environment, one));
-                        }
-                    }
-                }
-                if served.is_empty() {
-                    continue;
-                }
-                let now = self.grounds(organization, &application).await?;
-                let mut then = self.grounds(organization, &application).await?;
-                then.connections.insert(connection.link_name.clone(), std::sync::Arc::clone(connector));
-                for (environment, one) in served {
-                    let of = |grounds| Built::of(&one, Some(grounds), op.now);
-                    let (Some(known), Some(built)) = (of(&now)?, of(&then)?) else { continue };
-                    let mut wrong = built.wrong;
-                    wrong.retain(|error| {
-                        !known.wrong.iter().any(|old| old.field == error.field && old.code == error.code)
-                    });
-                    if wrong.is_empty() {
-                        continue;
-                    }
-                    let same = |use_: &&mut BrokenUse| {
-                        use_.application == application
-                            && use_.component == one.component
-                            && use_.wrong == wrong
-                    };
-                    if let Some(same) = broken.iter_mut().find(same) {
-                        same.environments.push(environment);
-                    } else {
-                        broken.push(BrokenUse {
-                            application: application.clone(),
-                            component: one.component,
-                            name: one.name,
-                            environments: vec![environment],
-                            wrong,
-                        });
-                    }
+            let concerned = page.iter().filter(|one| allows(&connection.applications, &one.link_name));
+            for application in concerned {
+                broken.extend(self.broken_in(op, &application.link_name, connection, connector).await?);
+            }
+        }
+    }
+
+    /// The same in one application.
+    async fn broken_in(
+        &self,
+        op: &Op,
+        application: &str,
+        connection: &Connection,
+        connector: &Arc<Connector>,
+    ) -> Result<Vec<BrokenUse>> {
+        let served = self.served_with(op, application, connection).await?;
+        if served.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut grounds = self.grounds(&op.organization, application).await?;
+        let wrong = |grounds: &Grounds| -> Result<Vec<Vec<FieldError>>> {
+            let of = |one| Built::of(one, Some(grounds), op.now);
+            served.iter().map(|(_, one)| Ok(of(one)?.map(|built| built.wrong).unwrap_or_default())).collect()
+        };
+        let known = wrong(&grounds)?;
+        grounds.connections.insert(connection.link_name.clone(), Arc::clone(connector));
+        let then = wrong(&grounds)?;
+        let mut broken: Vec<BrokenUse> = Vec::new();
+        for ((environment, one), (then, known)) in served.into_iter().zip(then.into_iter().zip(known)) {
+            let wrong = newly_wrong(then, &known);
+            let same = |other: &&mut BrokenUse| other.component == one.component && other.wrong == wrong;
+            if let Some(same) = broken.iter_mut().find(same) {
+                same.environments.push(environment);
+            } else if !wrong.is_empty() {
+                broken.push(BrokenUse {
+                    application: application.to_owned(),
+                    component: one.component,
+                    name: one.name,
+                    environments: vec![environment],
+                    wrong,
+                });
+            }
+        }
+        Ok(broken)
+    }
+
+    /// What an application serves, and where, that names this connection.
+    async fn served_with(
+        &self,
+        op: &Op,
+        application: &str,
+        connection: &Connection,
+    ) -> Result<Vec<(Environment, Definition)>> {
+        let mut served = Vec::new();
+        for environment in Environment::ALL {
+            for one in self.served_definitions(&op.organization, application, *environment).await? {
+                let built = Built::of(&one, None, op.now)?;
+                if built.is_some_and(|built| built.connections.contains(&connection.link_name)) {
+                    served.push((*environment, one));
                 }
             }
         }
+        Ok(served)
     }
 }
 

@@ -6,7 +6,6 @@
 //! Guessing is slowed, for each account and each address: after [`FREE`] failures each further one doubles the wait, up to
 //! [`LONGEST_WAIT`]. Only failures write. The count stands in the store, so that all nodes share it and a restart forgets nothing.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -30,7 +29,7 @@ use crate::govern::passwords::{self, LinkView, Password, void};
 use crate::hot::Epochs;
 use crate::page::{Page, PageQuery};
 use crate::work::Work;
-use crate::{Engine, Op, Visit};
+use crate::{Engine, Op, Visit, neighbourhood};
 
 /// How long a session lives that nobody uses.
 pub const IDLE: Duration = Duration::from_hours(12);
@@ -186,15 +185,9 @@ fn account(what: &str, email: &str) -> String {
     format!("{what}:account:{}", token::digest_text(&Member::email_key(email)))
 }
 
-/// The address in the table of what is slowed. Whoever has one IPv6 address has 2^64 of them.
+/// The address in the table of what is slowed.
 fn place(what: &str, address: &str) -> String {
-    match address.parse::<IpAddr>() {
-        Ok(IpAddr::V6(v6)) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{what}:address:{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-        _ => format!("{what}:address:{address}"),
-    }
+    format!("{what}:address:{}", neighbourhood(address))
 }
 
 /// How long this is still to wait.

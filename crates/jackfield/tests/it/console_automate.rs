@@ -3,19 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, press, value_of, words};
 use crate::support::{Home, PASSWORD, Server};
 use crate::upstream::{Upstream, reply, to_upstream};
 use crate::world::until;
 
 const ROOM: &str = "/console/applications/purchasing";
-
-async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
-    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
-}
 
 /// A service that refuses in hostile words until it is told to work.
 async fn service(works: &Arc<AtomicBool>) -> Upstream {

@@ -3,20 +3,12 @@
 use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, follow, heading, news, press, value_of, words};
 use crate::support::{Home, Server};
 use crate::upstream::{Upstream, key, keyed, reply};
 
 const ROOM: &str = "/console/applications/purchasing";
 const FORM: &str = "/console/applications/purchasing/forms/vendors";
-
-async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
-    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
-}
-
-async fn follow(page: &Page, link: &str) -> Page {
-    page.follow(link).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
-}
 
 async fn definition(server: &Server, what: &str) -> Value {
     server.get(&format!("/v1/applications/purchasing/{what}")).await.expect(200)["definition"].clone()
@@ -45,6 +37,46 @@ async fn books(server: &Server, upstream: &Upstream) -> String {
     let path = format!("/v1/connections/{link}/authorizations");
     server.post(&path, json!({"credentials": key()})).await.expect(201);
     link
+}
+
+/// An application with a form of vendors, the connection to the service that makes them, and whoever founded the place.
+struct Shop {
+    upstream: Upstream,
+    connection: String,
+    admin: Visitor,
+    server: Server,
+    _home: Home,
+}
+
+async fn shop(form: &Value) -> Shop {
+    let upstream = service().await;
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let connection = books(&server, &upstream).await;
+    server.application("Purchasing").await;
+    let form =
+        json!({"name": form["name"], "link_name": "vendors", "definition": {"fields": form["fields"]}});
+    server.post("/v1/applications/purchasing/forms", form).await.expect(201);
+    let admin = Visitor::founder(&server, &founder).await;
+    Shop { upstream, connection, admin, server, _home: home }
+}
+
+/// An action that sends a mail.
+fn tell(subject: &str, text: &str) -> Value {
+    json!({"name": "tell", "mail": {"to": ["a@b.example"], "subject": subject, "text": text}})
+}
+
+/// From what a new action is to what it sends: which connection, which operation of which module.
+async fn to_the_values(page: &Page) -> Page {
+    assert_eq!(heading(page), "Push through which connection?");
+    escaped(page, HOSTILE[0]);
+    let page = follow(page, HOSTILE[0]).await;
+    assert_eq!(heading(&page), "What is done there?");
+    let page = follow(&page, "Create").await;
+    assert_eq!(heading(&page), "Push to a service");
+    escaped(&page, HOSTILE[1]);
+    page
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +179,9 @@ async fn a_form_is_built_field_by_field() {
     assert!(error_at(&wrong, "embed_origins").contains("An origin is https://"), "{}", wrong.body);
 
     // Removed, after what follows was said.
-    let workflow = json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": [
-        {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "{{ record.kind }}", "text": "x"}}]}});
+    let actions = [tell("{{ record.kind }}", "x")];
+    let workflow =
+        json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": actions}});
     server.post("/v1/applications/purchasing/workflows", workflow).await.expect(201);
     let page = admin.see(&format!("{FORM}/fields/kind/remove")).await;
     assert!(words(&page).contains("1 workflow uses it") && words(&page).contains("Tell"), "{}", words(&page));
@@ -166,19 +199,12 @@ async fn a_form_is_built_field_by_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workflow_is_built_part_by_part() {
-    let upstream = service().await;
-    let home = Home::sqlite();
-    let founder = home.init();
-    let server = home.serve(&founder.key);
-    let connection = books(&server, &upstream).await;
-    server.application("Purchasing").await;
-    let form = json!({"name": HOSTILE[0], "link_name": "vendors", "definition": {"fields": [
+    let form = json!({"name": HOSTILE[0], "fields": [
         {"name": "vendor_name", "label": "Vendor name", "required": true, "unique": true},
         {"name": "mail", "label": HOSTILE[2], "type": "email"},
         {"name": "home", "type": "address"},
-    ]}});
-    server.post("/v1/applications/purchasing/forms", form).await.expect(201);
-    let admin = Visitor::founder(&server, &founder).await;
+    ]});
+    let Shop { upstream, connection, admin, server, _home } = shop(&form).await;
 
     // When.
     let page = admin.see(&format!("{ROOM}/workflows/new-workflow")).await;
@@ -190,15 +216,8 @@ async fn a_workflow_is_built_part_by_part() {
         wrong.body
     );
     let fields = [("name", HOSTILE[1]), ("link_name", "push"), ("condition", "record.vendor_name != 'x'")];
-    // What: which connection, which operation of which module.
-    let page = press(&wrong, "Continue", &fields).await;
-    assert_eq!(heading(&page), "Push through which connection?");
-    escaped(&page, HOSTILE[0]);
-    let page = follow(&page, HOSTILE[0]).await;
-    assert_eq!(heading(&page), "What is done there?");
-    let page = follow(&page, "Create").await;
-    assert_eq!(heading(&page), "Push to a service");
-    escaped(&page, HOSTILE[1]);
+    // What.
+    let page = to_the_values(&press(&wrong, "Continue", &fields).await).await;
     escaped(&page, HOSTILE[2]);
     escaped(&page, HOSTILE[3]);
 
@@ -358,16 +377,8 @@ async fn a_workflow_is_built_part_by_part() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_schedule_is_built_part_by_part() {
-    let upstream = service().await;
-    let home = Home::sqlite();
-    let founder = home.init();
-    let server = home.serve(&founder.key);
-    let connection = books(&server, &upstream).await;
-    server.application("Purchasing").await;
-    let form = json!({"name": HOSTILE[2], "link_name": "vendors", "definition": {"fields": [
-        {"name": "vendor_name", "unique": true}]}});
-    server.post("/v1/applications/purchasing/forms", form).await.expect(201);
-    let admin = Visitor::founder(&server, &founder).await;
+    let form = json!({"name": HOSTILE[2], "fields": [{"name": "vendor_name", "unique": true}]});
+    let Shop { upstream: _upstream, connection, admin, server, _home } = shop(&form).await;
 
     // When. What is wrong stands at its input, and what was typed stays; payments and records are for workflows.
     let page = follow(&admin.see(&format!("{ROOM}/schedules")).await, "Make a schedule").await;
@@ -391,13 +402,7 @@ async fn a_schedule_is_built_part_by_part() {
     let fields =
         [("name", HOSTILE[1]), ("link_name", "nightly"), ("at.time_zone", "UTC"), ("overlap", "queue")];
     // What: the steps and the table are those of a workflow; there is no record to take anything from.
-    let page = press(&wrong, "Continue", &fields).await;
-    assert_eq!(heading(&page), "Push through which connection?");
-    escaped(&page, HOSTILE[0]);
-    let page = follow(&page, HOSTILE[0]).await;
-    let page = follow(&page, "Create").await;
-    assert_eq!(heading(&page), "Push to a service");
-    escaped(&page, HOSTILE[1]);
+    let page = to_the_values(&press(&wrong, "Continue", &fields).await).await;
     assert!(!page.body.contains("value=\"field:") && page.body.contains("From a record"), "{}", page.body);
     assert!(!page.body.contains("record.name"), "{}", page.body);
     let fields = [("map.0.from", "text"), ("map.0.what", "{{ record.vendor_name }}")];
@@ -500,13 +505,14 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
     server.application("Purchasing").await;
     let form = json!({"name": "Vendors", "definition": {"fields": [{"name": "a"}, {"name": "b"}]}});
     server.post("/v1/applications/purchasing/forms", form).await.expect(201);
-    let workflow = json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": [
-        {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}}]}});
+    let actions = [tell("s", "t")];
+    let workflow =
+        json!({"name": "Tell", "definition": {"form": "vendors", "on": "created", "actions": actions}});
     server.post("/v1/applications/purchasing/workflows", workflow).await.expect(201);
-    let schedule = json!({"name": "Daily", "definition": {"at": {"every": "1d"}, "actions": [
-        {"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}}]}});
+    let schedule = json!({"name": "Daily", "definition": {"at": {"every": "1d"}, "actions": actions}});
     server.post("/v1/applications/purchasing/schedules", schedule).await.expect(201);
     let admin = Visitor::founder(&server, &founder).await;
+    let mail = || vec![("mail.to", "a@b.example"), ("mail.subject", "x"), ("mail.text", "t")];
     let writes: [(&str, Vec<(&str, &str)>); 18] = [
         ("forms/new-form", vec![("name", "F"), ("first", "A")]),
         ("forms/vendors/settings", vec![("name", "F")]),
@@ -514,34 +520,16 @@ async fn who_may_not_build_is_refused_and_forms_of_others_do_nothing() {
         ("forms/vendors/fields/a", vec![("label", "C")]),
         ("forms/vendors/fields/a/move", vec![("to", "down")]),
         ("forms/vendors/fields/a/remove", vec![]),
-        (
-            "workflows/new-action?name=W&form=vendors&on=created&kind=mail",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
-        ),
+        ("workflows/new-action?name=W&form=vendors&on=created&kind=mail", mail()),
         ("workflows/tell/try", vec![("data.a", "x")]),
         ("workflows/tell/when", vec![("name", "W"), ("form", "vendors"), ("on", "deleted")]),
-        (
-            "workflows/tell/actions/new-action?kind=mail",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
-        ),
-        (
-            "workflows/tell/actions/tell",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "x"), ("mail.text", "t")],
-        ),
+        ("workflows/tell/actions/new-action?kind=mail", mail()),
+        ("workflows/tell/actions/tell", mail()),
         ("workflows/tell/actions/tell/remove", vec![]),
         ("schedules/new-fields", vec![("name", "S"), ("at.every", "1h"), ("kind", "mail")]),
-        (
-            "schedules/new-action?name=S&at.every=1h&kind=mail",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
-        ),
-        (
-            "schedules/daily/actions/new-action?kind=mail",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "s"), ("mail.text", "t")],
-        ),
-        (
-            "schedules/daily/actions/tell",
-            vec![("mail.to", "a@b.example"), ("mail.subject", "x"), ("mail.text", "t")],
-        ),
+        ("schedules/new-action?name=S&at.every=1h&kind=mail", mail()),
+        ("schedules/daily/actions/new-action?kind=mail", mail()),
+        ("schedules/daily/actions/tell", mail()),
         ("schedules/daily/actions/tell/move", vec![("to", "down")]),
         ("schedules/daily/actions/tell/remove", vec![]),
     ];

@@ -1,16 +1,11 @@
 //! The console's journey and the pages of one connection, as forms alone: nothing here runs JavaScript.
 
 use jackfield_sandbox::ADA_API_KEY;
-use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, press, value_of, words};
 use crate::support::{Home, consenting};
 use crate::upstream::{key, keyed};
-
-async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
-    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
-}
 
 #[tokio::test]
 async fn a_connection_is_made_authorized_tried_and_deleted() {

@@ -3,7 +3,7 @@
 use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, press, value_of, words};
 use crate::support::{Home, PASSWORD, Server};
 use crate::upstream::{key, keyed};
 
@@ -15,10 +15,6 @@ async fn connector(server: &Server) -> String {
 async fn connection(server: &Server, connector: &str, name: &str, level: &str, applications: Value) {
     let new = json!({"connector": connector, "name": name, "link_name": name, "level": level, "applications": applications});
     server.connection(new).await;
-}
-
-async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
-    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// What a page shows this once: the first copyable thing.

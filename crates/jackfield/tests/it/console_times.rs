@@ -3,16 +3,12 @@
 use jackfield_testkit::browser::Page;
 use serde_json::{Value, json};
 
-use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, value_of, words};
+use crate::pages::{HOSTILE, Visitor, error_at, escaped, heading, news, press, value_of, words};
 use crate::support::{Home, Server};
 use crate::upstream::{Upstream, json_reply, key, keyed};
 use crate::world::until;
 
 const ROOM: &str = "/console/applications/reports";
-
-async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
-    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
-}
 
 /// A service that lists things in hostile words.
 async fn service(server: &Server) -> (Upstream, String) {

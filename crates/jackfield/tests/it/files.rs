@@ -332,6 +332,12 @@ async fn strangers_send_files_by_a_page_without_scripts() {
         assert_eq!(last, 303);
     }
     assert_eq!(last, 429);
+    // Before anything more of a file is read.
+    use tokio::io::AsyncReadExt as _;
+    let mut more = begin_upload(&server, "127.0.0.1", &path, (9 << 20, 0)).await;
+    let mut status = [0; 12];
+    more.read_exact(&mut status).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&status), "HTTP/1.1 429");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -472,12 +478,17 @@ async fn a_workflow_sends_a_file_on() {
 }
 
 /// Sends the head of a request and so much of its body, and keeps the rest.
-async fn begin_upload(server: &Server, path: &str, length: usize, sent: usize) -> tokio::net::TcpStream {
+async fn begin_upload(
+    server: &Server,
+    from: &str,
+    path: &str,
+    (length, sent): (usize, usize),
+) -> tokio::net::TcpStream {
     use tokio::io::AsyncWriteExt as _;
     let host = server.url.strip_prefix("http://").unwrap();
     let mut stream = tokio::net::TcpStream::connect(host).await.unwrap();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nx-forwarded-for: {from}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n",
         server.key
     );
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -487,14 +498,17 @@ async fn begin_upload(server: &Server, path: &str, length: usize, sent: usize) -
 
 #[tokio::test(flavor = "multi_thread")]
 async fn large_bodies_come_in_a_few_at_a_time() {
-    let home = Home::sqlite().set("JACKFIELD_REQUEST_LIMIT", "2m");
+    let home =
+        Home::sqlite().set("JACKFIELD_REQUEST_LIMIT", "2m").set("JACKFIELD_TRUSTED_PROXIES", "127.0.0.0/8");
     let server = home.start();
     let base = applicants(&server, "members").await;
     let path = format!("{}?{DEVELOPMENT}", records(&base));
     let (large, some) = ((2 << 20) - 100, 3 << 19);
     let mut held = Vec::new();
-    for _ in 0..8 {
-        held.push(begin_upload(&server, &path, large, some).await);
+    // One address alone has half of the room.
+    for n in 0..8 {
+        let from = ["192.0.2.1", "192.0.2.2"][n % 2];
+        held.push(begin_upload(&server, from, &path, (large, some)).await);
     }
     let filler = "x".repeat(some);
     let whole = json!({"data": {"title": "Ben", "cv": sent("a.txt", "", b"x")}, "padding": filler});

@@ -120,6 +120,16 @@ impl Visitor {
     }
 }
 
+/// Presses a button of a page, with these fields filled in.
+pub async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
+    page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
+}
+
+/// Follows a link of a page by its words.
+pub async fn follow(page: &Page, link: &str) -> Page {
+    page.follow(link).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
+}
+
 /// What a page's forms carry.
 pub fn form_token(page: &Page) -> String {
     let fields = page.forms().iter().flat_map(|form| &form.fields);

@@ -340,6 +340,13 @@ async fn the_time_is_over_by_our_own_clock() {
     home.sql(&format!("update payments set expires_at = 1 where checkout = '{}'", checkout.id));
     shop.tills.pay(&checkout.id).await;
     shop.ends(&order, "succeeded").await;
+    // And in the very moment in which it is ended.
+    let order = shop.order(Till::Stripe, "10", "EUR").await;
+    let checkout = shop.opened(&order).await;
+    shop.tills.set_fault(TillFault::PaidAtExpiry);
+    home.sql(&format!("update payments set expires_at = 1 where checkout = '{}'", checkout.id));
+    home.sql("update runs set due_at = 1 where state = 'queued'");
+    shop.ends(&order, "succeeded").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jackfield_sandbox::Options;
 use serde_json::{Value, json};
@@ -300,7 +301,13 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
     for (more, effects, doubt, outcome) in
         [(keyed, 1, false, "done"), (find, 1, false, "found"), (json!({}), 2, true, "done")]
     {
-        let books = Books::new(|number| if number == 0 { Mood::Forgets } else { Mood::Works }).await;
+        // Refused in between, it is as much in doubt as before.
+        let books = Books::new(|number| match number {
+            0 => Mood::Forgets,
+            1 => Mood::Says(503),
+            _ => Mood::Works,
+        })
+        .await;
         let home = Home::sqlite();
         let server = home.start();
         let connection = books.connection_with(&server, more).await;
@@ -316,8 +323,8 @@ async fn a_lost_answer_is_asked_for_again_and_nothing_is_done_twice() {
         let done = reaches(&server, &application, &record["runs"][0], "succeeded").await;
         let outcomes: Vec<&str> =
             done["steps"].as_array().unwrap().iter().map(|s| s["outcome"].as_str().unwrap()).collect();
-        assert_eq!(outcomes, ["retried", outcome], "{done:#}");
-        assert_eq!(done["steps"][1]["doubt"], doubt, "{done:#}");
+        assert_eq!(outcomes, ["retried", "retried", outcome], "{done:#}");
+        assert_eq!(done["steps"][2]["doubt"], doubt, "{done:#}");
         assert_eq!(books.log.lock().unwrap().len(), effects, "{done:#}");
     }
 }
@@ -426,13 +433,16 @@ async fn what_was_mended_during_the_call_is_called_again_at_once() {
         workflow(&server, &application, "Call", definition).await;
         // The first run of a connection that wants to pause looks a second time, whatever happened; that of the second is the race alone.
         let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+        // A minute, so that a run that never comes is a test that fails.
+        let mut hear =
+            async || tokio::time::timeout(Duration::from_mins(1), hears.recv()).await.unwrap().unwrap();
         for _ in 0..2 {
-            hears.recv().await.unwrap();
+            hear().await;
             goes_on.send(()).unwrap();
         }
         reaches(&server, &application, &record["runs"][0], "paused").await;
         let other = submit(&server, &application, json!({"vendor_name": "Other"})).await;
-        hears.recv().await.unwrap();
+        hear().await;
         let fresh = json!({"credentials": {"key": "fresh-key"}});
         server.post(&authorizations, fresh).await.expect(201);
         goes_on.send(()).unwrap();
@@ -451,7 +461,7 @@ async fn actions_follow_each_other_and_know_what_was_made() {
     let server = home.start();
     let connection = books.connection(&server).await;
     let application = vendors(&server).await;
-    let definition = json!({"form": "vendors", "on": "created", "condition": "record.amount|float > 10", "actions": [
+    let definition = json!({"form": "vendors", "on": "created_or_edited", "condition": "record.amount|float > 10", "actions": [
         keep(&connection),
         {"name": "skipped", "condition": "record.email", "mail": {"to": ["x@y.example"], "subject": "s", "text": "t"}},
         {"name": "tell", "on_failure": "continue", "mail": {"to": ["x@y.example"], "subject": "s", "text": "t"}},
@@ -480,6 +490,60 @@ async fn actions_follow_each_other_and_know_what_was_made() {
         .await
         .expect(200);
     assert_eq!(runs["items"].as_array().unwrap().len(), 1, "a workflow's own change sets nothing off");
+}
+
+/// What an action has made is made, whatever becomes of those behind it: neither another try nor a replay makes it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_is_not_done_again() {
+    let books = Books::new(|number| match number {
+        1 => Mood::Says(503),
+        2 => Mood::Says(400),
+        _ => Mood::Works,
+    })
+    .await;
+    let home = Home::sqlite();
+    let server = home.start();
+    // Without a key: what is asked for twice is made twice.
+    let connection = books.connection_with(&server, json!({})).await;
+    let application = vendors(&server).await;
+    let call = json!({"name": "call", "invoke": {"connection": connection, "method": "POST", "url": "/things",
+        "body": {"name": "{{ results.keep.id }}"}}});
+    let definition = json!({"form": "vendors", "on": "created", "actions": [keep(&connection), call]});
+    workflow(&server, &application, "Both", definition).await;
+    let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+    let failed = reaches(&server, &application, &record["runs"][0], "failed").await;
+    assert_eq!(failed["results"]["keep"]["id"], "new", "{failed:#}");
+    let id = failed["id"].as_str().unwrap();
+    server.post(&format!("/v1/applications/{application}/runs/{id}/replay"), json!({})).await.expect(200);
+    reaches(&server, &application, &failed["id"], "succeeded").await;
+    let made: Vec<Value> = books.log.lock().unwrap().iter().map(|body| body["name"].clone()).collect();
+    assert_eq!(made, ["Acme", "new"]);
+}
+
+/// What has been over for a month is forgotten, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_over_long_ago_is_forgotten() {
+    let home = Home::postgres();
+    let server = home.start();
+    let application = vendors(&server).await;
+    let actions = [json!({"name": "tell", "mail": {"to": ["a@b.example"], "subject": "s", "text": "t"}})];
+    let definition = json!({"form": "vendors", "on": "created", "actions": actions});
+    workflow(&server, &application, "Tell", definition).await;
+    let mut runs = Vec::new();
+    for name in ["old", "new"] {
+        let record = submit(&server, &application, json!({"vendor_name": name})).await;
+        reaches(&server, &application, &record["runs"][0], "failed").await;
+        runs.push(record["runs"][0].as_str().unwrap().to_owned());
+    }
+    home.sql(&format!("update runs set ended_at = 1 where id = '{}'", runs[0]));
+    // Whoever begins looks at once.
+    let key = server.key.clone();
+    server.kill();
+    let server = home.serve(&key);
+    let path = |id: &str| format!("/v1/applications/{application}/runs/{id}");
+    until("it forgotten", async || (server.get(&path(&runs[0])).await.status == 404).then_some(())).await;
+    server.get(&path(&runs[1])).await.expect(200);
+    assert_eq!(home.sql("select count(*) from run_steps").trim(), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -658,18 +722,14 @@ async fn survive(count: usize) {
             home.sql("update runs set lease_until = 0 where state = 'running'");
         }
         // Some are tried four times and more, with pauses that grow.
-        until_at_last(
-            "every run over",
-            std::time::Duration::from_mins(if count > 1000 { 60 } else { 3 }),
-            async || {
-                let mut open = 0;
-                for state in ["queued", "running", "paused", "failed"] {
-                    let path = format!("/v1/applications/{application}/runs?state={state}&limit=1");
-                    open += server.get(&path).await.expect(200)["items"].as_array().unwrap().len();
-                }
-                (open == 0).then_some(())
-            },
-        )
+        until_at_last("every run over", Duration::from_mins(if count > 1000 { 60 } else { 3 }), async || {
+            let mut open = 0;
+            for state in ["queued", "running", "paused", "failed"] {
+                let path = format!("/v1/applications/{application}/runs?state={state}&limit=1");
+                open += server.get(&path).await.expect(200)["items"].as_array().unwrap().len();
+            }
+            (open == 0).then_some(())
+        })
         .await;
         assert_eq!(books.twice(), Vec::<String>::new());
         let log = books.log.lock().unwrap().clone();
@@ -823,6 +883,8 @@ async fn strangers_fill_in_public_forms_and_nothing_else() {
     // A program that fills in everything is thanked, and nothing is kept.
     let trapped = send(format!("{}&contact_by_fax=1", good.replace(&once, "other"))).await;
     assert_eq!(trapped.status, 303);
+    let kept = server.get(&format!("{base}/forms/wishes/records")).await.expect(200);
+    assert_eq!(kept["items"].as_array().unwrap().len(), 1);
     // One address sends so much and no more.
     let mut last = 0;
     for n in 0..40 {
@@ -858,7 +920,7 @@ async fn a_credential_that_a_service_sends_back_is_not_kept() {
     let document = json!({
         "name": "Echo", "base_url": service.url, "hosts": [service.host()],
         "auth": {"type": "api_key", "fields": [{"name": "key", "in": "header", "as": "X-Api-Key"}]},
-        "modules": {"thing": {"fields": [{"name": "name"}], "operations": {
+        "modules": {"thing": {"fields": [{"name": "name"}, {"name": "secret_note"}], "operations": {
             "create": {"method": "POST", "path": "/things", "result": "/id"}}}},
     });
     let link = server.connector(document).await;
@@ -867,8 +929,9 @@ async fn a_credential_that_a_service_sends_back_is_not_kept() {
     server.post(&path, json!({"credentials": {"key": "s3cret-of-the-echo"}})).await.expect(201);
     let application = vendors(&server).await;
     let push = json!({"name": "push", "integration": {"connection": connection, "module": "thing", "operation": "create",
-        "mapping": {"name": {"field": "vendor_name"}}}});
-    let call = json!({"name": "call", "invoke": {"connection": connection, "url": "/x"}});
+        "mapping": {"name": {"field": "vendor_name"}, "secret_note": {"value": "between us"}}}});
+    let call = json!({"name": "call", "invoke": {"connection": connection, "url": "/x", "method": "POST",
+        "body": {"password": "{{ record.vendor_name }}", "name": "x"}}});
     workflow(
         &server,
         &application,
@@ -881,6 +944,9 @@ async fn a_credential_that_a_service_sends_back_is_not_kept() {
     let text = done.to_string();
     assert!(!text.contains("s3cret-of-the-echo") && text.contains("key ••••"), "{done:#}");
     assert_eq!(done["steps"][0]["reply"]["token"], "••••", "{done:#}");
+    // Nor is what is secret by its name in what is sent.
+    assert_eq!(done["steps"][0]["request"]["body"]["secret_note"], "••••", "{done:#}");
+    assert_eq!(done["steps"][1]["request"]["body"], json!({"password": "••••", "name": "x"}), "{done:#}");
     for (path, bytes) in home.everything_stored() {
         let found = bytes.windows(18).any(|window| window == b"s3cret-of-the-echo");
         assert!(!found, "{}", path.display());
