@@ -199,6 +199,94 @@ mod tests {
         "support",
     ];
 
+    /// Services that name their page with a language in it.
+    const ONE_LANGUAGE: &[&str] = &["bungie"];
+
+    /// Services where apps are registered at a domain that nothing else in their file names.
+    const OTHER_DOORS: &[(&str, &str)] = &[
+        ("keap", "keap.com"),
+        ("myob", "myob.com.au"),
+        ("notion", "notion.so"),
+        ("salla", "salla.partners"),
+        ("shopify", "shopify.com"),
+        ("stackexchange", "stackapps.com"),
+        ("zendesk_sell", "futuresimple.com"),
+    ];
+
+    /// Host and the rest of an https URL.
+    fn host_of(url: &str) -> Option<(&str, &str)> {
+        let rest = url.strip_prefix("https://")?;
+        Some(rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len())))
+    }
+
+    /// What somebody registers: the last two labels of a host, three where the last two are like `co.uk`.
+    fn domain_of(host: &str) -> String {
+        let labels: Vec<&str> = host.split('.').collect();
+        let short = |label: &str| matches!(label, "co" | "com" | "net" | "org" | "gov" | "ac");
+        let by_country =
+            labels.len() > 2 && labels[labels.len() - 1].len() == 2 && short(labels[labels.len() - 2]);
+        labels[labels.len().saturating_sub(if by_country { 3 } else { 2 })..].join(".")
+    }
+
+    /// Whether it is a page for everybody: by its name, without what a browser's address collects on the way, in no one's language.
+    fn is_plain_page(page: &str) -> bool {
+        let Some((host, rest)) = host_of(page) else { return false };
+        let named = host.contains('.')
+            && host.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c));
+        let language = |part: &str| {
+            let words: Vec<&str> = part.split(['-', '_']).collect();
+            let short = words.iter().all(|word| word.len() == 2);
+            ["de", "en", "es", "fr", "ja"].contains(&part) || (words.len() == 2 && short)
+        };
+        named && !rest.contains('?') && !rest.split('/').any(language)
+    }
+
+    /// Whether the page is at a domain that the document names elsewhere too.
+    fn is_own_page(file: &BuiltIn, document: &Connector, page: &str) -> bool {
+        let domain = host_of(page).map(|(host, _)| domain_of(host)).unwrap_or_default();
+        let mut rest = document.clone();
+        rest.registration = None;
+        let text = rest.to_json().to_string();
+        let named = text.split(|c: char| !(c.is_ascii_alphanumeric() || ".-".contains(c))).any(|word| {
+            word == domain || word.strip_suffix(&domain).is_some_and(|before| before.ends_with('.'))
+        });
+        named || OTHER_DOORS.contains(&(file.link_name, domain.as_str()))
+    }
+
+    #[test]
+    fn where_apps_are_registered_is_looked_at_closely() {
+        assert_eq!(domain_of("console.cloud.google.com"), "google.com");
+        assert_eq!(domain_of("my.myob.com.au"), "myob.com.au");
+        assert!(is_plain_page("https://my.freshbooks.com/#/developer"));
+        for page in [
+            "http://acme.example/apps",
+            "https://acme.example/apps?utm_source=x",
+            "https://acme.example/en-us/apps",
+            "https://acme.example/de/apps",
+            "https://user@acme.example/",
+            "https://acme.example:8443/",
+            "https://localhost/apps",
+        ] {
+            assert!(!is_plain_page(page), "{page}");
+        }
+        let (file, document) =
+            (&FILES[built_in().place("github").unwrap()], built_in().get("github").unwrap());
+        assert!(is_own_page(file, document, "https://github.com/settings/developers"));
+        for page in ["https://hub.example/apps", "https://nogithub.com/", "https://github.com.example/"] {
+            assert!(!is_own_page(file, document, page), "{page}");
+        }
+        // One that is named for nothing would hide what is wrong later.
+        for (link_name, domain) in OTHER_DOORS {
+            let registration = built_in().get(link_name).and_then(|document| document.registration.clone());
+            let page = registration.and_then(|registration| registration.url).unwrap_or_default();
+            assert_eq!(
+                host_of(&page).map(|(host, _)| domain_of(host)).as_deref(),
+                Some(*domain),
+                "{link_name}"
+            );
+        }
+    }
+
     /// What no single document can be wrong in, and what a catalogue file owes to whoever reads it.
     fn faults_of(file: &BuiltIn, document: &Connector) -> Vec<String> {
         let mut faults = Vec::new();
@@ -248,6 +336,20 @@ mod tests {
             let label = scope.label.as_deref().unwrap_or_default();
             owes(format!("a label of the scope {}", scope.name), (3..=90).contains(&label.chars().count()));
             owes(format!("the access of the scope {}", scope.name), scope.access.is_some());
+        }
+        if let Some(page) =
+            document.registration.as_ref().and_then(|registration| registration.url.as_deref())
+        {
+            owes(
+                format!("a plain page in registration, not {page}"),
+                is_plain_page(page) || ONE_LANGUAGE.contains(&file.link_name),
+            );
+            owes(
+                format!(
+                    "a page of the service's own in registration, not {page}: one at a host that the file names, or that OTHER_DOORS does"
+                ),
+                is_own_page(file, document, page),
+            );
         }
         if document.verified == Some(super::super::Verified::VendorDocs) {
             owes("the vendor's page in sources".to_owned(), !document.sources.is_empty());

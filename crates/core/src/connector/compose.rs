@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::document::{Method, Place};
+use super::mail;
 use super::modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
 use super::template::{Template, TemplateError, Values};
 use crate::error::FieldError;
@@ -451,14 +452,13 @@ fn compose(
             }
         }
     }
-    Ok(OperationCall {
-        method: operation.method,
-        path,
-        query,
-        headers,
-        body,
-        encoding: operation.body_encoding,
-    })
+    let mut encoding = operation.body_encoding;
+    if encoding == BodyEncoding::Mail {
+        let fields = body.as_ref().and_then(Value::as_object);
+        body = Some(mail::message(fields.unwrap_or(&Map::new()))?.into());
+        encoding = BodyEncoding::Text;
+    }
+    Ok(OperationCall { method: operation.method, path, query, headers, body, encoding })
 }
 
 fn escaped(name: &str) -> String {

@@ -116,6 +116,8 @@ mod tests {
     #[test]
     fn what_is_no_document_at_all_has_a_line_too() {
         assert_eq!(faults("{\n \"a\": }", Format::Json), [place(2, 7, "", "invalid_json")]);
+        let yaml = lint("openapi: 3.0.0", Format::Json).err().unwrap_or_default();
+        assert!(yaml.iter().any(|fault| fault.message.contains(".toml")), "{yaml:?}");
         let found = faults("name = \"A\"\nbase_url = \n[auth\n", Format::Toml);
         assert!(
             found.iter().any(|fault| fault.0 == 2) && found.iter().any(|fault| fault.0 == 3),

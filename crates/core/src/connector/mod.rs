@@ -11,6 +11,7 @@ mod document;
 pub mod import;
 mod input;
 mod lint;
+mod mail;
 mod modules;
 pub mod payment;
 mod placement;

@@ -105,6 +105,8 @@ pub enum BodyEncoding {
     Text,
     /// The bytes that the one field that goes into the body gives as base64 (RFC 4648 §4), such as the content of a file.
     Base64,
+    /// An e-mail as it travels (RFC 5322), made of the fields `from`, `to`, `cc`, `bcc`, `reply_to`, `subject`, `text` and `html`.
+    Mail,
 }
 
 impl BodyEncoding {
@@ -116,6 +118,7 @@ impl BodyEncoding {
             Self::Multipart => "multipart",
             Self::Text => "text",
             Self::Base64 => "base64",
+            Self::Mail => "mail",
         }
     }
 

@@ -117,7 +117,11 @@ pub(super) fn of_json(text: &str) -> Result<(Value, Places), Vec<Fault>> {
             column: error.column().max(1),
             field: String::new(),
             code: "invalid_json".to_owned(),
-            message: why.to_owned(),
+            message: if text.trim_start().starts_with('{') {
+                why.to_owned()
+            } else {
+                format!("{why}: this is no JSON; only a file called .toml is read as TOML")
+            },
         }]
     })?;
     let mut reading =

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::auth::{Auth, TokenEndpoint};
 use super::document::{Connector, Expect, IdentitySource, Parameter, Place, SetupStep};
 use super::input;
-use super::modules::{Find, Module, Operation, Pagination};
+use super::mail;
+use super::modules::{BodyEncoding, Find, Module, Operation, Pagination};
 use super::payment::{self, Payment, PaymentCall, WebhookSignature};
 use super::placement::placements;
 use super::read::at;
@@ -815,6 +816,7 @@ impl<'a> Check<'a> {
             }
         }
         self.one_field(path, module, operation);
+        self.mail(path, module, operation);
         if let Some(find) = &operation.find {
             self.find(&at(path, "find"), module, &local, find);
         }
@@ -845,6 +847,28 @@ impl<'a> Check<'a> {
         if operation.body.is_some() || !operation.body_at.is_empty() || in_body {
             let message = format!("has no place when body_encoding is {}", operation.body_encoding.as_str());
             self.wrong(at(path, "body"), "invalid", message);
+        }
+    }
+
+    /// An e-mail has fields of its own, and nothing else can stand in it.
+    fn mail(&mut self, path: &str, module: &Module, operation: &Operation) {
+        if operation.body_encoding != BodyEncoding::Mail {
+            return;
+        }
+        for field in module.fields_of(operation) {
+            let in_body = Module::place_of(operation, field) == Some(Place::Body);
+            if in_body && (!mail::knows(&field.name) || field.at.is_some()) {
+                let message = format!(
+                    "has {:?}, which an e-mail has no place for: name it {}, without `at`",
+                    field.name,
+                    mail::names()
+                );
+                self.wrong(at(path, "fields"), "invalid", message);
+            }
+        }
+        let key_in_body = operation.idempotency.as_ref().is_some_and(|key| key.place == Place::Body);
+        if operation.body.is_some() || !operation.body_at.is_empty() || key_in_body {
+            self.wrong(at(path, "body"), "invalid", "has no place when body_encoding is mail");
         }
     }
 
@@ -1481,6 +1505,13 @@ mod tests {
         refused(with(upload(json!([{"name": "a"}, {"name": "b"}]))), fields, "invalid");
         let mut full = upload(json!([{"name": "id"}, {"name": "content"}]));
         full["body"] = json!({"a": 1});
+        refused(with(full), "modules.thing.operations.do.body", "invalid");
+        let mail = |fields: Value| json!({"method": "POST", "path": "/send", "body_encoding": "mail", "fields": fields});
+        assert_eq!(faults(with(mail(json!([{"name": "to"}, {"name": "subject"}, {"name": "text"}])))), []);
+        refused(with(mail(json!([{"name": "to"}, {"name": "X-Header"}]))), fields, "invalid");
+        refused(with(mail(json!([{"name": "to", "at": "/Bcc"}]))), fields, "invalid");
+        let mut full = mail(json!([{"name": "to"}]));
+        full["body"] = json!({"bcc": "a@b.example"});
         refused(with(full), "modules.thing.operations.do.body", "invalid");
         let marked = json!({"method": "POST", "path": "/q", "items": "", "pagination": {"type": "cursor", "cursor": "/a~2", "next": "/n"}});
         refused(with(marked), "modules.thing.operations.do.pagination.cursor", "invalid");

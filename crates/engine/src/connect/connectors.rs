@@ -538,7 +538,13 @@ impl Engine {
             (_, stage) => {
                 return Err(Error::new(
                     Code::StateConflict,
-                    format!("The connector is {stage}: {step} is not possible now."),
+                    match (step, stage) {
+                        ("publish", DISABLED) => "The connector is disabled. Enable it first.".to_owned(),
+                        (_, DRAFT) => format!(
+                            "The connector is a draft: there is nothing to {step} until it is published."
+                        ),
+                        _ => format!("The connector is {stage}: {step} is not possible now."),
+                    },
                 ));
             }
         };

@@ -123,6 +123,7 @@ struct Update {
 
 #[derive(Args)]
 struct Move {
+    /// Link name of the connection
     connection: String,
     /// Number of the version; the newest unless given
     #[arg(long, value_name = "NUMBER")]
@@ -310,6 +311,9 @@ fn array<'a>(answer: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value
 fn show_preview(preview: &Reply, as_json: bool) -> Result<()> {
     if as_json {
         return say::json(preview);
+    }
+    if preview.get("from") == preview.get("to") {
+        return say::line(format!("It is on version {} already.", text(preview, "/to")));
     }
     say::line(format!("From version {} to version {}:", text(preview, "/from"), text(preview, "/to")))?;
     for change in array(preview, "/changes") {

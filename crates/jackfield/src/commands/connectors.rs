@@ -56,7 +56,7 @@ enum Command {
     Disable { connector: String },
     /// Let connections be made of it again
     Enable { connector: String },
-    /// Delete a connector of your own that no connection uses
+    /// Delete a connector of your own. Not while a connection uses it
     Delete { connector: String },
     /// List the published versions of a connector of your own, the newest first
     Versions {
@@ -197,7 +197,11 @@ fn diff(diff: &Reply, as_json: bool) -> Result<()> {
     }
     let changes: Vec<&Value> = diff.get("changes").and_then(Value::as_array).into_iter().flatten().collect();
     if changes.is_empty() {
-        return say::line("They are alike.");
+        let word = |of: &str| {
+            let version = text(diff, of);
+            if version == "draft" { "what is worked on".to_owned() } else { format!("version {version}") }
+        };
+        return say::line(format!("Nothing differs between {} and {}.", word("/from"), word("/to")));
     }
     for change in changes {
         let asks = match text(change, "/asks").as_str() {

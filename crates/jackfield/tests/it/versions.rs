@@ -381,6 +381,29 @@ async fn the_console_tells_what_a_move_asks_and_carries_it_out() {
     let page = admin.see(&format!("{connector}/versions")).await;
     assert!(words(&page).contains("Asked when moving") && !page.body.contains(hostile), "{}", page.body);
     page.submit("Publish as the next version", &[]).await.unwrap();
+    let next = format!("/console/connections/new/{connection}");
+    let page = admin.see(&connector).await;
+    assert!(page.body.contains(&format!("href=\"{next}\">Connect")), "{}", page.body);
+    let configure = admin.see(&next).await;
+    assert!(heading(&configure).contains("Configure Crm"), "{}", configure.body);
+    // A version is downloaded as it was published, and one's own is made from it.
+    let page = admin.see(&format!("{connector}/versions")).await;
+    assert!(page.body.contains(&format!("{connector}/versions/1/document.toml")), "{}", page.body);
+    let first = admin.see(&format!("{connector}/versions/1/document.toml")).await.body;
+    let second = admin.see(&format!("{connector}/versions/2/document.toml")).await.body;
+    assert!(!first.contains("tenant") && second.contains("tenant"), "{first}\n{second}");
+    let copy = admin.see(&format!("/console/connectors/new?from={connection}&version=1")).await;
+    assert!(
+        words(&copy).contains("A copy to make your own") && !copy.body.contains("tenant"),
+        "{}",
+        copy.body
+    );
+    let copy = admin.see(&format!("/console/connectors/new?from={connection}&version=2")).await;
+    assert!(copy.body.contains("tenant"), "{}", copy.body);
+    for wrong in ["9", "x"] {
+        let page = admin.open(&format!("/console/connectors/new?from={connection}&version={wrong}")).await;
+        assert!(page.status == 404 || page.status == 400, "{wrong}: {}", page.status);
+    }
 
     let here = format!("/console/connections/{connection}");
     let page = admin.see(&here).await;

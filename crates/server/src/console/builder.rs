@@ -168,13 +168,21 @@ fn page<'a>(
     }
 }
 
-/// What a new one begins with: nothing, or a built-in one.
+/// What a new one begins with: nothing, or another one, as it is worked on or as a version of it was published.
 async fn begin(engine: &Engine, desk: &Desk) -> Result<(Site, Value)> {
     desk.may(Action::Manage, &desk.connectors())?;
     let mut site =
         Site { link: None, name: "New connector".to_owned(), version: String::new(), copied: false };
     let Some(from) = desk.query.given("from") else { return Ok((site, draft::blank())) };
-    let mut base = document(&engine.read_connector(&desk.op, &from).await?);
+    let mut base = match desk.query.given("version") {
+        None => document(&engine.read_connector(&desk.op, &from).await?),
+        Some(version) => {
+            let number = version.parse().map_err(|_| {
+                Error::new(Code::InvalidRequest, "version: say the number of a published version.")
+            })?;
+            engine.read_version(&desk.op, &from, number).await?.document
+        }
+    };
     if let Some(members) = base.as_object_mut() {
         // Who checked that one did not check this one.
         for name in ["link_name", "verified", "sources", "notes"] {

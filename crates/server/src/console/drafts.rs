@@ -21,11 +21,24 @@ pub(super) fn routes() -> Router<Engine> {
     Router::new()
         .route("/console/connectors/import", get(ask).post(make))
         .route("/console/connectors/{link}/document.toml", get(download))
+        .route("/console/connectors/{link}/versions/{number}/document.toml", get(download_version))
 }
 
 /// The document of a connector as a catalogue file has it.
 async fn download(State(engine): State<Engine>, Path(link): Path<String>, desk: Desk) -> Response {
     match engine.export_connector(&desk.op, &link).await {
+        Ok(text) => crate::input::toml(&desk.op, Ok(text)),
+        Err(error) => desk.trouble(&error),
+    }
+}
+
+/// A version as it was published, likewise.
+async fn download_version(
+    State(engine): State<Engine>,
+    Path((link, number)): Path<(String, i64)>,
+    desk: Desk,
+) -> Response {
+    match engine.export_version(&desk.op, &link, number).await {
         Ok(text) => crate::input::toml(&desk.op, Ok(text)),
         Err(error) => desk.trouble(&error),
     }

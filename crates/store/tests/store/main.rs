@@ -16,6 +16,8 @@ mod db;
 #[allow(dead_code, reason = "the tests do not call all of it")]
 #[path = "../../src/migrate.rs"]
 mod migrate;
+#[path = "../../src/schema.rs"]
+mod schema;
 
 mod conformance;
 mod failures;

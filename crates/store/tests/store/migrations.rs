@@ -2,11 +2,21 @@
 
 use crate::db::{Db, StoreError, statements};
 use crate::migrate::{Migration, migrate};
+use crate::schema::MIGRATIONS;
 use crate::support::{NOW, TABLES, on_both, open, postgres, soon, sqlite};
 
 statements! {
     SELECT_APPLIED = "select version, name, applied_at from schema_migrations order by version";
     COUNT_EXTRAS = "select count(*) as many from extras";
+    INSERT_OLD_CONNECTOR = "insert into connectors (organization_id, link_name, name, document, stage, created_by, created_at, updated_at,
+        version) values ($1, $2, $2, $3, $4, 'ann', 1, 7, 1)";
+    INSERT_OLD_CONNECTION = "insert into connections (organization_id, link_name, id, name, connector, level, scopes, parameters,
+        same_authorization, enabled, applications, created_by, created_at, updated_at, version)
+        values ($1, $2, $2, $2, $3, 'admin', '[]', '{}', 0, 1, '[]', 'ann', 1, 1, 1)";
+    SELECT_KEPT = "select organization_id, link_name, number, document, created_by, created_at from connector_versions
+        order by organization_id, link_name, number";
+    SELECT_PUBLISHED = "select organization_id, link_name, published from connectors order by organization_id, link_name";
+    SELECT_ON = "select organization_id, link_name, connector_version from connections order by organization_id, link_name";
 }
 
 const EXTRAS: Migration = Migration {
@@ -93,4 +103,76 @@ async fn a_failing_step_leaves_nothing_behind() {
         assert_eq!(soon(migrate(&db, &[TABLES[0], EXTRAS], NOW)).await.unwrap(), 1);
     })
     .await;
+}
+
+/// What was there when versions came: what was published becomes version 1, and its connections are on it. A draft has none yet, and
+/// connections of built-in connectors follow these.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_there_before_versions_are_on_the_first() {
+    let before: Vec<Migration> = MIGRATIONS.iter().copied().filter(|step| step.version < 31).collect();
+    assert_eq!(before.last().unwrap().version, 30);
+    for empty in [sqlite(), postgres()] {
+        let db = open(&empty.url).await;
+        eprintln!("on {:?}", db.kind());
+        migrate(&db, &before, NOW).await.unwrap();
+        let mut tx = db.begin().await.unwrap();
+        for (organization, link, document, stage) in [
+            ("o1", "crm", "{\"a\":1}", "published"),
+            ("o1", "old", "{\"a\":2}", "disabled"),
+            ("o1", "new", "{\"a\":3}", "draft"),
+            // Another organization's own one by the name of a built-in connector of the first.
+            ("o2", "github", "{\"a\":4}", "published"),
+        ] {
+            let row = [organization.into(), link.into(), document.into(), stage.into()];
+            tx.execute(&INSERT_OLD_CONNECTOR, &row).await.unwrap();
+        }
+        for (organization, link, connector) in [
+            ("o1", "sales", "crm"),
+            ("o1", "support", "crm"),
+            ("o1", "archive", "old"),
+            ("o1", "code", "github"),
+            ("o2", "code", "github"),
+            ("o2", "sales", "crm"),
+        ] {
+            let row = [organization.into(), link.into(), connector.into()];
+            tx.execute(&INSERT_OLD_CONNECTION, &row).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        assert_eq!(migrate(&db, MIGRATIONS, NOW).await.unwrap(), MIGRATIONS.len() - before.len());
+
+        let text = |row: &crate::db::Row, column: &str| row.text(column).unwrap();
+        let rows = db.query(&SELECT_KEPT, &[]).await.unwrap();
+        let kept: Vec<String> = rows
+            .iter()
+            .map(|row| {
+                let (number, at) = (row.int("number").unwrap(), row.int("created_at").unwrap());
+                let names = ["organization_id", "link_name", "document", "created_by"]
+                    .map(|column| text(row, column));
+                format!("{} {number} at {at}", names.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            kept,
+            ["o1 crm {\"a\":1} ann 1 at 7", "o1 old {\"a\":2} ann 1 at 7", "o2 github {\"a\":4} ann 1 at 7"]
+        );
+        let on = async |statement, column: &str| -> Vec<String> {
+            let rows = db.query(statement, &[]).await.unwrap();
+            let number =
+                |row: &crate::db::Row| row.opt_int(column).unwrap().map_or("-".to_owned(), |n| n.to_string());
+            rows.iter()
+                .map(|row| {
+                    format!("{} {} {}", text(row, "organization_id"), text(row, "link_name"), number(row))
+                })
+                .collect()
+        };
+        assert_eq!(
+            on(&SELECT_PUBLISHED, "published").await,
+            ["o1 crm 1", "o1 new -", "o1 old 1", "o2 github 1"]
+        );
+        assert_eq!(
+            on(&SELECT_ON, "connector_version").await,
+            ["o1 archive 1", "o1 code -", "o1 sales 1", "o1 support 1", "o2 code 1", "o2 sales -"]
+        );
+        soon(db.close()).await;
+    }
 }

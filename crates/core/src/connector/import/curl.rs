@@ -283,6 +283,9 @@ pub fn from_curl(text: &str, name: Option<&str>) -> Result<Draft> {
     let command = parse(text, &mut report)?;
     let wrong = |message: &str| Error::field("curl", "invalid", message.to_owned());
     let Some(url) = command.url else { return Err(wrong("The command names no address.")) };
+    if !url.contains(['.', ':', '/']) {
+        return Err(wrong("The command names no address. Paste all of it, from curl to its URL."));
+    }
     let url = if url.contains("://") { url } else { format!("https://{url}") };
     let parsed = url::Url::parse(&url).map_err(|_| wrong("The address of the command cannot be read."))?;
     let (origin, path) =
@@ -586,8 +589,10 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_refused() {
-        for wrong in ["", "curl", "curl ftp://a.example/x", "curl 'x", "curl -H", "wget"] {
-            assert!(from_curl(wrong, None).is_err() || wrong == "wget", "{wrong}");
+        for wrong in
+            ["", "curl", "curl ftp://a.example/x", "curl 'x", "curl -H", "wget", "wget https://a.example"]
+        {
+            assert!(from_curl(wrong, None).is_err(), "{wrong}");
         }
         assert!(from_curl(&"x".repeat(COMMAND_MAX + 1), None).is_err());
     }
