@@ -9,44 +9,34 @@
 //!
 //! What the service says when it is asked with our credential counts, and nothing else. What it says is compared with what was asked for.
 
+mod closing;
+mod notices;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-use jackfield_core::connector::payment::{self, PaymentWebhook};
-use jackfield_core::connector::{
-    Connector, Payment as Described, PaymentCall, PaymentValues, Repeat, WebhookSignature,
-};
+use jackfield_core::connector::{Connector, Payment as Described, PaymentCall, PaymentValues, Repeat};
 use jackfield_core::id::Prefix;
 use jackfield_core::payment::look_again;
 use jackfield_core::workflow::{Currency, Mapped, OnUnpaid, PaymentAction, Text, amount_of};
-use jackfield_core::{Code, Environment, Error, EventKind, PaymentState, Permit, Result, Timestamp, money};
+use jackfield_core::{Error, EventKind, PaymentState, Permit, Result, Timestamp, money};
 use jackfield_store::{Payment, PaymentEnd};
 use jackfield_vault::{Context, token};
 use secrecy::ExposeSecret;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::automate::actions::{
     Doing, Ended, Tried, failure, invocation, json_of, judged, kept, mapping_failed, shown,
 };
 use crate::automate::gates::Health;
-use crate::automate::records::acting;
 use crate::call::invoke::{Failed, Invoked};
 use crate::call::ready::{Callable, ReadyHere};
 use crate::clock::new_id;
-use crate::{Engine, Op, Visit, clock};
+use crate::{Engine, Op, clock};
 
 const PERMIT: Permit = Permit::housekeeping("whoever saved the workflow was permitted to");
 /// How long money may be on its way.
 const ON_ITS_WAY: Duration = Duration::from_hours(24 * 30);
-/// How long after its time a checkout that nobody waits for is tried to be ended.
-const CLOSING: Duration = Duration::from_hours(24);
-/// Between two tries to end one.
-const AGAIN: Duration = Duration::from_mins(1);
-/// Checkouts that are ended in one round.
-const AT_ONCE: i64 = 20;
-/// Notifications that one address may send to one connection in a minute.
-const NOTIFICATIONS: u32 = 600;
 
 /// One call of a payment, answered.
 struct Called {
@@ -626,87 +616,6 @@ impl Engine {
         found.ok_or_else(|| Error::not_found("payment"))
     }
 
-    /// Ends at their services what nobody waits for any more.
-    pub(crate) async fn close_payments(&self) -> Result<()> {
-        let now = clock::now();
-        let mut work = self.begin(PERMIT).await?;
-        let rows = work.claim_closing_payments(now, now.plus(AGAIN), AT_ONCE).await?;
-        work.commit().await?;
-        for row in rows {
-            if let Err(error) = self.close_payment(&row).await {
-                tracing::warn!(%error, payment = row.id, "a checkout could not be ended; it is tried again");
-            }
-        }
-        Ok(())
-    }
-
-    async fn close_payment(&self, row: &Payment) -> Result<()> {
-        let now = clock::now();
-        let closed = async || -> Result<()> {
-            let mut work = self.begin(PERMIT).await?;
-            work.payment_closed(&row.organization_id, &row.id).await?;
-            work.commit().await
-        };
-        let Some(acting) = self.acting_for_payment(row).await? else { return closed().await };
-        let doing = acting.doing(row);
-        let late = row.expires_at.plus(CLOSING) < now;
-        let end = async |state| -> Result<()> {
-            self.end_payment(&acting.op, row, &End::plain(state)).await?;
-            closed().await
-        };
-        if row.checkout.is_none() {
-            return end(PaymentState::Cancelled).await;
-        }
-        let found = self.counter(&acting.op, &doing, row).await;
-        let (ready, connector) = match found {
-            Ok(found) => found,
-            Err(_) if late => return end(PaymentState::Expired).await,
-            Err(_) => return Ok(()),
-        };
-        let Some(described) = &connector.payment else { return closed().await };
-        let till =
-            Till { op: &acting.op, doing: &doing, row, ready, connector: Arc::clone(&connector), described };
-        let seen = match self.look(&till).await {
-            Ok(PaymentState::Open | PaymentState::Approved) => self.close_checkout(&till).await,
-            other => other,
-        };
-        match seen {
-            Ok(PaymentState::Processing) if row.expires_at.plus(ON_ITS_WAY) > now => Ok(()),
-            Ok(state) if state.is_over() => end(state).await,
-            // Nothing is taken that is not captured.
-            Ok(_) if described.capture.is_some() || late => end(PaymentState::Cancelled).await,
-            Ok(_) => Ok(()),
-            Err(tried) => match tried.ended {
-                Ended::Failed { code: MISMATCH, .. } => {
-                    self.close_checkout(&till).await.ok();
-                    closed().await
-                }
-                _ if late => end(PaymentState::Expired).await,
-                _ => Ok(()),
-            },
-        }
-    }
-
-    /// On whose behalf a payment is looked at that no run looks at now.
-    async fn acting_for_payment(&self, row: &Payment) -> Result<Option<Acting>> {
-        let Some(environment) = Environment::parse(&row.environment) else { return Ok(None) };
-        let application = self.store().application(&row.organization_id, &row.application).await?;
-        let run = self.store().run(&row.organization_id, &row.run).await?;
-        let (Some(application), Some(run)) = (application, run) else { return Ok(None) };
-        let live = self.live(&row.organization_id, &row.application, environment).await?;
-        let now = clock::now();
-        let op = Op {
-            principal: acting(&application.id, &application.link_name, environment),
-            organization: row.organization_id.as_str().into(),
-            now,
-            request_id: new_id(Prefix::Request, now),
-            address: String::new(),
-            session: None,
-            idempotency: None,
-        };
-        Ok(Some(Acting { op, run, live, environment, context: Value::Null }))
-    }
-
     /// What the address of a payer's page holds. There is one for each run.
     pub(crate) async fn page_token(&self, organization: &str, run: &str) -> Result<String> {
         if let Some(sealed) = self.store().pay_page_of_run(organization, run).await? {
@@ -751,151 +660,6 @@ impl Engine {
         self.inner.runner.wake();
         Ok(())
     }
-
-    /// Takes in a notification of a payment service. Whoever is not that service learns nothing.
-    pub async fn take_payment_notification(
-        &self,
-        visit: &Visit,
-        organization: &str,
-        connection: &str,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<()> {
-        self.inner.submissions.count_to(
-            NOTIFICATIONS,
-            &format!("hook {organization} {connection}"),
-            &visit.address,
-        )?;
-        let refused =
-            || Error::new(Code::InvalidRequest, "This is not a notification that is expected here.");
-        let event: Value = serde_json::from_slice(body).map_err(|_| refused())?;
-        let found = self.store().connection(organization, connection).await?.ok_or_else(refused)?;
-        let connector = self.connector_of(&found).await.map_err(|_| refused())?.connector;
-        let described = connector.payment.as_ref().ok_or_else(refused)?;
-        let webhook = described.webhook.as_ref().ok_or_else(refused)?;
-        let secret = |name: &str| -> Result<secrecy::SecretString> {
-            self.open_secrets(&found)?.remove(name).ok_or_else(refused)
-        };
-        match &webhook.signature {
-            WebhookSignature::Hmac { header, secret: name } => {
-                let said = header_of(headers, header).ok_or_else(refused)?;
-                if !signs(&secret(name)?, &[body], &[said]) {
-                    return Err(refused());
-                }
-            }
-            WebhookSignature::TimestampedHmac { header, secret: name, tolerance } => {
-                let said = header_of(headers, header).ok_or_else(refused)?;
-                let (time, signatures) = payment::timestamped(said).ok_or_else(refused)?;
-                let at: i64 = time.parse().map_err(|_| refused())?;
-                let now = visit.now.micros() / 1_000_000;
-                if !signs(&secret(name)?, &[time.as_bytes(), b".", body], &signatures)
-                    || now.saturating_sub(at).unsigned_abs() > u64::from(*tolerance)
-                {
-                    return Err(refused());
-                }
-            }
-            WebhookSignature::Ask { .. } | WebhookSignature::None => {}
-        }
-        for id in described.checkouts_of(&event) {
-            let Some(row) = self.store().payment_by_checkout(organization, connection, id).await? else {
-                continue;
-            };
-            if let WebhookSignature::Ask { .. } = &webhook.signature
-                && !self.confirmed(&row, webhook, headers, body).await?
-            {
-                return Err(refused());
-            }
-            return self.nudge(&row, visit.now).await;
-        }
-        match &webhook.signature {
-            // It is the service's, of something else.
-            WebhookSignature::Hmac { .. } | WebhookSignature::TimestampedHmac { .. } => Ok(()),
-            WebhookSignature::Ask { .. } | WebhookSignature::None => Err(refused()),
-        }
-    }
-
-    /// Whether the service says that a notification is its own.
-    async fn confirmed(
-        &self,
-        row: &Payment,
-        webhook: &PaymentWebhook,
-        headers: &HeaderMap,
-        body: &[u8],
-    ) -> Result<bool> {
-        let WebhookSignature::Ask { operation, fields, event } = &webhook.signature else { return Ok(false) };
-        let Some(acting) = self.acting_for_payment(row).await? else { return Ok(false) };
-        let doing = acting.doing(row);
-        let ready = self.made_ready(&doing, &acting.op, &row.connection).await?;
-        let vocabulary = &ready.callable()?.vocabulary;
-        let call = PaymentCall { operation: operation.clone(), fields: fields.clone() };
-        let Some((module, operation)) = call.operation(&vocabulary.connector) else { return Ok(false) };
-        let values = vocabulary.values();
-        let known = |name: &str| match name.strip_prefix("header.") {
-            Some(header) => header_of(headers, header),
-            None => values.get(name),
-        };
-        let Ok(arguments) = payment::filled(fields, known) else { return Ok(false) };
-        // What it did not send with it, it did not sign.
-        let Ok(composed) = module.call(operation, &arguments, &values, None, None) else { return Ok(false) };
-        let mut asked = invocation(&composed, &doing);
-        let Some(text) = with_verbatim(composed.body.as_ref(), event, body) else { return Ok(false) };
-        asked.body = Some(text.into());
-        asked.body_encoding = Some("text".to_owned());
-        asked.headers.insert("content-type".to_owned(), "application/json".into());
-        let answer = self.call(&acting.op, &row.connection, "workflow", &asked).await;
-        let answer = answer.map_err(|failed| failed.error)?;
-        Ok(operation.succeeded(answer.status, json_of(&answer).as_ref()))
-    }
-}
-
-/// A body of JSON with one member more, which is left byte for byte as it came.
-fn with_verbatim(body: Option<&Value>, name: &str, raw: &[u8]) -> Option<String> {
-    let empty = Value::Object(Map::new());
-    let text = body.unwrap_or(&empty).to_string();
-    let open = text.strip_suffix('}')?;
-    let comma = if open.ends_with('{') { "" } else { "," };
-    let name = Value::from(name).to_string();
-    Some(format!("{open}{comma}{name}:{}}}", std::str::from_utf8(raw).ok()?))
-}
-
-fn header_of<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// Whether one of the signatures, hexadecimal, is the HMAC-SHA256 of the parts. Compared in constant time.
-fn signs(secret: &secrecy::SecretString, parts: &[&[u8]], signatures: &[&str]) -> bool {
-    use std::fmt::Write;
-    let tag = token::hmac_sha256(secret.expose_secret().as_bytes(), parts);
-    let wanted = tag.iter().fold(String::with_capacity(64), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    });
-    signatures.iter().any(|said| token::constant_time_eq(said.as_bytes(), wanted.as_bytes()))
-}
-
-/// On whose behalf a payment is looked at.
-struct Acting {
-    op: Op,
-    run: jackfield_store::Run,
-    live: Arc<crate::automate::live::Live>,
-    environment: Environment,
-    context: Value,
-}
-
-impl Acting {
-    fn doing<'a>(&'a self, row: &'a Payment) -> Doing<'a> {
-        Doing {
-            organization: &row.organization_id,
-            application: &row.application,
-            environment: self.environment,
-            run: &self.run,
-            principal: &self.op.principal,
-            actor: &row.actor,
-            live: &self.live,
-            context: &self.context,
-            doubt: false,
-        }
-    }
 }
 
 /// What the trail says of a payment.
@@ -927,30 +691,5 @@ fn patient(tried: Tried, row: &Payment, now: Timestamp) -> Result<Tried, End> {
             Ok(waits)
         }
         _ => Ok(tried),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_notification_is_passed_on_byte_for_byte() {
-        let raw = br#"{"b": 1.00,"a":"\u00e9"}"#;
-        let text = with_verbatim(Some(&json!({"x": 1})), "event", raw).unwrap();
-        assert_eq!(text, r#"{"x":1,"event":{"b": 1.00,"a":"\u00e9"}}"#);
-        assert_eq!(with_verbatim(None, "e", b"[]").unwrap(), r#"{"e":[]}"#);
-        assert_eq!(with_verbatim(None, "e", &[0xff]), None);
-    }
-
-    #[test]
-    fn signatures_are_compared_whole() {
-        let secret = secrecy::SecretString::from("Jefe");
-        // RFC 4231, test case 2.
-        let tag = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        let parts: [&[u8]; 2] = [b"what do ya want ", b"for nothing?"];
-        assert!(signs(&secret, &parts, &["other", tag]));
-        assert!(!signs(&secret, &parts, &[&tag[..63]]) && !signs(&secret, &parts, &[]));
-        assert!(!signs(&secret, &parts, &[&tag.to_uppercase()]));
     }
 }

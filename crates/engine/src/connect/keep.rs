@@ -5,7 +5,7 @@ use jackfield_core::id::Prefix;
 use jackfield_core::{
     Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Result, Timestamp, names,
 };
-use jackfield_store::Authorization;
+use jackfield_store::{Authorization, Connection};
 
 use crate::Engine;
 use crate::clock::new_id;
@@ -220,22 +220,7 @@ impl Engine {
     /// Revokes at the service what nobody holds any more. Whatever the service says: here it is gone.
     pub(crate) async fn revoke_orphans(&self, ground: &Ground, orphans: Vec<Authorization>, now: Timestamp) {
         for orphan in orphans {
-            let outcome = match Credential::open(
-                self.keyring(),
-                &orphan.organization_id,
-                &orphan.id,
-                &orphan.credential,
-            ) {
-                Ok((credential, bounds)) => match ground.check_endpoints(&bounds, &orphan.attributes) {
-                    Ok(()) => self
-                        .revoke_at_service(ground, &credential, &orphan.attributes, now)
-                        .await
-                        .map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                },
-                Err(error) => Err(error.to_string()),
-            };
-            match outcome {
+            match self.take_back(ground, &orphan, now).await {
                 Ok(at_service) => {
                     tracing::info!(authorization = orphan.id, at_service, "authorization revoked");
                 }
@@ -248,6 +233,31 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Revokes one at the service. Where the endpoints have moved since it was given, then at those of the version for which it was: its
+    /// tokens go to no others. The error is a sentence.
+    async fn take_back(
+        &self,
+        ground: &Ground,
+        orphan: &Authorization,
+        now: Timestamp,
+    ) -> Result<bool, String> {
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let opened =
+            Credential::open(self.keyring(), &orphan.organization_id, &orphan.id, &orphan.credential);
+        let (credential, bounds) = opened.map_err(|error| said(&error))?;
+        let mut former = None;
+        if let Err(error) = ground.check_endpoints(&bounds, &orphan.attributes) {
+            let Some(version) = orphan.moved_from else { return Err(said(&error)) };
+            let connection = Connection { connector_version: Some(version), ..ground.connection.clone() };
+            let then = self.ground(connection).await.map_err(|error| said(&error))?;
+            then.check_endpoints(&bounds, &orphan.attributes).map_err(|error| said(&error))?;
+            former = Some(then);
+        }
+        let ground = former.as_ref().unwrap_or(ground);
+        let revoked = self.revoke_at_service(ground, &credential, &orphan.attributes, now).await;
+        revoked.map_err(|error| said(&error))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::pages::{Visitor, error_at, heading, news, words};
 use crate::support::{Home, Server, consenting};
 use crate::upstream::{Upstream, connected, json_reply, key, keyed};
+use crate::world::until;
 
 /// A service that answers with its own name and what was asked.
 async fn service(name: &'static str) -> Upstream {
@@ -303,6 +304,42 @@ async fn an_account_that_others_use_too_is_let_go() {
     assert_eq!(reusable["items"], json!([]));
     server.post(&path, json!({"credentials": key()})).await.expect(201);
     assert_eq!(service_of(&server, &second).await, "new");
+}
+
+/// The endpoints have moved with the version: what the former ones gave is given back to them, and the new ones never see it.
+#[tokio::test]
+async fn a_token_is_given_back_where_it_came_from() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let tokens = async |token: &'static str| {
+        Upstream::answering(move |_| json_reply(&json!({"access_token": token, "token_type": "bearer"})))
+            .await
+    };
+    let (old, new) = (tokens("of-the-old").await, tokens("of-the-new").await);
+    let auth = |of: &Upstream| {
+        json!({"type": "oauth2_client_credentials", "client_authentication": "client_secret_post",
+            "token_url": format!("{}/token", of.url), "revoke_url": format!("{}/revoke", of.url)})
+    };
+    let document =
+        json!({"name": "Crm", "base_url": old.url, "hosts": [old.host(), new.host()], "auth": auth(&old)});
+    let connector = server.connector(document).await;
+    let parameters = json!({"client_id": "c", "client_secret": "s"});
+    let made = json!({"connector": connector, "name": "Crm", "parameters": parameters});
+    let connection = server.connection(made).await;
+    let path = format!("/v1/connections/{connection}/authorizations");
+    let id = server.post(&path, json!({})).await.expect(201)["id"].as_str().unwrap().to_owned();
+    edit(&server, &connector, json!({"auth": auth(&new)})).await;
+    publish(&server, &connector).await;
+    let moved = server.post(&move_of(&connection), json!({})).await.expect(200);
+    assert_eq!(moved["authorizations"][0]["authorization"], id.as_str(), "{moved}");
+    server.api("DELETE", &format!("{path}/{id}"), Value::Null).await.expect(204);
+    until("the revocation", async || {
+        let seen = old.seen();
+        let back = seen.iter().find(|request| request.target() == "/revoke")?;
+        Some(assert!(String::from_utf8_lossy(&back.body).contains("of-the-old")))
+    })
+    .await;
+    assert!(new.seen().is_empty());
 }
 
 #[tokio::test]

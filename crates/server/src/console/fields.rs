@@ -11,12 +11,13 @@ use jackfield_engine::Engine;
 use jackfield_engine::automate::components::{BuiltView, ComponentPatch, NewComponent};
 use serde_json::{Map, Value, json};
 
-use super::actions::{Acting, Kind, connections, first_step, kinds_of, source_of, source_text};
+use super::actions::{Acting, Kind, connections, first_step, kinds_of};
 use super::applications::{Head, lines, path};
 use super::built::{Words, Written, forbidden};
 use super::common::{mends, was_overtaken};
 use super::desk::{Desk, Frame, Sent};
 use super::form::{Field, Fields, Form};
+use super::inputs::{connection, from_named_lines, named_lines, plain, source_of, source_text, whole};
 use crate::input::from_json;
 
 /// One member of a document, at its dotted path.
@@ -74,15 +75,11 @@ impl Ask {
     }
 
     fn shown(&self, document: &Value) -> Option<String> {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match (self.how, self.value(document)) {
             (How::Yes, Value::Bool(yes)) => yes.then(|| "on".to_owned()),
             (_, Value::Null) => None,
-            (How::Sources, Value::Object(members)) => {
-                let lines = members.iter().map(|(name, value)| format!("{name}: {}", source_text(value)));
-                Some(lines.collect::<Vec<_>>().join("\n"))
-            }
-            (_, value) => Some(text(value)),
+            (How::Sources, Value::Object(members)) => Some(named_lines(members, source_text)),
+            (_, value) => Some(plain(value)),
         }
     }
 
@@ -93,18 +90,12 @@ impl Ask {
         let given = !line.is_empty();
         Ok(match self.how {
             How::Mono | How::Connection | How::One(_) => given.then(|| json!(line)),
-            How::Whole if given => {
-                Some(json!(line.parse::<u32>().map_err(|_| "Write a whole number.".to_owned())?))
-            }
+            How::Whole if given => Some(whole(line)?),
             How::Whole => None,
             How::Yes => Some(json!(sent.has(self.at))),
             How::Sources => {
                 let mut members = Map::new();
-                for one in text.lines().map(str::trim).filter(|one| !one.is_empty()) {
-                    let (name, source) = one.split_once(':').ok_or_else(|| {
-                        format!("Write a name, a colon and an expression on each line; {one:?} has none.")
-                    })?;
-                    let (name, source) = (name.trim(), source.trim());
+                for (name, source) in from_named_lines(&text)? {
                     // A line that says what was there leaves it as it was.
                     let same = present.get(name).filter(|value| source_text(value) == source);
                     members.insert(name.to_owned(), same.cloned().unwrap_or_else(|| source_of(source)));
@@ -238,13 +229,8 @@ impl Page<'_> {
         let field = match ask.how {
             How::One(choices) => self.form.select(ask.at, ask.label, choices),
             How::Connection => {
-                let chosen = self.form.value(ask.at);
-                let mut choices: Vec<(&str, &str)> =
-                    self.connections.iter().map(|(link, name)| (link.as_str(), name.as_str())).collect();
-                if !choices.iter().any(|(link, _)| *link == chosen) {
-                    choices.insert(0, (chosen, if chosen.is_empty() { "Choose…" } else { chosen }));
-                }
-                self.form.select(ask.at, ask.label, &choices)
+                let all = self.connections.iter().map(|(link, name)| (link.as_str(), name.as_str()));
+                connection(&self.form, ask.at, ask.label, all)
             }
             How::Sources => self.form.area(ask.at, ask.label, 3).mono(),
             How::Mono | How::Whole => self.form.text(ask.at, ask.label).mono(),

@@ -29,6 +29,7 @@ mod forms;
 pub(crate) mod help;
 mod hosted;
 mod imports;
+mod inputs;
 mod journey;
 mod members;
 mod overview;

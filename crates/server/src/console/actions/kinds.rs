@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::console::applications::lines;
 use crate::console::form::Fields;
+use crate::console::inputs::{from_named_lines, named_lines, plain, source_of, source_text, whole};
 
 /// A kind of action.
 pub(in crate::console) struct Kind {
@@ -261,34 +262,27 @@ impl Ask {
 
     /// What stands in its input.
     fn shown(&self, value: &Value) -> String {
-        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match (self.how, value) {
             (_, Value::Null) => String::new(),
-            (How::Lines, Value::Array(items)) => items.iter().map(text).collect::<Vec<_>>().join("\n"),
-            (How::Pairs, Value::Object(members)) => {
-                let lines = members.iter().map(|(name, value)| format!("{name}: {}", text(value)));
-                lines.collect::<Vec<_>>().join("\n")
-            }
+            (How::Lines, Value::Array(items)) => items.iter().map(plain).collect::<Vec<_>>().join("\n"),
+            (How::Pairs, Value::Object(members)) => named_lines(members, plain),
             (How::Json, value) => serde_json::to_string_pretty(value).unwrap_or_default(),
             (How::Source | How::Code, Value::Object(_)) => source_text(value),
-            (_, value) => text(value),
+            (_, value) => plain(value),
         }
     }
 
     /// What its input says; nothing where it says nothing.
-    fn read(&self, text: &str) -> Result<Option<Value>, &'static str> {
+    fn read(&self, text: &str) -> Result<Option<Value>, String> {
         let text = lines(text);
         let all = || text.lines().map(str::trim).filter(|line| !line.is_empty());
         let given = !text.trim().is_empty();
         Ok(match self.how {
             How::Lines => Some(json!(all().collect::<Vec<_>>())),
             How::Pairs => {
-                let mut members = Map::new();
-                for line in all() {
-                    let (name, value) =
-                        line.split_once(':').ok_or("Write a name, a colon and a text on each line.")?;
-                    members.insert(name.trim().to_owned(), json!(value.trim()));
-                }
+                let pairs = from_named_lines(&text)?.into_iter();
+                let members: Map<String, Value> =
+                    pairs.map(|(name, value)| (name.to_owned(), json!(value))).collect();
                 (!members.is_empty()).then_some(Value::Object(members))
             }
             How::Json if given => Some(
@@ -299,9 +293,7 @@ impl Ask {
                 "false" => Some(json!(false)),
                 _ => None,
             },
-            How::Whole if given => {
-                Some(json!(text.trim().parse::<u32>().map_err(|_| "Write a whole number.")?))
-            }
+            How::Whole if given => Some(whole(&text)?),
             How::Code if text.trim().len() == 3 && text.trim().bytes().all(|c| c.is_ascii_uppercase()) => {
                 Some(json!(text.trim()))
             }
@@ -312,32 +304,6 @@ impl Ask {
                 Some(json!(text.trim())).filter(|_| given || !self.optional)
             }
         })
-    }
-}
-
-/// Where a value comes from, as [`source_of`] reads it.
-pub(in crate::console) fn source_text(source: &Value) -> String {
-    let one = source.as_object().and_then(|members| members.iter().next());
-    match one.map(|(word, value)| (word.as_str(), value)) {
-        Some(("field", Value::String(name))) => format!("record.{name}"),
-        Some(("expression", Value::String(text))) => text.clone(),
-        Some(("value", value)) => value.to_string(),
-        _ => source.to_string(),
-    }
-}
-
-/// Where a value comes from: a field where only one is named, a value where one is written out, else what the expression gives.
-pub(in crate::console) fn source_of(text: &str) -> Value {
-    let is_name = |name: &&str| {
-        !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_')
-    };
-    if let Some(name) = text.strip_prefix("record.").filter(is_name) {
-        return json!({"field": name});
-    }
-    match serde_json::from_str(text) {
-        Ok(Value::Object(members)) => Value::Object(members),
-        Ok(value) => json!({"value": value}),
-        Err(_) => json!({"expression": text}),
     }
 }
 

@@ -22,7 +22,7 @@ use super::common::most;
 use super::desk::Desk;
 use super::form::{Fields, with_query};
 
-pub(super) use kinds::{Kind, source_of, source_text};
+pub(super) use kinds::Kind;
 pub(super) use told::{Act, Doing, acts, connections, doing};
 
 /// What does one thing after another.

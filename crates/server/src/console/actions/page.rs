@@ -19,6 +19,7 @@ use crate::console::applications::path;
 use crate::console::common::{mends, was_overtaken};
 use crate::console::desk::{Desk, Frame, Sent};
 use crate::console::form::{Field, Fields, Form, with_query};
+use crate::console::inputs::connection;
 
 type Link = Path<(String, String)>;
 type ActionLink = Path<(String, String, String)>;
@@ -92,14 +93,8 @@ impl Act<'_> {
                 form.select(name, label, &[("", "As its method says"), ("true", "Yes"), ("false", "No")])
             }
             How::Connection => {
-                let grounds = self.bench.grounds.connections.keys();
-                let mut choices: Vec<(&str, &str)> =
-                    grounds.map(|link| (link.as_str(), self.bench.called(link))).collect();
-                let chosen = form.value(name);
-                if !choices.iter().any(|(link, _)| *link == chosen) {
-                    choices.insert(0, (chosen, if chosen.is_empty() { "Choose…" } else { chosen }));
-                }
-                form.select(name, label, &choices)
+                let all = self.bench.grounds.connections.keys();
+                connection(form, name, label, all.map(|link| (link.as_str(), self.bench.called(link))))
             }
             How::Line | How::Whole | How::Source | How::Code | How::Mapping | How::Sets => {
                 form.text(name, label)
