@@ -1,0 +1,160 @@
+//! Modules and operations: what can be done at a service.
+
+use super::super::document::Place;
+use super::super::modules::{Field, Find, Module, Operation, Pagination};
+use super::super::read::at;
+use super::{Check, Kind, May, header_name, is_parameter};
+use crate::names;
+
+impl<'a> Check<'a> {
+    pub(super) fn module(&mut self, path: &str, name: &str, module: &'a Module) {
+        if names::link_name(name).is_err() {
+            self.wrong(path, "invalid", "must have 1 to 64 of the characters a-z, 0-9 and _");
+        }
+        self.fields(&at(path, "fields"), &module.fields);
+        for (name, operation) in &module.operations {
+            let path = at(&at(path, "operations"), name);
+            if names::link_name(name).is_err() {
+                self.wrong(&path, "invalid", "must have 1 to 64 of the characters a-z, 0-9 and _");
+            }
+            self.operation(&path, module, operation);
+        }
+    }
+
+    fn fields(&mut self, path: &str, fields: &[Field]) {
+        self.unique(path, fields.iter().map(|field| field.name.as_str()));
+        for (index, field) in fields.iter().enumerate() {
+            let path = format!("{path}.{index}");
+            if !is_parameter(&field.name) {
+                self.wrong(at(&path, "name"), "invalid", "must not be empty or have control characters");
+            }
+            self.pointer(&at(&path, "at"), field.at.as_deref());
+            self.unique(&at(&path, "choices"), field.choices.iter().map(|choice| choice.value.as_str()));
+        }
+    }
+
+    fn operation(&mut self, path: &str, module: &Module, operation: &Operation) {
+        self.fields(&at(path, "fields"), &operation.fields);
+        let own = if operation.fields.is_empty() { &module.fields } else { &operation.fields };
+        let mut local: Vec<&str> = own.iter().map(|field| field.name.as_str()).collect();
+        if operation.pagination.is_some() {
+            local.extend(["page.number", "page.offset", "page.size", "page.cursor"]);
+        }
+        let all =
+            May { attributes: true, setup: Some(&self.connector.setup), local: &local, ..May::default() };
+        self.template(&at(path, "path"), &operation.path, Kind::Path, all);
+        self.texts(&at(path, "query"), &operation.query, all);
+        self.headers(&at(path, "headers"), &operation.headers, all);
+        for (name, pointer) in [
+            ("body_at", Some(operation.body_at.as_str())),
+            ("result", operation.result.as_deref()),
+            ("error", operation.error.as_deref()),
+            ("items", operation.items.as_deref()),
+        ] {
+            self.pointer(&at(path, name), pointer);
+        }
+        self.expect(&at(path, "expect"), operation.expect.as_ref());
+        if let Some(idempotency) = &operation.idempotency {
+            let field = at(path, "idempotency.name");
+            if idempotency.place == Place::Header {
+                if let Err(message) = header_name(&idempotency.name) {
+                    self.wrong(field, "invalid", message);
+                }
+            } else if !is_parameter(&idempotency.name) {
+                self.wrong(field, "invalid", "must be the name of a parameter");
+            }
+        }
+        self.one_field(path, module, operation);
+        if let Some(find) = &operation.find {
+            self.find(&at(path, "find"), module, &local, find);
+        }
+        if let Some(pagination) = &operation.pagination {
+            if operation.items.is_none() {
+                self.wrong(at(path, "items"), "required", "is needed beside pagination");
+            }
+            self.pagination(&at(path, "pagination"), pagination);
+        }
+    }
+
+    /// A body that is one field has one, and nothing else that would have to go into it.
+    fn one_field(&mut self, path: &str, module: &Module, operation: &Operation) {
+        if !operation.body_encoding.is_one_field() {
+            return;
+        }
+        let all = module.fields_of(operation);
+        let count =
+            all.iter().filter(|field| Module::place_of(operation, field) == Some(Place::Body)).count();
+        if count != 1 {
+            self.wrong(
+                at(path, "fields"),
+                "invalid",
+                format!("must have exactly one field for the body when body_encoding is {}; say `in` of the others", operation.body_encoding.as_str()),
+            );
+        }
+        let in_body = operation.idempotency.as_ref().is_some_and(|key| key.place == Place::Body);
+        if operation.body.is_some() || !operation.body_at.is_empty() || in_body {
+            let message = format!("has no place when body_encoding is {}", operation.body_encoding.as_str());
+            self.wrong(at(path, "body"), "invalid", message);
+        }
+    }
+
+    fn find(&mut self, path: &str, module: &Module, fields: &[&str], find: &Find) {
+        match module.operations.get(&find.operation) {
+            None => self.wrong(at(path, "operation"), "unknown", "must be another operation of the module"),
+            Some(list) if list.items.is_none() => {
+                self.wrong(at(path, "operation"), "invalid", "must be a list operation");
+            }
+            Some(_) => {}
+        }
+        let local = May { local: fields, ..May::default() };
+        self.texts(&at(path, "with"), &find.with, local);
+        if find.same.is_empty() {
+            self.wrong(at(path, "same"), "required", "must say what has to be the same");
+        }
+        for (pointer, field) in &find.same {
+            self.pointer(&at(path, "same"), Some(pointer));
+            if !fields.contains(&field.as_str()) {
+                self.wrong(
+                    at(&at(path, "same"), pointer),
+                    "unknown",
+                    "must lead to a field of the operation",
+                );
+            }
+        }
+        self.pointer(&at(path, "id"), Some(&find.id));
+    }
+
+    fn pagination(&mut self, path: &str, pagination: &Pagination) {
+        let (name, size, page_size, pointers) = match pagination {
+            Pagination::Page { page, size, page_size, more, .. } => {
+                (page.as_ref(), size.as_ref(), *page_size, vec![("more", more.as_ref())])
+            }
+            Pagination::Offset { offset, size, page_size, more, .. } => {
+                (offset.as_ref(), size.as_ref(), *page_size, vec![("more", more.as_ref())])
+            }
+            Pagination::Cursor { cursor, next, last, size, page_size, more } => {
+                if next.is_some() == last.is_some() {
+                    self.wrong(at(path, "next"), "required", "either next or last says where the mark is");
+                }
+                let pointers =
+                    vec![("next", next.as_ref()), ("last", last.as_ref()), ("more", more.as_ref())];
+                (cursor.as_ref(), size.as_ref(), *page_size, pointers)
+            }
+            Pagination::NextUrl { next } => (None, None, 1, vec![("next", Some(next))]),
+            Pagination::LinkHeader { size, page_size } => (None, size.as_ref(), *page_size, Vec::new()),
+        };
+        if matches!(pagination, Pagination::Cursor { .. }) {
+            let pointer = name.filter(|name| name.starts_with('/'));
+            self.pointer(&at(path, "cursor"), pointer.map(String::as_str));
+        }
+        if name.is_some_and(|name| !is_parameter(name)) || size.is_some_and(|name| !is_parameter(name)) {
+            self.wrong(path, "invalid", "has an empty name of a parameter");
+        }
+        if page_size == 0 {
+            self.wrong(at(path, "page_size"), "invalid", "must be at least 1");
+        }
+        for (name, pointer) in pointers {
+            self.pointer(&at(path, name), pointer.map(String::as_str));
+        }
+    }
+}
