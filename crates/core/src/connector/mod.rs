@@ -12,6 +12,7 @@ pub mod import;
 mod input;
 mod lint;
 mod modules;
+mod more;
 pub mod payment;
 mod placement;
 mod places;
@@ -43,6 +44,7 @@ pub use input::{
 };
 pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
+pub use more::{MoreChoices, MoreFields};
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;

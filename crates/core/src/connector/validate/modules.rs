@@ -1,8 +1,12 @@
 //! Modules and operations: what can be done at a service.
 
-use super::super::document::Place;
-use super::super::modules::{Field, Find, Module, Operation, Pagination};
+use std::collections::BTreeMap;
+
+use super::super::document::{Method, Place};
+use super::super::modules::{Field, FieldType, Find, Module, Operation, Pagination};
+use super::super::more::MoreFields;
 use super::super::read::at;
+use super::super::template::Template;
 use super::{Check, Kind, May, header_name, is_parameter};
 use crate::names;
 
@@ -68,6 +72,9 @@ impl<'a> Check<'a> {
         if let Some(find) = &operation.find {
             self.find(&at(path, "find"), module, &local, find);
         }
+        if let Some(more) = &operation.more_fields {
+            self.more_fields(&at(path, "more_fields"), module, operation, more);
+        }
         if let Some(pagination) = &operation.pagination {
             if operation.items.is_none() {
                 self.wrong(at(path, "items"), "required", "is needed beside pagination");
@@ -122,6 +129,104 @@ impl<'a> Check<'a> {
             }
         }
         self.pointer(&at(path, "id"), Some(&find.id));
+    }
+
+    /// Where the service says which further fields there are.
+    fn more_fields(&mut self, path: &str, module: &Module, operation: &Operation, more: &MoreFields) {
+        let own = module.fields_of(operation);
+        if !matches!(operation.method, Method::Post | Method::Put | Method::Patch)
+            || operation.body_encoding.is_one_field()
+        {
+            let message = "needs an operation with a body that takes fields: POST, PUT or PATCH with body_encoding json, form or multipart";
+            self.wrong(path, "invalid", message);
+        }
+        match more.asks(self.connector) {
+            None => self.wrong(
+                at(path, "operation"),
+                "unknown",
+                "must be a list operation of this connector, as object.fields",
+            ),
+            Some((_, asked)) if asked.items.is_none() => {
+                self.wrong(at(path, "operation"), "invalid", "must be a list operation: one with `items`");
+            }
+            Some((asked_module, asked)) => self.asked_with(path, asked_module, asked, more),
+        }
+        // Whoever maps them knows them before anything is called: nothing else is there to ask with.
+        let names: Vec<&str> = own.iter().map(|field| field.name.as_str()).collect();
+        for (name, text) in &more.with {
+            let path = at(&at(path, "with"), name);
+            match Template::parse(text) {
+                Err(error) => self.wrong(path, "invalid", error.to_string()),
+                Ok(template) => {
+                    for name in template.names().filter(|name| !names.contains(name)) {
+                        self.wrong(&path, "unknown", format!("{{{name}}} is not a field of the operation"));
+                    }
+                }
+            }
+        }
+        for (name, pointer) in [
+            ("name", Some(&more.name)),
+            ("label", more.label.as_ref()),
+            ("help", more.help.as_ref()),
+            ("type", more.kind.as_ref()),
+        ] {
+            self.pointer(&at(path, name), pointer.map(String::as_str));
+        }
+        if more.kind.is_none() && !more.types.is_empty() {
+            self.wrong(
+                at(path, "type"),
+                "required",
+                "must say where the word stands that `types` translates",
+            );
+        }
+        self.rules(&at(path, "required"), &more.required);
+        self.rules(&at(path, "read_only"), &more.read_only);
+        if let Some(choices) = &more.choices {
+            let path = at(path, "choices");
+            self.pointer(&at(&path, "at"), Some(&choices.at));
+            self.pointer(&at(&path, "value"), Some(&choices.value));
+            self.pointer(&at(&path, "label"), choices.label.as_deref());
+            self.rules(&at(&path, "when"), &choices.when);
+        }
+        if let Some(into) = &more.into {
+            match own.iter().find(|field| field.name == *into) {
+                None => self.wrong(at(path, "into"), "unknown", "is not a field of the operation"),
+                Some(field)
+                    if field.kind != FieldType::Object
+                        || Module::place_of(operation, field) != Some(Place::Body) =>
+                {
+                    self.wrong(
+                        at(path, "into"),
+                        "invalid",
+                        "must be a field of type object that goes into the body",
+                    );
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What an operation is asked with is fields that it has, and all that it needs.
+    fn asked_with(&mut self, path: &str, module: &Module, operation: &Operation, more: &MoreFields) {
+        let fields = module.fields_of(operation);
+        for name in more.with.keys().filter(|name| !fields.iter().any(|field| field.name == **name)) {
+            let message = format!("is not a field of {}", more.operation);
+            self.wrong(at(&at(path, "with"), name), "unknown", message);
+        }
+        for field in fields.iter().filter(|field| field.required && !more.with.contains_key(&field.name)) {
+            let message = format!("is required by {}", more.operation);
+            self.wrong(at(&at(path, "with"), &field.name), "required", message);
+        }
+    }
+
+    /// JSON pointers, each with the texts to which it leads.
+    fn rules(&mut self, path: &str, rules: &BTreeMap<String, Vec<String>>) {
+        for (pointer, texts) in rules {
+            self.pointer(&at(path, pointer), Some(pointer));
+            if texts.is_empty() {
+                self.wrong(at(path, pointer), "required", "must list the texts that count, as [\"false\"]");
+            }
+        }
     }
 
     fn pagination(&mut self, path: &str, pagination: &Pagination) {

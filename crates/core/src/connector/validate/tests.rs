@@ -225,6 +225,49 @@ fn operations_are_checked() {
 }
 
 #[test]
+fn where_further_fields_are_described_is_checked() {
+    let with = |changes: Value| {
+        let mut more = json!({"operation": "object.fields", "with": {"object": "{object}"}, "name": "/name", "into": "fields"});
+        more.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        json!({"/modules": {
+            "object": {"operations": {
+                "fields": {"path": "/o/{object}", "fields": [{"name": "object", "required": true}], "items": "/fields"},
+                "read": {"path": "/o"},
+            }},
+            "record": {"operations": {"make": {
+                "method": "POST", "path": "/r/{object}", "more_fields": more,
+                "fields": [{"name": "object"}, {"name": "kind", "type": "object", "in": "query"}, {"name": "fields", "type": "object", "at": ""}],
+            }}},
+        }})
+    };
+    let typed = json!({"type": "/t", "types": {"x": "number"}, "required": {"/n": ["false"]}, "choices": {"at": "/c"}});
+    assert_eq!(faults(with(typed)), []);
+    assert_eq!(faults(with(json!({"into": null}))), []);
+    for (changes, field, code) in [
+        (json!({"operation": "object.none"}), "operation", "unknown"),
+        (json!({"operation": "fields"}), "operation", "unknown"),
+        (json!({"operation": "object.read", "with": {}}), "operation", "invalid"),
+        (json!({"with": {}}), "with.object", "required"),
+        (json!({"with": {"object": "{object}", "b": "c"}}), "with.b", "unknown"),
+        (json!({"with": {"object": "{subdomain}"}}), "with.object", "unknown"),
+        (json!({"with": {"object": "{"}}), "with.object", "invalid"),
+        (json!({"name": "name"}), "name", "invalid"),
+        (json!({"types": {"x": "number"}}), "type", "required"),
+        (json!({"required": {"x": ["1"]}}), "required.x", "invalid"),
+        (json!({"read_only": {"/x": []}}), "read_only./x", "required"),
+        (json!({"choices": {"at": "c"}}), "choices.at", "invalid"),
+        (json!({"into": "none"}), "into", "unknown"),
+        (json!({"into": "object"}), "into", "invalid"),
+        (json!({"into": "kind"}), "into", "invalid"),
+    ] {
+        refused(with(changes), &format!("modules.record.operations.make.more_fields.{field}"), code);
+    }
+    let mut read = with(json!({"into": null}));
+    read["/modules"]["record"]["operations"]["make"]["method"] = json!("GET");
+    refused(read, "modules.record.operations.make.more_fields", "invalid");
+}
+
+#[test]
 fn the_row_of_a_region_is_picked() {
     let connector = Connector::from_json(json!({
         "name": "A", "base_url": "https://{region.host}", "region_parameter": "dc", "regions": ["us", "eu"],
