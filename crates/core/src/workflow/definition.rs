@@ -149,6 +149,35 @@ pub struct Integration {
     /// the operation's fields by name, and where their values come from
     #[serde(default)]
     pub mapping: BTreeMap<String, Mapped>,
+    /// of which type those fields are that the service itself described; what is absent is sent as it is
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, FieldType>,
+}
+
+impl Integration {
+    /// What is mapped to a fixed text, number or flag: with it the service can be asked before anything runs.
+    pub fn given(&self) -> BTreeMap<String, String> {
+        let fixed = self.mapping.iter().filter_map(|(name, mapped)| match mapped {
+            Mapped::Value(Value::String(text)) => Some((name.clone(), text.clone())),
+            Mapped::Value(value @ (Value::Number(_) | Value::Bool(_))) => {
+                Some((name.clone(), value.to_string()))
+            }
+            _ => None,
+        });
+        fixed.collect()
+    }
+
+    /// Brings the values of fields that the service described into their types. The error stands under the field's name.
+    pub fn fit(&self, arguments: &mut Map<String, Value>) -> Result<(), FieldError> {
+        for (name, kind) in &self.types {
+            if let Some(value) = arguments.get_mut(name).filter(|value| !value.is_null()) {
+                *value = kind
+                    .fit(value.take())
+                    .map_err(|why| FieldError::new(name.clone(), "invalid", format!("It {why}.")))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where a value comes from.
@@ -484,6 +513,37 @@ pub struct Grounds {
     pub columns: BTreeMap<String, Vec<String>>,
     /// the organization's region
     pub region: String,
+    /// what services have described lately, as it is served to everybody
+    pub described: Vec<Described>,
+}
+
+/// What a service described of an operation's further fields when it was asked.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// link name of the connection
+    pub connection: String,
+    pub module: String,
+    pub operation: String,
+    /// what the service was asked with
+    pub with: Map<String, Value>,
+    pub fields: Arc<Vec<Field>>,
+    /// whether these are all
+    pub whole: bool,
+}
+
+impl Grounds {
+    /// What the service described lately of the fields that a push takes.
+    pub fn described(&self, integration: &Integration) -> Option<&Described> {
+        let connector = self.connections.get(&integration.connection)?;
+        let operation = connector.modules.get(&integration.module)?.operations.get(&integration.operation)?;
+        let asked = operation.more_fields.as_ref()?.asked(&integration.given()).ok()?;
+        self.described.iter().find(|one| {
+            one.connection == integration.connection
+                && one.module == integration.module
+                && one.operation == integration.operation
+                && one.with == asked
+        })
+    }
 }
 
 /// What sets actions off, and so what they can name.
@@ -651,8 +711,15 @@ impl<'a> Check<'a> {
             return self.wrong(format!("{path}.operation"), "unknown", message);
         };
         let fields = module.fields_of(operation);
+        let is_fixed = |name: &String| fields.iter().any(|field| field.name == *name);
+        let further = operation.more_fields.as_ref();
+        // The object that takes further fields is given by any of them.
+        let takes = |field: &Field| {
+            further.is_some_and(|more| more.into.as_ref() == Some(&field.name))
+                && !integration.mapping.keys().all(is_fixed)
+        };
         for field in &fields {
-            if field.required && !integration.mapping.contains_key(&field.name) {
+            if field.required && !integration.mapping.contains_key(&field.name) && !takes(field) {
                 self.wrong(
                     format!("{path}.mapping.{}", field.name),
                     "required",
@@ -663,9 +730,43 @@ impl<'a> Check<'a> {
         for (name, mapped) in &integration.mapping {
             let path = format!("{path}.mapping.{name}");
             match fields.iter().find(|field| field.name == *name) {
-                None => self.wrong(&path, "unknown", "The operation has no such field."),
                 Some(field) => self.mapped(&path, mapped, Some(field)),
+                None if further.is_some() => self.further(&path, &connector.name, integration, name, mapped),
+                None => self.wrong(&path, "unknown", "The operation has no such field."),
             }
+        }
+        if further.is_none() && !integration.types.is_empty() {
+            let message = "The service describes no further fields of this operation: leave `types` out.";
+            self.wrong(format!("{path}.types"), "invalid", message);
+        }
+    }
+
+    /// A field that the document does not list, and the service itself may have described. What is not known is given the benefit of the
+    /// doubt: a right mapping must not wait for a service that does not answer.
+    fn further(
+        &mut self,
+        path: &str,
+        service: &str,
+        integration: &'a Integration,
+        name: &str,
+        mapped: &'a Mapped,
+    ) {
+        let grounds = self.grounds;
+        let described = grounds.described(integration);
+        let field = described.and_then(|one| one.fields.iter().find(|field| field.name == name));
+        match (field, integration.types.get(name)) {
+            (Some(field), _) => self.mapped(path, mapped, Some(field)),
+            (None, _) if described.is_some_and(|one| one.whole) => {
+                let message = format!(
+                    "{service} described no such field when it was asked. If it is new there, ask {service} for its fields again; else leave it out."
+                );
+                self.wrong(path, "unknown", message);
+            }
+            (None, Some(kind)) => {
+                let field = Field { name: name.to_owned(), kind: *kind, ..Field::default() };
+                self.mapped(path, mapped, Some(&field));
+            }
+            (None, None) => self.mapped(path, mapped, None),
         }
     }
 
@@ -1106,6 +1207,7 @@ mod tests {
                 "rates".to_owned(),
                 ["day", "rate", "bank.name"].map(str::to_owned).to_vec(),
             )]),
+            described: Vec::new(),
         }
     }
 
@@ -1193,6 +1295,108 @@ mod tests {
         ] {
             assert_eq!(check("in", more.clone()), one(field, code), "{more}");
         }
+    }
+
+    #[test]
+    fn fields_that_the_service_described_are_checked_like_the_others() {
+        let crm: Connector = serde_json::from_value(json!({
+            "name": "Crm", "base_url": "https://crm.example", "auth": {"type": "none"}, "modules": {
+                "object": {"operations": {"fields": {"path": "/o", "items": "", "fields": [{"name": "object", "in": "query"}]}}},
+                "record": {"operations": {"create": {
+                    "method": "POST", "path": "/r/{object}",
+                    "fields": [{"name": "object", "required": true}, {"name": "rest", "type": "object", "required": true, "at": ""}],
+                    "more_fields": {"operation": "object.fields", "with": {"object": "{object}"}, "name": "/n", "into": "rest"},
+                }}},
+            },
+        }))
+        .unwrap();
+        let fields: Vec<Field> = serde_json::from_value(json!([
+            {"name": "Budget__c", "type": "number"},
+            {"name": "Kind__c", "choices": [{"value": "a"}], "required": true},
+        ]))
+        .unwrap();
+        let with = |object: &str| Map::from_iter([("object".to_owned(), json!(object))]);
+        let mut grounds = grounds();
+        grounds.connections.insert("crm".to_owned(), Arc::new(crm));
+        grounds.described.push(Described {
+            connection: "crm".to_owned(),
+            module: "record".to_owned(),
+            operation: "create".to_owned(),
+            with: with("Lead"),
+            fields: Arc::new(fields),
+            whole: true,
+        });
+        let check = |grounds: &Grounds, mapping: Value, types: Value| {
+            let actions = json!([{"name": "push", "integration": {"connection": "crm", "module": "record", "operation": "create",
+                "mapping": mapping, "types": types}}]);
+            let wrong = workflow(&actions).check(grounds).err().unwrap_or_default().into_iter();
+            wrong.map(|e| (e.field.replace("actions.0.integration.", ""), e.code)).collect::<Vec<_>>()
+        };
+        let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+        let lead = |name: &str, mapped: Value| json!({"object": {"value": "Lead"}, name: mapped});
+        let none = || json!({});
+        // Described: taken, and of the right type. Another that is required is not asked for.
+        assert_eq!(check(&grounds, lead("Budget__c", json!({"value": 5})), none()), []);
+        assert_eq!(
+            check(&grounds, lead("Budget__c", json!({"value": "five"})), none()),
+            one("mapping.Budget__c", "invalid")
+        );
+        assert_eq!(
+            check(&grounds, lead("Budget__c", json!({"field": "vendor_name"})), none()),
+            one("mapping.Budget__c", "invalid")
+        );
+        assert_eq!(
+            check(&grounds, lead("Kind__c", json!({"value": "b"})), none()),
+            one("mapping.Kind__c", "invalid")
+        );
+        // Not described, though it was asked.
+        assert_eq!(
+            check(&grounds, lead("Gone__c", json!({"value": 5})), none()),
+            one("mapping.Gone__c", "unknown")
+        );
+        // Nobody has asked about this object, or nobody can know which it will be, or more was there than was read.
+        assert_eq!(
+            check(&grounds, json!({"object": {"value": "Other"}, "Gone__c": {"value": 5}}), none()),
+            []
+        );
+        assert_eq!(
+            check(&grounds, json!({"object": {"field": "vendor_name"}, "Gone__c": {"value": 5}}), none()),
+            []
+        );
+        grounds.described[0].whole = false;
+        assert_eq!(check(&grounds, lead("Gone__c", json!({"value": 5})), none()), []);
+        grounds.described.clear();
+        // What is said of the type holds all the same; without any further field the object that takes them is wanted.
+        assert_eq!(
+            check(&grounds, lead("Budget__c", json!({"value": "x"})), json!({"Budget__c": "number"})),
+            one("mapping.Budget__c", "invalid")
+        );
+        assert_eq!(
+            check(&grounds, json!({"object": {"value": "Lead"}}), none()),
+            one("mapping.rest", "required")
+        );
+        // Where nothing is described, nothing else is taken.
+        let plain = json!([{"name": "push", "integration": {"connection": "acme", "module": "vendor", "operation": "create",
+            "mapping": {"DisplayName": {"field": "vendor_name"}}, "types": {"X": "number"}}}]);
+        let wrong = workflow(&plain).check(&grounds).unwrap_err();
+        assert_eq!(wrong[0].field, "actions.0.integration.types");
+    }
+
+    #[test]
+    fn values_are_brought_into_the_types_that_were_described() {
+        let integration: Integration =
+            serde_json::from_value(json!({"connection": "c", "module": "m", "operation": "o",
+            "types": {"Budget__c": "number", "Old__c": "boolean"}}))
+            .unwrap();
+        let fit = |arguments: Value| {
+            let Value::Object(mut arguments) = arguments else { panic!("no object") };
+            integration.fit(&mut arguments).map(|()| Value::Object(arguments)).map_err(|wrong| wrong.field)
+        };
+        assert_eq!(
+            fit(json!({"Budget__c": "12.5", "Name": "5", "Old__c": null})),
+            Ok(json!({"Budget__c": 12.5, "Name": "5", "Old__c": null}))
+        );
+        assert_eq!(fit(json!({"Budget__c": "much"})), Err("Budget__c".to_owned()));
     }
 
     #[test]
