@@ -14,9 +14,9 @@ use jackfield_core::connector::{
 use jackfield_core::datasource::{PageState, next_page};
 use jackfield_core::workflow::{Described, Grounds};
 use jackfield_core::{Code, Environment, Error, FieldError, Level, Result, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::actions::{Ended, invocation_of, json_of, judged};
 use crate::call::invoke::Invocation;
@@ -46,22 +46,60 @@ pub struct DescribedFields {
     /// whether these are all: at most 2,000 are read
     pub whole: bool,
     /// what the operation takes beside the fields that its connector lists
-    pub fields: Vec<Field>,
+    pub items: Vec<Field>,
 }
 
 /// Which fields are asked for.
+#[derive(Debug, Default, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FieldsQuery {
+    /// `module.operation` of the connection's connector
+    #[serde(default)]
+    pub operation: String,
+    /// production unless told
+    pub environment: Option<String>,
+    /// id of the member for whom an application asks, at level `user`
+    pub acting_for: Option<String>,
+    /// what is known of the operation's own fields, with which the service is asked: a JSON object of texts, as `{"object":"Lead"}`
+    pub given: Option<String>,
+    /// true: the service is asked, whatever is kept of what it said in the last ten minutes
+    pub refresh: Option<bool>,
+}
+
+/// The same, read.
 #[derive(Debug, Default)]
 pub struct FieldsAsked<'a> {
     pub module: &'a str,
     pub operation: &'a str,
-    /// production unless told
     pub environment: Option<&'a str>,
-    /// id of the member for whom an application asks, at level `user`
     pub acting_for: Option<&'a str>,
-    /// what is known of the operation's own fields, such as the object
     pub given: BTreeMap<String, String>,
-    /// the service itself, whatever is kept
     pub refresh: bool,
+}
+
+impl FieldsQuery {
+    fn read(&self) -> Result<FieldsAsked<'_>> {
+        let Some((module, operation)) = self.operation.split_once('.') else {
+            let message = "Say which operation takes the fields, as record.create.";
+            return Err(Error::field("operation", "required", message));
+        };
+        let given =
+            self.given.as_deref().filter(|given| !given.is_empty()).map_or(Ok(BTreeMap::new()), |given| {
+                serde_json::from_str(given).map_err(|_| {
+                    let message = "Give a JSON object of texts, as {\"object\":\"Lead\"}.";
+                    Error::field("given", "invalid", message)
+                })
+            })?;
+        Ok(FieldsAsked {
+            module,
+            operation,
+            environment: self.environment.as_deref(),
+            acting_for: self.acting_for.as_deref(),
+            given,
+            refresh: self.refresh == Some(true),
+        })
+    }
 }
 
 /// What is kept, and of whom.
@@ -93,7 +131,7 @@ impl Kept {
             environment: self.environment.as_str().to_owned(),
             asked_at: self.asked_at,
             whole: self.described.whole,
-            fields: self.described.fields.to_vec(),
+            items: self.described.fields.to_vec(),
         }
     }
 }
@@ -145,6 +183,23 @@ fn asked_with(
 }
 
 impl Engine {
+    /// Which further fields an operation takes, as a query asks it.
+    pub async fn list_described(
+        &self,
+        op: &Op,
+        connection: &str,
+        query: &FieldsQuery,
+    ) -> Result<DescribedFields> {
+        // Whether there is such a connection is said before what is wrong with the question.
+        let to = Addressed {
+            connection,
+            environment: query.environment.as_deref(),
+            acting_for: query.acting_for.as_deref(),
+        };
+        self.ready(&caller(op), &to).await?;
+        self.described_fields(op, connection, &query.read()?).await
+    }
+
     /// Which further fields an operation takes, as the service itself says: what is kept, else asked for. It is a call through the
     /// connection like any other, and permitted to whom that is.
     pub async fn described_fields(
