@@ -128,6 +128,7 @@ operations! {
         enable,
         disable,
         preview_move, move_to,
+        fields,
         reusable,
         switch,
         choose_primary;

@@ -346,6 +346,18 @@ fn meaning(path: &[&str], before: Option<&Value>, after: Option<&Value>) -> (Str
                 None,
             )
         }
+        ["modules", module, "operations", operation, "more_fields"] => (
+            if after.is_some() {
+                format!(
+                    "The service is asked which further fields the operation “{operation}” of “{module}” takes."
+                )
+            } else {
+                format!(
+                    "The service is not asked any more which further fields the operation “{operation}” of “{module}” takes: what is mapped to them is refused."
+                )
+            },
+            None,
+        ),
         ["modules", module, "operations", operation, rest @ ..] => (
             format!(
                 "In the operation “{operation}” of “{module}”, {} {}.",
@@ -515,6 +527,31 @@ mod tests {
             assert!(change.says.ends_with('.') && change.says.len() > 8, "{}", change.says);
             let (path, kind, asks) = told(change);
             assert_eq!((path.as_str(), kind, asks), expected);
+        }
+    }
+
+    #[test]
+    fn where_further_fields_are_described_is_told() {
+        let with = |more: Value| {
+            let mut document = api_key();
+            document["modules"]["lead"]["operations"]["fields"] = json!({"path": "/fields", "items": ""});
+            document["modules"]["lead"]["operations"]["create"]["more_fields"] = more;
+            read(document)
+        };
+        let (none, one, other) = (
+            with(Value::Null),
+            with(json!({"operation": "lead.fields", "name": "/n"})),
+            with(json!({"operation": "lead.fields", "name": "/name"})),
+        );
+        let path = "modules.lead.operations.create.more_fields";
+        for (before, after, wanted, says) in [
+            (&none, &one, path.to_owned(), "is asked which further fields"),
+            (&one, &none, path.to_owned(), "is not asked any more"),
+            (&one, &other, format!("{path}.name"), "more_fields.name is “/name”"),
+        ] {
+            let found = changes(before, after);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].path == wanted && found[0].says.contains(says), "{found:?}");
         }
     }
 

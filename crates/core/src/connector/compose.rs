@@ -306,9 +306,20 @@ impl Module {
     ) -> Result<OperationCall, Vec<FieldError>> {
         let fields = self.fields_of(operation);
         let mut wrong = Vec::new();
-        for name in arguments.keys().filter(|name| !fields.iter().any(|field| field.name == **name)) {
-            wrong.push(FieldError::new(name.clone(), "unknown", "The operation has no such field."));
+        // What the document does not list is sent as it is, where the service describes further fields.
+        let mut further = Map::new();
+        for (name, value) in arguments {
+            if fields.iter().any(|field| field.name == *name) {
+                continue;
+            }
+            if operation.more_fields.is_none() {
+                wrong.push(FieldError::new(name.clone(), "unknown", "The operation has no such field."));
+            } else if !value.is_null() {
+                further.insert(name.clone(), value.clone());
+            }
         }
+        let gathered = gathered(operation, arguments, &mut further);
+        let arguments = gathered.as_ref().unwrap_or(arguments);
         let mut given: Vec<(&Field, Value)> = Vec::with_capacity(fields.len());
         for field in &fields {
             match arguments.get(&field.name).filter(|value| !value.is_null()) {
@@ -329,8 +340,29 @@ impl Module {
         if !wrong.is_empty() {
             return Err(wrong);
         }
-        compose(operation, given, values, page, key).map_err(|error| vec![error])
+        compose(operation, given, further, values, page, key).map_err(|error| vec![error])
     }
+}
+
+/// The arguments with what further fields there are in the object that takes them; what stands in it already gives way to them. `None`: no
+/// field takes them, or there are none.
+fn gathered(
+    operation: &Operation,
+    arguments: &Map<String, Value>,
+    further: &mut Map<String, Value>,
+) -> Option<Map<String, Value>> {
+    let into = operation.more_fields.as_ref()?.into.as_ref()?;
+    if further.is_empty() {
+        return None;
+    }
+    let mut all = arguments.clone();
+    match all.entry(into.clone()).or_insert(Value::Null) {
+        Value::Object(members) => members.append(further),
+        place @ Value::Null => *place = Value::Object(std::mem::take(further)),
+        // It is refused as what it is: no object.
+        _ => further.clear(),
+    }
+    Some(all)
 }
 
 impl Field {
@@ -356,6 +388,7 @@ impl Field {
 fn compose(
     operation: &Operation,
     given: Vec<(&Field, Value)>,
+    further: Map<String, Value>,
     values: &Values<'_>,
     page: Option<&PageAsk>,
     key: Option<&str>,
@@ -413,6 +446,9 @@ fn compose(
             }
         }
     }
+    // They are no names of templates: nobody maps himself into a path.
+    body_members
+        .extend(further.into_iter().map(|(name, value)| (format!("{start}/{}", escaped(&name)), value)));
     if let (Some(idempotency), Some(key)) = (&operation.idempotency, key) {
         let (name, key) = (idempotency.name.clone(), key.to_owned());
         match idempotency.place {
@@ -573,6 +609,36 @@ mod tests {
         let body = json!({"fixed": true, "DisplayName": "Acme", "PrimaryEmailAddr": {"Address": "a@b.example"},
             "Lines": [{"Text": "x"}], "Count": 5});
         assert_eq!(done.body, Some(body));
+    }
+
+    #[test]
+    fn further_fields_go_where_the_document_says() {
+        let described = |into: Option<&str>| {
+            module(json!({"operations": {"do": {
+                "method": "POST", "path": "/r/{object}/{callback.realmId}", "body_at": "/data",
+                "fields": [{"name": "object", "required": true}, {"name": "rest", "type": "object", "required": true, "at": ""}, {"name": "name"}],
+                "more_fields": {"operation": "o.fields", "name": "/name", "into": into},
+            }}}))
+        };
+        let given = json!({"object": "a", "name": "n", "X__c": 5, "Y__c": null, "a/b": "c", "rest": {"X__c": 1, "Z__c": 2}});
+        let body = call(&described(Some("rest")), given.clone()).unwrap().body.unwrap();
+        assert_eq!(body, json!({"data": {"name": "n", "X__c": 5, "Z__c": 2, "a/b": "c"}}));
+        // The object need not be given itself where something goes into it; and is wanted where nothing does.
+        let body = call(&described(Some("rest")), json!({"object": "a", "X__c": 5})).unwrap().body.unwrap();
+        assert_eq!(body, json!({"data": {"X__c": 5}}));
+        assert_eq!(call(&described(Some("rest")), json!({"object": "a"})).unwrap_err()[0].field, "rest");
+        assert_eq!(
+            call(&described(Some("rest")), json!({"object": "a", "rest": 1, "X__c": 5})).unwrap_err()[0]
+                .field,
+            "rest"
+        );
+        // What is no field of the operation is no name of its templates either.
+        assert_eq!(
+            call(&described(None), json!({"object": "a", "rest": {}, "callback.realmId": "x"})).unwrap().path,
+            "/r/a/77"
+        );
+        let body = call(&described(None), given).unwrap().body.unwrap();
+        assert_eq!(body, json!({"data": {"name": "n", "X__c": 5, "Z__c": 2, "a/b": "c"}}));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod input;
 mod lint;
 mod mail;
 mod modules;
+mod more;
 pub mod payment;
 mod placement;
 mod places;
@@ -44,6 +45,7 @@ pub use input::{
 };
 pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
+pub use more::{MoreChoices, MoreFields};
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;

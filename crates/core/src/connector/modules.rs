@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::document::{Choice, Expect, Method, Place};
+use super::more::MoreFields;
 
 /// A resource of the service, such as a vendor or an invoice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -87,6 +88,9 @@ pub struct Operation {
     /// How to find what an earlier request made whose answer was lost, where the service takes no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub find: Option<Find>,
+    /// Where the service itself says which further fields there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_fields: Option<MoreFields>,
 }
 
 /// How a body is written.

@@ -76,6 +76,7 @@ const TABLES: &[&str] = &[
     "modules.*",
     "modules.*.operations",
     "modules.*.operations.*",
+    "modules.*.operations.*.more_fields",
 ];
 /// Lists of objects that are tables of their own.
 const LISTS: &[&str] = &["parameters", "setup"];

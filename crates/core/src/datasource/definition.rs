@@ -106,6 +106,7 @@ impl Datasource {
             module: self.module.clone(),
             operation: self.operation.clone(),
             mapping,
+            types: BTreeMap::new(),
         };
         // Its mapping is called `with` here.
         wrong.extend(check_integration(&integration, grounds, Scene::Clock).into_iter().map(|mut error| {

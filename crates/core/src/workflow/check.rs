@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::definition::{
     Currency, Integration, Lookup, Mail, Mapped, PaymentAction, Request, RequestEncoding, Webhook, Work,
@@ -100,6 +100,37 @@ pub struct Grounds {
     pub columns: BTreeMap<String, Vec<String>>,
     /// the organization's region
     pub region: String,
+    /// what services have described lately, as it is served to everybody
+    pub described: Vec<Described>,
+}
+
+/// What a service described of an operation's further fields when it was asked.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// link name of the connection
+    pub connection: String,
+    pub module: String,
+    pub operation: String,
+    /// what the service was asked with
+    pub with: Map<String, Value>,
+    pub fields: Arc<Vec<Field>>,
+    /// whether these are all
+    pub whole: bool,
+}
+
+impl Grounds {
+    /// What the service described lately of the fields that a push takes.
+    pub fn described(&self, integration: &Integration) -> Option<&Described> {
+        let connector = self.connections.get(&integration.connection)?;
+        let operation = connector.modules.get(&integration.module)?.operations.get(&integration.operation)?;
+        let asked = operation.more_fields.as_ref()?.asked(&integration.given()).ok()?;
+        self.described.iter().find(|one| {
+            one.connection == integration.connection
+                && one.module == integration.module
+                && one.operation == integration.operation
+                && one.with == asked
+        })
+    }
 }
 
 impl Grounds {
@@ -262,8 +293,15 @@ impl<'a> Check<'a> {
             return self.wrong(format!("{path}.operation"), "unknown", message);
         };
         let fields = module.fields_of(operation);
+        let is_fixed = |name: &String| fields.iter().any(|field| field.name == *name);
+        let further = operation.more_fields.as_ref();
+        // The object that takes further fields is given by any of them.
+        let takes = |field: &Field| {
+            further.is_some_and(|more| more.into.as_ref() == Some(&field.name))
+                && !integration.mapping.keys().all(is_fixed)
+        };
         for field in &fields {
-            if field.required && !integration.mapping.contains_key(&field.name) {
+            if field.required && !integration.mapping.contains_key(&field.name) && !takes(field) {
                 self.wrong(
                     format!("{path}.mapping.{}", field.name),
                     "required",
@@ -274,9 +312,43 @@ impl<'a> Check<'a> {
         for (name, mapped) in &integration.mapping {
             let path = format!("{path}.mapping.{name}");
             match fields.iter().find(|field| field.name == *name) {
-                None => self.wrong(&path, "unknown", "The operation has no such field."),
                 Some(field) => self.mapped(&path, mapped, Some(field)),
+                None if further.is_some() => self.further(&path, &connector.name, integration, name, mapped),
+                None => self.wrong(&path, "unknown", "The operation has no such field."),
             }
+        }
+        if further.is_none() && !integration.types.is_empty() {
+            let message = "The service describes no further fields of this operation: leave `types` out.";
+            self.wrong(format!("{path}.types"), "invalid", message);
+        }
+    }
+
+    /// A field that the document does not list, and the service itself may have described. What is not known is given the benefit of the
+    /// doubt: a right mapping must not wait for a service that does not answer.
+    fn further(
+        &mut self,
+        path: &str,
+        service: &str,
+        integration: &'a Integration,
+        name: &str,
+        mapped: &'a Mapped,
+    ) {
+        let grounds = self.grounds;
+        let described = grounds.described(integration);
+        let field = described.and_then(|one| one.fields.iter().find(|field| field.name == name));
+        match (field, integration.types.get(name)) {
+            (Some(field), _) => self.mapped(path, mapped, Some(field)),
+            (None, _) if described.is_some_and(|one| one.whole) => {
+                let message = format!(
+                    "{service} described no such field when it was asked. If it is new there, ask {service} for its fields again; else leave it out."
+                );
+                self.wrong(path, "unknown", message);
+            }
+            (None, Some(kind)) => {
+                let field = Field { name: name.to_owned(), kind: *kind, ..Field::default() };
+                self.mapped(path, mapped, Some(&field));
+            }
+            (None, None) => self.mapped(path, mapped, None),
         }
     }
 

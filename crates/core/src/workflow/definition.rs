@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 
 use super::expression::{Expression, Text};
 use super::run::RecordEvent;
-use crate::connector::Method;
+use crate::connector::{FieldType, Method};
+use crate::error::FieldError;
 use crate::money;
 
 const fn yes() -> bool {
@@ -137,6 +138,35 @@ pub struct Integration {
     /// the operation's fields by name, and where their values come from
     #[serde(default)]
     pub mapping: BTreeMap<String, Mapped>,
+    /// of which type those fields are that the service itself described; what is absent is sent as it is
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, FieldType>,
+}
+
+impl Integration {
+    /// What is mapped to a fixed text, number or flag: with it the service can be asked before anything runs.
+    pub fn given(&self) -> BTreeMap<String, String> {
+        let fixed = self.mapping.iter().filter_map(|(name, mapped)| match mapped {
+            Mapped::Value(Value::String(text)) => Some((name.clone(), text.clone())),
+            Mapped::Value(value @ (Value::Number(_) | Value::Bool(_))) => {
+                Some((name.clone(), value.to_string()))
+            }
+            _ => None,
+        });
+        fixed.collect()
+    }
+
+    /// Brings the values of fields that the service described into their types. The error stands under the field's name.
+    pub fn fit(&self, arguments: &mut Map<String, Value>) -> Result<(), FieldError> {
+        for (name, kind) in &self.types {
+            if let Some(value) = arguments.get_mut(name).filter(|value| !value.is_null()) {
+                *value = kind
+                    .fit(value.take())
+                    .map_err(|why| FieldError::new(name.clone(), "invalid", format!("It {why}.")))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Where a value comes from.

@@ -5,7 +5,7 @@ mod definition;
 pub mod expression;
 mod run;
 
-pub use check::{Grounds, RECORD_FACTS, Scene, Shape, check_actions, check_integration};
+pub use check::{Described, Grounds, RECORD_FACTS, Scene, Shape, check_actions, check_integration};
 pub use definition::{
     Currency, Integration, Lookup, Mail, Mapped, OnFailure, OnUnpaid, PaymentAction, Pull, Request,
     RequestEncoding, Trigger, UpdateRecord, Webhook, Work, Workflow, WorkflowAction, amount_of,

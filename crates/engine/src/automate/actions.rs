@@ -253,6 +253,9 @@ impl Engine {
                 Err(why) => return mapping_failed(field, &why),
             }
         }
+        if let Err(wrong) = integration.fit(&mut arguments) {
+            return mapping_failed(&wrong.field, &wrong.message);
+        }
         let connection = &integration.connection;
         let ready = match self.made_ready(doing, op, connection).await {
             Ok(ready) => ready,
@@ -611,6 +614,11 @@ impl Engine {
 
 /// The call as invoke takes it.
 pub(crate) fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation {
+    invocation_of(call, doing.environment, doing.actor)
+}
+
+/// The same in an environment, for a member or, empty, for nobody.
+pub(crate) fn invocation_of(call: &OperationCall, environment: Environment, actor: &str) -> Invocation {
     let lists = |pairs: &[(String, String)]| {
         let mut all = Map::new();
         for (name, value) in pairs {
@@ -628,8 +636,8 @@ pub(crate) fn invocation(call: &OperationCall, doing: &Doing<'_>) -> Invocation 
         headers: lists(&call.headers),
         body: call.body.clone(),
         body_encoding: Some(call.encoding.as_str().to_owned()),
-        environment: Some(doing.environment.as_str().to_owned()),
-        acting_for: Some(doing.actor.to_owned()).filter(|actor| !actor.is_empty()),
+        environment: Some(environment.as_str().to_owned()),
+        acting_for: Some(actor.to_owned()).filter(|actor| !actor.is_empty()),
         detailed: true,
         timeout_ms: None,
     }

@@ -304,6 +304,7 @@ impl Engine {
                 grounds.connections.insert(connection.link_name, std::sync::Arc::clone(connector));
             }
         }
+        self.add_described(organization, &mut grounds).await?;
         Ok(grounds)
     }
 

@@ -7,6 +7,7 @@ mod actions;
 pub mod charts;
 pub mod components;
 pub mod datasources;
+pub mod described;
 pub mod files;
 pub(crate) mod gates;
 pub mod hosted;

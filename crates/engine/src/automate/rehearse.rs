@@ -219,7 +219,8 @@ impl Engine {
         environment: Environment,
         context: &Value,
     ) -> Result<Value, String> {
-        let arguments = values(&push.mapping, context)?;
+        let mut arguments = values(&push.mapping, context)?;
+        push.fit(&mut arguments).map_err(|wrong| format!("{}: {}", wrong.field, wrong.message))?;
         let to = Addressed {
             connection: &push.connection,
             environment: Some(environment.as_str()),

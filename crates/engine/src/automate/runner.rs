@@ -997,7 +997,7 @@ mod tests {
             matches!(end, Next::End(RunState::Failed)) && reason.ends_with("It answered 500."),
             "{reason}"
         );
-        let today = now.minus(GIVE_UP - Duration::from_mins(1));
+        let today = now.minus(GIVE_UP).plus(Duration::from_mins(1));
         assert!(matches!(next(today).0, Next::Later { since: Some(since), .. } if since == today));
     }
 }

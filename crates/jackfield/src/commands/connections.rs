@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Client, Reply, Server, path};
+use crate::client::{Client, Reply, Server, path, with_query};
 use crate::commands::authorize::{self, Authorize};
 use crate::failure::Result;
 use crate::view::{Column, PageArgs, list, statuses, text, time};
@@ -70,6 +70,25 @@ enum Command {
         connection: String,
         #[command(flatten)]
         page: PageArgs,
+    },
+    /// List the further fields that an operation takes, as the service itself says
+    Fields {
+        connection: String,
+        /// The operation, as record.create
+        #[arg(value_name = "MODULE.OPERATION")]
+        operation: String,
+        /// A field of the operation with which the service is asked, as object=Lead; again for more
+        #[arg(long, value_name = "NAME=VALUE", value_parser = input::pair)]
+        given: Vec<(String, String)>,
+        /// development, stage or production; production unless told
+        #[arg(long)]
+        environment: Option<String>,
+        /// Id of the member for whom an application asks, at level user
+        #[arg(long, value_name = "MEMBER")]
+        acting_for: Option<String>,
+        /// Ask the service, whatever it said in the last ten minutes
+        #[arg(long)]
+        refresh: bool,
     },
     /// List the accounts you have authorized already that this connection could use
     Reusable { connection: String },
@@ -256,6 +275,32 @@ pub async fn run(args: Connections) -> Result<()> {
             let columns: &[Column] =
                 &[("Application", |r| text(r, "/application")), ("Component", |r| text(r, "/component"))];
             list(&answer, as_json, "No component of an application uses it.", columns)
+        }
+        Command::Fields { connection, operation, given, environment, acting_for, refresh } => {
+            let given: Map<String, Value> =
+                given.into_iter().map(|(name, value)| (name, value.into())).collect();
+            let query = [
+                ("operation", Some(operation)),
+                ("environment", environment),
+                ("acting_for", acting_for),
+                ("given", Some(Value::Object(given).to_string())),
+                ("refresh", refresh.then(|| "true".to_owned())),
+            ];
+            let answer =
+                client.get(&with_query(&path(&["connections", &connection, "fields"]), &query)).await?;
+            let columns: &[Column] = &[
+                ("Name", |f| text(f, "/name")),
+                ("Label", |f| text(f, "/label")),
+                ("Type", |f| text(f, "/type")),
+                ("Required", |f| text(f, "/required")),
+                ("Choices", |f| {
+                    let all: Vec<&Value> = array(f, "/choices").collect();
+                    let few: Vec<String> = all.iter().take(5).map(|choice| text(choice, "/value")).collect();
+                    let rest = if all.len() > few.len() { ", …" } else { "" };
+                    format!("{}{rest}", few.join(", "))
+                }),
+            ];
+            list(&answer, as_json, "The service describes no further fields.", columns)
         }
         Command::Reusable { connection } => {
             let answer = client.get(&path(&["connections", &connection, "reusable"])).await?;

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
 use crate::pages::{Visitor, error_at, form_token, words};
 use crate::support::{Answer, Home, Server};
@@ -333,7 +334,6 @@ async fn strangers_send_files_by_a_page_without_scripts() {
     }
     assert_eq!(last, 429);
     // Before anything more of a file is read.
-    use tokio::io::AsyncReadExt as _;
     let mut more = begin_upload(&server, "127.0.0.1", &path, (9 << 20, 0)).await;
     let mut status = [0; 12];
     more.read_exact(&mut status).await.unwrap();

@@ -24,6 +24,7 @@ mod console_times;
 mod console_trial;
 mod crashes;
 mod datasources;
+mod described;
 mod devices;
 mod drafts;
 mod files;

@@ -564,6 +564,7 @@ async fn the_description_names_what_is_answered_and_nothing_else() {
         "/v1/connections/{link_name}/disable",
         "/v1/connections/{link_name}/move",
         "/v1/connections/{link_name}/references",
+        "/v1/connections/{link_name}/fields",
         "/v1/connections/{link_name}/calls",
         "/v1/connections/{link_name}/authorizations",
         "/v1/connections/{link_name}/authorizations/{id}",

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use jackfield_engine::automate::described::{DescribedFields, FieldsQuery};
 use jackfield_engine::connect::authorizations::{AuthorizationView, ReusableList, Switch};
 use jackfield_engine::connect::connections::{
     ConnectionPatch, ConnectionQuery, ConnectionView, NewConnection,
@@ -113,6 +114,22 @@ pub(crate) async fn move_to(
 ) -> Response {
     let AskedWith { op, body } = asked;
     once(&engine, &op, || async { Ok(json(200, &engine.move_connection(&op, &link, body).await?)) }).await
+}
+
+/// Which further fields an operation takes, as the service itself says
+///
+/// Asked for through the connection by an operation whose connector says where its service describes them (`more_fields`), and kept for ten
+/// minutes. Whoever may call through the connection may ask.
+#[utoipa::path(get, path = "/v1/connections/{link_name}/fields", tag = "connections",
+    params(("link_name" = String, Path), FieldsQuery),
+    responses((status = 200, body = DescribedFields), (status = "default", body = Problem)))]
+pub(crate) async fn fields(
+    State(engine): State<Engine>,
+    Path(link): Path<String>,
+    Query(query): Query<FieldsQuery>,
+    asked: Asked,
+) -> Response {
+    reply(&asked.op, 200, engine.list_described(&asked.op, &link, &query).await)
 }
 
 /// The caller's authorizations that this connection could use without authorizing again

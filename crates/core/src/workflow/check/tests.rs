@@ -36,6 +36,7 @@ fn grounds() -> Grounds {
             "rates".to_owned(),
             ["day", "rate", "bank.name"].map(str::to_owned).to_vec(),
         )]),
+        described: Vec::new(),
     }
 }
 
@@ -135,6 +136,105 @@ fn payments_are_checked() {
     ] {
         assert_eq!(check("in", more.clone()), one(field, code), "{more}");
     }
+}
+
+#[test]
+fn fields_that_the_service_described_are_checked_like_the_others() {
+    let crm: Connector = serde_json::from_value(json!({
+        "name": "Crm", "base_url": "https://crm.example", "auth": {"type": "none"}, "modules": {
+            "object": {"operations": {"fields": {"path": "/o", "items": "", "fields": [{"name": "object", "in": "query"}]}}},
+            "record": {"operations": {"create": {
+                "method": "POST", "path": "/r/{object}",
+                "fields": [{"name": "object", "required": true}, {"name": "rest", "type": "object", "required": true, "at": ""}],
+                "more_fields": {"operation": "object.fields", "with": {"object": "{object}"}, "name": "/n", "into": "rest"},
+            }}},
+        },
+    }))
+    .unwrap();
+    let fields: Vec<Field> = serde_json::from_value(json!([
+        {"name": "Budget__c", "type": "number"},
+        {"name": "Kind__c", "choices": [{"value": "a"}], "required": true},
+    ]))
+    .unwrap();
+    let with = |object: &str| Map::from_iter([("object".to_owned(), json!(object))]);
+    let mut grounds = grounds();
+    grounds.connections.insert("crm".to_owned(), Arc::new(crm));
+    grounds.described.push(Described {
+        connection: "crm".to_owned(),
+        module: "record".to_owned(),
+        operation: "create".to_owned(),
+        with: with("Lead"),
+        fields: Arc::new(fields),
+        whole: true,
+    });
+    let check = |grounds: &Grounds, mapping: Value, types: Value| {
+        let actions = json!([{"name": "push", "integration": {"connection": "crm", "module": "record", "operation": "create",
+            "mapping": mapping, "types": types}}]);
+        let wrong = workflow(&actions).check(grounds).err().unwrap_or_default().into_iter();
+        wrong.map(|e| (e.field.replace("actions.0.integration.", ""), e.code)).collect::<Vec<_>>()
+    };
+    let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
+    let lead = |name: &str, mapped: Value| json!({"object": {"value": "Lead"}, name: mapped});
+    let none = || json!({});
+    // Described: taken, and of the right type. Another that is required is not asked for.
+    assert_eq!(check(&grounds, lead("Budget__c", json!({"value": 5})), none()), []);
+    assert_eq!(
+        check(&grounds, lead("Budget__c", json!({"value": "five"})), none()),
+        one("mapping.Budget__c", "invalid")
+    );
+    assert_eq!(
+        check(&grounds, lead("Budget__c", json!({"field": "vendor_name"})), none()),
+        one("mapping.Budget__c", "invalid")
+    );
+    assert_eq!(
+        check(&grounds, lead("Kind__c", json!({"value": "b"})), none()),
+        one("mapping.Kind__c", "invalid")
+    );
+    // Not described, though it was asked.
+    assert_eq!(
+        check(&grounds, lead("Gone__c", json!({"value": 5})), none()),
+        one("mapping.Gone__c", "unknown")
+    );
+    // Nobody has asked about this object, or nobody can know which it will be, or more was there than was read.
+    assert_eq!(check(&grounds, json!({"object": {"value": "Other"}, "Gone__c": {"value": 5}}), none()), []);
+    assert_eq!(
+        check(&grounds, json!({"object": {"field": "vendor_name"}, "Gone__c": {"value": 5}}), none()),
+        []
+    );
+    grounds.described[0].whole = false;
+    assert_eq!(check(&grounds, lead("Gone__c", json!({"value": 5})), none()), []);
+    grounds.described.clear();
+    // What is said of the type holds all the same; without any further field the object that takes them is wanted.
+    assert_eq!(
+        check(&grounds, lead("Budget__c", json!({"value": "x"})), json!({"Budget__c": "number"})),
+        one("mapping.Budget__c", "invalid")
+    );
+    assert_eq!(
+        check(&grounds, json!({"object": {"value": "Lead"}}), none()),
+        one("mapping.rest", "required")
+    );
+    // Where nothing is described, nothing else is taken.
+    let plain = json!([{"name": "push", "integration": {"connection": "acme", "module": "vendor", "operation": "create",
+        "mapping": {"DisplayName": {"field": "vendor_name"}}, "types": {"X": "number"}}}]);
+    let wrong = workflow(&plain).check(&grounds).unwrap_err();
+    assert_eq!(wrong[0].field, "actions.0.integration.types");
+}
+
+#[test]
+fn values_are_brought_into_the_types_that_were_described() {
+    let integration: Integration =
+        serde_json::from_value(json!({"connection": "c", "module": "m", "operation": "o",
+        "types": {"Budget__c": "number", "Old__c": "boolean"}}))
+        .unwrap();
+    let fit = |arguments: Value| {
+        let Value::Object(mut arguments) = arguments else { panic!("no object") };
+        integration.fit(&mut arguments).map(|()| Value::Object(arguments)).map_err(|wrong| wrong.field)
+    };
+    assert_eq!(
+        fit(json!({"Budget__c": "12.5", "Name": "5", "Old__c": null})),
+        Ok(json!({"Budget__c": 12.5, "Name": "5", "Old__c": null}))
+    );
+    assert_eq!(fit(json!({"Budget__c": "much"})), Err("Budget__c".to_owned()));
 }
 
 #[test]

@@ -18,12 +18,17 @@ use crate::console::forms::field::kind_word;
 /// Fields that stand below the others, folded: those of which nothing is said and that nobody requires, where they are more than this.
 const UNFOLDED: usize = 6;
 
+/// Fields that a service described and nobody has mapped: more make no page. A document can name them.
+const SHOWN: usize = 300;
+
 /// A field that is to have a value.
 pub(super) struct Target {
     pub name: String,
     pub title: String,
     pub help: String,
     pub required: bool,
+    /// whether the service itself described it, or may have
+    further: bool,
     kind: Kind,
     /// value and words of the only values it takes
     choices: Vec<(String, String)>,
@@ -52,6 +57,8 @@ pub(super) fn type_word(kind: connector::FieldType) -> &'static str {
 enum Kind {
     Service(connector::Field),
     Record(FieldType),
+    /// nobody knows it now: the service was not asked
+    Unknown,
     /// the operation has no such field any more
     Gone,
 }
@@ -73,6 +80,7 @@ impl Target {
             title,
             help: field.help.clone().unwrap_or_default(),
             required: field.required,
+            further: false,
             kind: Kind::Service(field.clone()),
             choices,
         }
@@ -93,8 +101,26 @@ impl Target {
             title: field.title().to_owned(),
             help: String::new(),
             required: false,
+            further: false,
             kind: Kind::Record(field.kind),
             choices,
+        }
+    }
+
+    /// A field that the service described.
+    pub fn of_description(field: &connector::Field) -> Self {
+        Self { further: true, ..Self::of_service(field) }
+    }
+
+    /// A field that the service may have described: of a type that was told then, if one was.
+    pub fn unconfirmed(name: &str, kind: Option<connector::FieldType>) -> Self {
+        match kind {
+            Some(kind) => Self::of_description(&connector::Field {
+                name: name.to_owned(),
+                kind,
+                ..connector::Field::default()
+            }),
+            None => Self { further: true, kind: Kind::Unknown, ..Self::gone(name) },
         }
     }
 
@@ -104,14 +130,24 @@ impl Target {
             title: name.to_owned(),
             help: String::new(),
             required: false,
+            further: false,
             kind: Kind::Gone,
             choices: Vec::new(),
+        }
+    }
+
+    /// The type of a field that the service described.
+    fn told_type(&self) -> Option<connector::FieldType> {
+        match &self.kind {
+            Kind::Service(field) if self.further => Some(field.kind),
+            _ => None,
         }
     }
 
     fn type_word(&self) -> &'static str {
         match &self.kind {
             Kind::Gone => "not there any more",
+            Kind::Unknown => "Of the service's own",
             Kind::Record(kind) => kind_word(kind),
             Kind::Service(field) => type_word(field.kind),
         }
@@ -120,7 +156,7 @@ impl Target {
     fn suits(&self, field: &FormField) -> bool {
         match &self.kind {
             Kind::Service(wanted) => Shape::from(field).suits(wanted.kind),
-            Kind::Record(_) | Kind::Gone => true,
+            Kind::Record(_) | Kind::Gone | Kind::Unknown => true,
         }
     }
 
@@ -141,7 +177,7 @@ impl Target {
                 other => json!(other),
             },
             Kind::Record(FieldType::MultiSelect | FieldType::Name | FieldType::Address) => document(),
-            Kind::Record(_) | Kind::Gone => json!(text),
+            Kind::Record(_) | Kind::Gone | Kind::Unknown => json!(text),
         }
     }
 }
@@ -196,6 +232,11 @@ impl Row {
         self.chosen == value
     }
 
+    /// The word for the type of a field that the service described; the form sends it back.
+    fn told(&self) -> Option<&'static str> {
+        self.target.told_type().map(connector::FieldType::as_str)
+    }
+
     /// Whether it can wait below.
     fn waits(&self) -> bool {
         self.chosen.is_empty() && !self.target.required && self.errors.is_empty()
@@ -211,6 +252,8 @@ pub(super) struct Table {
     rows: Vec<Row>,
     /// those that can wait
     rest: Vec<Row>,
+    /// how many more the service described
+    unseen: usize,
     /// ways to look a record up: heading, and value and words of each
     ways: Vec<(String, Vec<(String, String)>)>,
     takes: Vec<(String, Vec<(String, String)>)>,
@@ -326,6 +369,34 @@ impl Inputs {
     }
 }
 
+/// The fields of which a form says something, with the types that the service told.
+pub(super) fn told_in(sent: &Fields) -> Vec<(String, Option<connector::FieldType>)> {
+    let told = |index: usize| serde_json::from_value(json!(sent.get(&format!("map.{index}.type")))).ok();
+    names_in(sent).enumerate().map(|(index, name)| (name, told(index))).collect()
+}
+
+/// What a form maps to fixed values: with it the service can be asked.
+pub(super) fn given_in(sent: &Fields) -> BTreeMap<String, String> {
+    let fixed = names_in(sent).enumerate().filter_map(|(index, name)| {
+        let inputs = Inputs::sent(sent, index);
+        let value = match inputs.from.as_str() {
+            "value" => inputs.what,
+            other => other.strip_prefix("choice:")?.to_owned(),
+        };
+        Some((name, value))
+    });
+    fixed.collect()
+}
+
+/// The types of what is mapped, of those fields that the service described.
+pub(super) fn types(
+    targets: &[Target],
+    mapping: &BTreeMap<String, Mapped>,
+) -> BTreeMap<String, connector::FieldType> {
+    let typed = targets.iter().filter(|target| mapping.contains_key(&target.name));
+    typed.filter_map(|target| Some((target.name.clone(), target.told_type()?))).collect()
+}
+
 /// The fields of which a form says something, in its order.
 fn names_in(sent: &Fields) -> impl Iterator<Item = String> + '_ {
     let inputs = (0..).map(|index| format!("map.{index}.name"));
@@ -387,9 +458,9 @@ pub(super) fn table(
         Begins::Sent(sent) => names_in(sent).collect(),
     };
     let mut targets = targets;
-    for name in named {
-        if !targets.iter().any(|target| target.name == name) {
-            targets.push(Target::gone(&name));
+    for name in &named {
+        if !targets.iter().any(|target| target.name == *name) {
+            targets.push(Target::gone(name));
         }
     }
     let mut rows: Vec<Row> = Vec::new();
@@ -406,7 +477,7 @@ pub(super) fn table(
                 (None, None) => None,
             },
             Begins::Sent(sent) => {
-                names_in(sent).position(|name| name == target.name).map(|index| Inputs::sent(sent, index))
+                named.iter().position(|name| *name == target.name).map(|index| Inputs::sent(sent, index))
             }
         }
         .unwrap_or_default();
@@ -430,6 +501,13 @@ pub(super) fn table(
     if first.len() + rest.len() <= UNFOLDED {
         first.append(&mut rest);
     }
+    let (mut many, mut unseen) = (0, 0);
+    rest.retain(|row| {
+        many += usize::from(row.target.further);
+        let kept = !row.target.further || many <= SHOWN;
+        unseen += usize::from(!kept);
+        kept
+    });
     for (index, row) in first.iter_mut().chain(&mut rest).enumerate() {
         row.index = index;
     }
@@ -438,6 +516,7 @@ pub(super) fn table(
         proposed: first.iter().filter(|row| row.proposed).count(),
         rows: first,
         rest,
+        unseen,
         ways: of_forms(sources, |field| field.unique, true),
         takes: of_forms(sources, |_| true, false),
         expressions: sources
@@ -590,7 +669,7 @@ fn fit(target: &Target, field: &FormField, noise: &[&str]) -> usize {
                 | (connector::FieldType::Phone, FieldType::Phone)
                 | (connector::FieldType::Url, FieldType::Url)
         ),
-        Kind::Record(_) | Kind::Gone => false,
+        Kind::Record(_) | Kind::Gone | Kind::Unknown => false,
     };
     by_name.max(if same_kind { 70 } else { 0 })
 }
@@ -702,6 +781,9 @@ mod tests {
             ] {
                 sent = sent.with(&row.input(part), value.as_str());
             }
+            if let Some(told) = row.told() {
+                sent = sent.with(&row.input("type"), told);
+            }
         }
         sent
     }
@@ -750,6 +832,67 @@ mod tests {
         let html = table.render().unwrap();
         assert!(html.contains("Not there any more") || html.contains("not there any more"), "{html}");
         assert!(html.contains("Fields of another kind"), "{html}");
+    }
+
+    #[test]
+    fn what_the_service_described_stands_beside_the_others() {
+        let described: Vec<connector::Field> = serde_json::from_value(json!([
+            {"name": "Budget__c", "label": "Budget <b>", "type": "number", "required": true},
+            {"name": "Stage__c", "choices": [{"value": "new", "label": "New"}]},
+        ]))
+        .unwrap();
+        let mut all = targets();
+        all.extend(described.iter().map(Target::of_description));
+        all.push(Target::unconfirmed("Old__c", Some(connector::FieldType::Boolean)));
+        all.push(Target::unconfirmed("Older__c", None));
+        let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
+            "DisplayName": {"field": "vendor_name"}, "Budget__c": {"value": 5}, "Old__c": {"value": true}, "Older__c": {"value": "x"},
+            "Stage__c": {"value": "new"}, "Kind": {"value": "a"},
+        }))
+        .unwrap();
+        let form = form();
+        let table = table("X".to_owned(), all, &Begins::Mapped(&mapping), &of(&form, &[]), &[]);
+        let sent = sent_of(&table);
+        let html = table.render().unwrap();
+        for part in [
+            "Budget &#60;b&#62;",
+            "value=\"number\"",
+            "value=\"choice:new\" selected",
+            "Of the service&#39;s own",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert!(!html.contains("not there any more"), "{html}");
+        let told = told_in(&sent);
+        assert!(told.contains(&("Budget__c".to_owned(), Some(connector::FieldType::Number))), "{told:?}");
+        assert!(
+            told.contains(&("Older__c".to_owned(), None)) && told.contains(&("DisplayName".to_owned(), None))
+        );
+        let given = given_in(&sent);
+        assert_eq!(given.get("Kind").map(String::as_str), Some("a"));
+        assert!(!given.contains_key("DisplayName"), "{given:?}");
+        // As it comes back it is what it was, with what was told of its types.
+        let back: Vec<Target> =
+            told.into_iter().map(|(name, kind)| Target::unconfirmed(&name, kind)).collect();
+        let read = read(&back, &BTreeMap::new(), &sent).unwrap();
+        assert_eq!(read.get("Budget__c"), mapping.get("Budget__c"));
+        let types = types(&back, &read);
+        let wanted = [
+            ("Budget__c", connector::FieldType::Number),
+            ("Old__c", connector::FieldType::Boolean),
+            ("Stage__c", connector::FieldType::String),
+        ];
+        assert_eq!(types, wanted.map(|(name, kind)| (name.to_owned(), kind)).into());
+    }
+
+    #[test]
+    fn a_page_shows_so_many_that_nobody_has_mapped() {
+        let many = (0..SHOWN + 9).map(|n| Target::unconfirmed(&format!("F{n}__c"), None)).collect();
+        let mapping: BTreeMap<String, Mapped> =
+            serde_json::from_value(json!({"F308__c": {"value": 1}})).unwrap();
+        let table = table("X".to_owned(), many, &Begins::Mapped(&mapping), &of(&form(), &[]), &[]);
+        assert_eq!((table.rows.len(), table.rest.len(), table.unseen), (1, SHOWN, 8));
+        assert!(table.render().unwrap().contains("8 more"));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! The pages of an action: what is chosen in steps, the action itself, its place among the others, and how it is taken out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use jackfield_core::connector::{Connector, Module, Operation};
+use jackfield_core::connector::{Connector, FieldType, Module, Operation};
 use jackfield_core::workflow::{Integration, Mapped, WorkflowAction};
-use jackfield_core::{Code, Error, FieldError, Result, names};
+use jackfield_core::{Code, Environment, Error, FieldError, Result, names};
 use jackfield_engine::Engine;
 use jackfield_engine::automate::components::NewComponent;
+use jackfield_engine::automate::described::{DescribedFields, FieldsAsked};
 use serde_json::{Map, Value, json};
 
 use super::kinds::{self, Ask, How, Kind};
@@ -66,9 +67,31 @@ struct Act<'a> {
     /// where another operation is chosen
     elsewhere: String,
     table: Option<Table>,
+    /// where the service may say which further fields there are
+    more: Option<More>,
     /// what the operation does
     about: String,
     overtaken: bool,
+}
+
+/// What a service itself says of the further fields of an operation.
+#[derive(Clone)]
+struct More {
+    /// its name
+    service: String,
+    now: jackfield_core::Timestamp,
+    /// what it said, as far as that is at hand
+    told: Option<DescribedFields>,
+    /// why it could not be asked
+    wrong: Option<String>,
+}
+
+impl More {
+    /// How many it named, in words.
+    fn count(&self) -> String {
+        let many = self.told.as_ref().map_or(0, |told| told.items.len());
+        crate::console::parts::count(many, "further field", "further fields")
+    }
 }
 
 impl Act<'_> {
@@ -176,11 +199,15 @@ fn label(label: Option<&String>, name: &str) -> String {
     label.cloned().unwrap_or_else(|| crate::console::parts::title(&name.replace('_', " ")))
 }
 
+/// What was typed, and what is wrong with it, unless it was sent for something else than to be saved.
+type Typed<'e> = Option<(Fields, Option<&'e Error>)>;
+
 fn page<'a>(
     desk: &'a Desk,
     bench: Bench,
     action: Option<&str>,
-    typed: Option<(Fields, &Error)>,
+    typed: Typed<'_>,
+    more: Option<More>,
 ) -> Result<Page<'a>> {
     let at = action.map(|name| bench.position(name)).transpose()?;
     let present = at.and_then(|at| bench.actions.get(at)).cloned();
@@ -221,7 +248,60 @@ fn page<'a>(
     if asked.is_push() && operation(&bench, &asked).is_none() {
         return Ok(Page::Choose(Box::new(choose_operation(desk, bench, &asked, &query, here))));
     }
-    Ok(Page::Act(Box::new(act(desk, bench, kind, &asked, present.as_ref(), at, typed))))
+    Ok(Page::Act(Box::new(act(desk, bench, kind, &asked, present.as_ref(), at, typed, more))))
+}
+
+/// What the service says of the further fields of the operation that the address asks for; `None`: its connector does not say that it would.
+/// `ask`: it is asked now, else only what is at hand is shown. That it cannot be asked is said, and the fixed fields can be used.
+async fn more_of(
+    engine: &Engine,
+    desk: &Desk,
+    bench: &Bench,
+    action: Option<&str>,
+    sent: Option<&Fields>,
+    ask: bool,
+) -> Option<More> {
+    let present = action.and_then(|name| bench.actions.iter().find(|action| action.name == name));
+    let asked = Asked::of(&desk.query, present);
+    let (connector, _, described) = operation(bench, &asked)?;
+    described.more_fields.as_ref()?;
+    let push = same_push(present, &asked);
+    let query = FieldsAsked {
+        module: &asked.module,
+        operation: &asked.operation,
+        // What is built is served to development first.
+        environment: Some(Environment::Development.as_str()),
+        given: match (sent, push) {
+            (Some(sent), _) => mapping::given_in(sent),
+            (None, Some(push)) => push.given(),
+            (None, None) => BTreeMap::new(),
+        },
+        refresh: ask,
+        ..FieldsAsked::default()
+    };
+    let told = if ask {
+        engine.described_fields(&desk.op, &asked.connection, &query).await.map(Some)
+    } else {
+        engine.kept_fields(&desk.op, &asked.connection, &query).await
+    };
+    let (told, wrong) = match told {
+        Ok(told) => (told, None),
+        Err(error) if ask => {
+            let why = error.fields.into_iter().next().map_or(error.detail, |wrong| wrong.message);
+            (None, Some(why))
+        }
+        Err(_) => (None, None),
+    };
+    Some(More { service: connector.name.clone(), now: desk.op.now, told, wrong })
+}
+
+/// The push of an action, where the address asks for the same operation.
+fn same_push<'a>(present: Option<&'a WorkflowAction>, asked: &Asked) -> Option<&'a Integration> {
+    present?.integration.as_ref().filter(|push| {
+        push.connection == asked.connection
+            && push.module == asked.module
+            && push.operation == asked.operation
+    })
 }
 
 fn choose_connection<'a>(desk: &'a Desk, bench: Bench, query: &Fields, here: &str) -> Choose<'a> {
@@ -297,21 +377,60 @@ fn choose_operation<'a>(
 }
 
 /// The targets of a table, what is mapped already, and what it is a table of.
-fn targets(bench: &Bench, kind: &Kind, asked: &Asked) -> (Vec<Target>, String) {
+fn targets(
+    bench: &Bench,
+    kind: &Kind,
+    asked: &Asked,
+    present: Option<&WorkflowAction>,
+    sent: Option<&Fields>,
+    more: Option<&More>,
+) -> (Vec<Target>, String) {
     if asked.is_push() {
         let Some((_, module, operation)) = operation(bench, asked) else {
             return (Vec::new(), String::new());
         };
         let fields = module.fields_of(operation);
+        let into = operation.more_fields.as_ref().and_then(|more| more.into.as_deref());
+        let mut all: Vec<Target> = fields.iter().map(|field| Target::of_service(field)).collect();
+        // Further fields go into it: nobody has to write it himself.
+        all.iter_mut()
+            .filter(|target| Some(target.name.as_str()) == into)
+            .for_each(|target| target.required = false);
+        if let Some(more) = more {
+            all.extend(further(more, same_push(present, asked), sent, &all));
+        }
         let of =
             format!("{} at {}", label(module.label.as_ref(), &asked.module), bench.called(&asked.connection));
-        return (fields.into_iter().map(Target::of_service).collect(), of);
+        return (all, of);
     }
     if kind.asks.iter().any(|ask| ask.how == How::Sets) {
         let fields = bench.form().map_or(&[][..], |form| &form.fields);
         return (fields.iter().map(Target::of_record).collect(), format!("Record of {}", bench.form_name()));
     }
     (Vec::new(), String::new())
+}
+
+/// What the service described, and what is mapped beside it though nobody knows now whether it did.
+fn further(more: &More, push: Option<&Integration>, sent: Option<&Fields>, fixed: &[Target]) -> Vec<Target> {
+    let told = more.told.iter().flat_map(|told| &told.items);
+    let mut found: Vec<Target> = told.map(Target::of_description).collect();
+    if more.told.as_ref().is_some_and(|told| told.whole) {
+        return found;
+    }
+    let mapped: Vec<(String, Option<FieldType>)> = match (sent, push) {
+        (Some(sent), _) => mapping::told_in(sent),
+        (None, Some(push)) => {
+            push.mapping.keys().map(|name| (name.clone(), push.types.get(name).copied())).collect()
+        }
+        (None, None) => Vec::new(),
+    };
+    let mut known: BTreeSet<&str> = fixed.iter().map(|target| target.name.as_str()).collect();
+    let described: Vec<String> = found.iter().map(|target| target.name.clone()).collect();
+    known.extend(described.iter().map(String::as_str));
+    for (name, kind) in mapped.iter().filter(|(name, _)| !known.contains(name.as_str())) {
+        found.push(Target::unconfirmed(name, *kind));
+    }
+    found
 }
 
 /// What is mapped in an action.
@@ -321,6 +440,7 @@ fn mapped(action: Option<&WorkflowAction>) -> BTreeMap<String, Mapped> {
     push.or(set).unwrap_or_default()
 }
 
+#[allow(clippy::too_many_arguments, reason = "what one page is made of")]
 fn act<'a>(
     desk: &'a Desk,
     bench: Bench,
@@ -328,9 +448,11 @@ fn act<'a>(
     asked: &Asked,
     present: Option<&WorkflowAction>,
     at: Option<usize>,
-    typed: Option<(Fields, &Error)>,
+    typed: Typed<'_>,
+    more: Option<More>,
 ) -> Act<'a> {
-    let overtaken = typed.as_ref().is_some_and(|(_, error)| was_overtaken(error));
+    let error = typed.as_ref().and_then(|(_, error)| *error);
+    let overtaken = error.is_some_and(was_overtaken);
     let index = at.unwrap_or(bench.actions.len());
     // What is wrong already, because something it names has changed since.
     let standing = || {
@@ -338,21 +460,17 @@ fn act<'a>(
             |wrong: &FieldError| FieldError { field: format!("definition.{}", wrong.field), ..wrong.clone() };
         bench.standing.iter().map(below).collect()
     };
-    let faults: Vec<FieldError> = match (&typed, present) {
-        (Some((_, error)), _) => error.fields.clone(),
-        (None, Some(_)) => standing(),
-        (None, None) => Vec::new(),
+    let faults: Vec<FieldError> = match (&typed, error, present) {
+        (_, Some(error), _) => error.fields.clone(),
+        (None, None, Some(_)) => standing(),
+        (_, None, _) => Vec::new(),
     };
-    let wrong =
-        typed.as_ref().filter(|(_, error)| error.fields.is_empty()).map(|(_, error)| error.detail.clone());
+    let wrong = error.filter(|error| error.fields.is_empty()).map(|error| error.detail.clone());
     let (own, in_table) = placed(&faults, kind, index);
-    let (targets, of) = targets(&bench, kind, asked);
+    let sent = typed.as_ref().map(|(sent, _)| sent);
+    let (targets, of) = targets(&bench, kind, asked, present, sent, more.as_ref());
     let kept = mapped(present);
-    let is_same = present.and_then(|action| action.integration.as_ref()).is_some_and(|push| {
-        push.connection == asked.connection
-            && push.module == asked.module
-            && push.operation == asked.operation
-    });
+    let is_same = same_push(present, asked).is_some();
     let noise = [asked.module.as_str(), bench.on.as_deref().unwrap_or_default()];
     let table = (!targets.is_empty() || !kept.is_empty()).then(|| {
         let begins = match (&typed, asked.is_push()) {
@@ -392,6 +510,7 @@ fn act<'a>(
         form,
         at: at.filter(|_| asked.is_push()),
         table,
+        more: more.filter(|_| asked.is_push()),
         about,
         overtaken,
         bench,
@@ -427,9 +546,33 @@ async fn show<D: Acting>(
     name: Option<&str>,
     action: Option<&str>,
 ) -> Response {
-    let bench = Bench::read::<D>(engine, desk, link, name).await;
-    match bench.and_then(|(bench, _)| page(desk, bench, action, None)) {
+    let made = async {
+        let (bench, _) = Bench::read::<D>(engine, desk, link, name).await?;
+        let more = more_of(engine, desk, &bench, action, None, false).await;
+        page(desk, bench, action, None, more)
+    };
+    match made.await {
         Ok(page) => page.respond(desk, None),
+        Err(error) => desk.trouble(&error),
+    }
+}
+
+/// The page once more with what was typed: because something is wrong with it, or because the service is asked for more fields.
+async fn once_more<D: Acting>(
+    engine: &Engine,
+    desk: &Desk,
+    link: &str,
+    name: Option<&str>,
+    action: Option<&str>,
+    (form, error): (Fields, Option<&Error>),
+) -> Response {
+    let made = async {
+        let (bench, _) = Bench::read::<D>(engine, desk, link, name).await?;
+        let more = more_of(engine, desk, &bench, action, Some(&form), error.is_none()).await;
+        page(desk, bench, action, Some((form, error)), more)
+    };
+    match made.await {
+        Ok(page) => page.respond(desk, error),
         Err(error) => desk.trouble(&error),
     }
 }
@@ -498,11 +641,13 @@ fn described(
     desk: &Desk,
     present: Option<&WorkflowAction>,
     sent: &Fields,
+    more: Option<&More>,
 ) -> Result<WorkflowAction> {
     let asked = Asked::of(&desk.query, present);
     let kind = asked.kind.ok_or_else(|| Error::field("kind", "required", "Choose what is done."))?;
     let mut inner = Map::new();
-    let (targets, _) = targets(bench, kind, &asked);
+    let (targets, _) = targets(bench, kind, &asked, present, Some(sent), more);
+    let mut types = BTreeMap::new();
     let table = kind.asks.iter().find(|ask| matches!(ask.how, How::Mapping | How::Sets));
     if let Some(ask) = table {
         let mapping = mapping::read(&targets, &mapped(present), sent).map_err(|error| {
@@ -510,6 +655,7 @@ fn described(
                 |wrong: FieldError| FieldError { field: format!("{}.{}", ask.at, wrong.field), ..wrong };
             Error::invalid(error.fields.into_iter().map(below).collect())
         })?;
+        types = mapping::types(&targets, &mapping);
         inner.insert(ask.member().to_owned(), json!(mapping));
     }
     if asked.is_push() {
@@ -518,6 +664,7 @@ fn described(
             module: asked.module,
             operation: asked.operation,
             mapping: BTreeMap::new(),
+            types,
         };
         if let Value::Object(members) = json!(push) {
             inner.extend(members.into_iter().filter(|(name, _)| name != "mapping"));
@@ -538,11 +685,15 @@ async fn put<D: Acting>(
     action: Option<&str>,
 ) -> Response {
     let Sent { desk, form } = sent;
+    if form.has("ask") {
+        return once_more::<D>(engine, &desk, link, name, action, (form, None)).await;
+    }
     let saved = async {
         let (bench, mut definition) = Bench::read::<D>(engine, &desk, link, name).await?;
         let at = action.map(|name| bench.position(name)).transpose()?;
         let present = at.and_then(|at| bench.actions.get(at));
-        let made = described(&bench, &desk, present, &form)?;
+        let more = more_of(engine, &desk, &bench, action, Some(&form), false).await;
+        let made = described(&bench, &desk, present, &form, more.as_ref())?;
         let actions = definition.actions_mut();
         match at.and_then(|at| actions.get_mut(at)) {
             Some(place) => *place = made,
@@ -560,11 +711,7 @@ async fn put<D: Acting>(
     match saved.await {
         Ok((name, news)) => desk.done(&path(link, &format!("{}/{name}", D::TAB)), &news),
         Err(error) if mends(&error) => {
-            let bench = Bench::read::<D>(engine, &desk, link, name).await;
-            match bench.and_then(|(bench, _)| page(&desk, bench, action, Some((form, &error)))) {
-                Ok(page) => page.respond(&desk, Some(&error)),
-                Err(error) => desk.trouble(&error),
-            }
+            once_more::<D>(engine, &desk, link, name, action, (form, Some(&error))).await
         }
         Err(error) => desk.trouble(&error),
     }
