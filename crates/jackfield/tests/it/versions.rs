@@ -327,7 +327,8 @@ async fn a_token_is_given_back_where_it_came_from() {
     let made = json!({"connector": connector, "name": "Crm", "parameters": parameters});
     let connection = server.connection(made).await;
     let path = format!("/v1/connections/{connection}/authorizations");
-    let id = server.post(&path, json!({})).await.expect(201)["id"].as_str().unwrap().to_owned();
+    let id =
+        server.post(&path, json!({})).await.expect(201)["authorization"]["id"].as_str().unwrap().to_owned();
     edit(&server, &connector, json!({"auth": auth(&new)})).await;
     publish(&server, &connector).await;
     let moved = server.post(&move_of(&connection), json!({})).await.expect(200);

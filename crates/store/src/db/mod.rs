@@ -457,11 +457,17 @@ async fn open_sqlite(path: &Path, options: &DbOptions) -> Result<Backend> {
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", "67108864");
     // The writer first: it is the one that may recover the log of a process that died.
-    let writer = sqlite_pool(options)
-        .max_connections(1)
-        .connect_with(write)
-        .await
-        .map_err(|e| error::classify(Kind::Sqlite, "OPEN", e))?;
+    let begun = Instant::now();
+    let writer = loop {
+        let opened = sqlite_pool(options).max_connections(1).connect_with(write.clone()).await;
+        match opened.map_err(|e| error::classify(Kind::Sqlite, "OPEN", e)) {
+            // Who changes the journal's mode beside us makes this fail at once: SQLite does not wait for that.
+            Err(StoreError::Busy { .. }) if begun.elapsed() < options.busy_timeout => {
+                sleep(Duration::from_millis(10)).await;
+            }
+            opened => break opened?,
+        }
+    };
     let readers = sqlite_pool(options)
         .max_connections(SQLITE_READERS)
         .connect_with(common.read_only(true))
