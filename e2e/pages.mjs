@@ -23,7 +23,8 @@ export const PAGES = [
   { route: '/console/connections/{link}/move', with: { link: 'vendors' } },
   { route: '/console/connections/{link}/authorize', with: { link: 'split' }, name: 'authorize-key' },
   { route: '/console/connections/{link}/authorize', with: { link: 'vendors' }, query: (w) => `?replaces=${w.account}`, name: 'authorize-again' },
-  { route: '/console/flows/{id}', with: (w) => ({ id: w.pending }), name: 'flow-pending' },
+  // Begun just before: it ends after 90 seconds, and the page then looks again by itself.
+  { route: '/console/flows/{id}', before: async (w) => { w.pending = await w.begin(); }, with: (w) => ({ id: w.pending }), name: 'flow-pending' },
   { route: '/console/flows/{id}', with: (w) => ({ id: w.cancelled }), name: 'flow-cancelled' },
   { route: '/console/connections/{link}/connected', with: { link: 'vendors' }, query: (w) => `?authorization=${w.account}` },
 
@@ -334,7 +335,8 @@ export async function furnish(jackfield, word = (name, most) => name) {
   world.own = await begin('personal', world.user.api);
   world.cancelled = await begin('waiting');
   await api.send('DELETE', `/v1/flows/${world.cancelled}`);
-  world.pending = await begin('waiting');
+  world.begin = () => begin('waiting');
+  world.pending = await world.begin();
 
   const call = (url) => api.post('/v1/connections/vendors/invoke', { method: 'GET', url, environment: 'production', detailed: true }).catch(() => {});
   for (const url of ['/companies', '/vendors', '/no/such/thing', `/${encodeURIComponent(word('x', 60))}`, 'https://elsewhere.example/']) await call(url);

@@ -71,6 +71,7 @@ for (const who of ['nobody', 'founder', 'user', 'developer']) {
     for (const entry of PAGES.filter((page) => (page.who ?? 'founder') === who)) {
       const name = nameOf(entry);
       test(`${name}: ${entry.path ?? entry.route}${typeof entry.query === 'string' ? entry.query : ''}`, async ({ context, page }) => {
+        await entry.before?.(world);
         await context.addCookies(cookies);
         await context.addInitScript({ path: AXE });
         await page.emulateMedia({ colorScheme: 'light' });
