@@ -2,7 +2,7 @@
 // its size, and with hostile names. `cargo xtask tidy` compares this list with the routes of the server.
 //
 // A page is a route as the server writes it; braces are filled in from `with`, which may be a function of the world
-// that `furnish` made. A `path` stands for a route that takes any. `who` is whose page it is: the founder's unless it says `nobody` or a role.
+// that `furnish` made; `before` makes what must be fresh. A `path` stands for a route that takes any. `who` is whose page it is: the founder's unless it says `nobody` or a role.
 
 export const PAGES = [
   { route: '/signin', who: 'nobody' },
