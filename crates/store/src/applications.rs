@@ -3,7 +3,7 @@
 //! | held | race it solves |
 //! |---|---|
 //! | the application's row ([`Tx::hold_application`]) | a list of a connection, or a component, that names an application while it is being deleted |
-//! | the connection's row ([`Tx::hold_connection`]) | a component that says it uses a connection while it is being deleted; two who allow or forbid at once |
+//! | the connection's row ([`Tx::hold_connection`]) | a component that says it uses a connection while it is being deleted, or moved to another version of its connector; two who allow or forbid at once |
 //!
 //! Whoever needs both holds the application first.
 
@@ -67,7 +67,9 @@ statements! {
         where organization_id = $1 and application = $2 and component = $3";
     pub(crate) REFERENCES_END = "delete from connection_references where organization_id = $1 and application = $2";
 
-    pub(crate) CONNECTION_HOLD = "update connections set updated_at = updated_at where organization_id = $1 and link_name = $2";
+    pub(crate) CONNECTION_HOLD = "update connections set holds = holds + 1 where organization_id = $1 and link_name = $2
+        returning connector_version, holds";
+    pub(crate) CONNECTION_HOLDS = "select connector_version, holds from connections where organization_id = $1 and link_name = $2";
     // Of ["a","b","c"] each name can be cut out with the comma before it, the one after it, or none: what is left is a list, and an empty
     // one allows nobody.
     pub(crate) CONNECTIONS_FORGET_APPLICATION = "update connections
@@ -161,7 +163,28 @@ impl Reference {
     }
 }
 
+/// What whoever holds a connection may have looked at before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// of a custom connector: the number of the version that the connection is on
+    pub connector_version: Option<i64>,
+    /// how often the connection has been held, this time included
+    pub holds: i64,
+}
+
+impl Held {
+    fn read(row: &Row) -> Result<Self> {
+        Ok(Self { connector_version: row.opt_int("connector_version")?, holds: row.int("holds")? })
+    }
+}
+
 impl Store {
+    /// How often a connection has been held, and its connector's version: for whoever looks at what uses it before he holds it himself.
+    pub async fn holds(&self, organization: &str, connection: &str) -> Result<Option<Held>> {
+        let values = [organization.into(), connection.into()];
+        self.db.query_opt(&CONNECTION_HOLDS, &values).await?.as_ref().map(Held::read).transpose()
+    }
+
     pub async fn application(&self, organization: &str, link_name: &str) -> Result<Option<Application>> {
         let values = [organization.into(), link_name.into()];
         self.db.query_opt(&APPLICATION_GET, &values).await?.as_ref().map(Application::read).transpose()
@@ -394,9 +417,10 @@ impl Tx {
         self.execute(&ACCESS_OF_MEMBER_END, &[organization.into(), member.into()]).await.map(drop)
     }
 
-    /// Whether the connection is there; if so, nobody changes or deletes it before this transaction has ended.
-    pub async fn hold_connection(&mut self, organization: &str, link_name: &str) -> Result<bool> {
-        Ok(self.execute(&CONNECTION_HOLD, &[organization.into(), link_name.into()]).await? == 1)
+    /// The connection, if it is there: nobody changes or deletes it before this transaction has ended.
+    pub async fn hold_connection(&mut self, organization: &str, link_name: &str) -> Result<Option<Held>> {
+        let values = [organization.into(), link_name.into()];
+        self.query_opt(&CONNECTION_HOLD, &values).await?.as_ref().map(Held::read).transpose()
     }
 
     /// Says which connections a component uses, whatever it used before. Whoever calls holds the application and the connections.

@@ -33,7 +33,7 @@ mod schema;
 mod sessions;
 mod webhooks;
 
-pub use applications::{Access, Application, Component, Reference};
+pub use applications::{Access, Application, Component, Held, Reference};
 pub use audit::{AuditFilter, AuditHead, AuditRow, EventRow};
 pub use authorizations::{Authorization, Binding, BindingStatus, Lease, NewCredential};
 pub use calls::{Call, CallBatch, CallRecord};

@@ -22,4 +22,5 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { version: 30, name: "devices", sql: include_str!("../migrations/0030_devices.sql") },
     Migration { version: 31, name: "versions", sql: include_str!("../migrations/0031_versions.sql") },
     Migration { version: 32, name: "openings", sql: include_str!("../migrations/0032_openings.sql") },
+    Migration { version: 33, name: "holds", sql: include_str!("../migrations/0033_holds.sql") },
 ];

@@ -94,6 +94,8 @@ pub struct Grounds {
     pub forms: BTreeMap<String, BTreeMap<String, (Shape, bool)>>,
     /// the connections that the application may use: link name → connector
     pub connections: BTreeMap<String, Arc<Connector>>,
+    /// of those to custom connectors: link name → number of the connector's version, so that whoever saves can see that it still is so
+    pub versions: BTreeMap<String, i64>,
     /// link names of the datasources of the application
     pub datasources: BTreeSet<String>,
     /// the columns of those that development has pulled; of the others nobody knows them

@@ -1,6 +1,6 @@
 //! What is built in an application: forms, workflows, schedules and datasources, each with a link name and versions. Development serves what was saved last.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jackfield_core::datasource::Datasource;
 use jackfield_core::form::Form;
@@ -170,6 +170,39 @@ impl Definable for Datasource {
     }
 }
 
+/// Of connections to custom connectors that were looked at: link name → number of the version that each was on.
+pub(crate) type Versions = BTreeMap<String, i64>;
+
+/// What becomes a version of a component.
+pub(crate) struct Saved<'a, D> {
+    pub application: &'a str,
+    pub link_name: &'a str,
+    pub name: String,
+    pub definition: &'a D,
+    /// what it was checked against; `None`: the definition is what it was
+    pub looked_at: Option<&'a Versions>,
+}
+
+/// Holds a connection that something uses from now on; false when it is gone. What was checked against another version of its connector,
+/// because the connection was moved this moment, must be checked again.
+pub(crate) async fn hold_used(
+    work: &mut Work<'_>,
+    organization: &str,
+    connection: &str,
+    looked_at: Option<&Versions>,
+) -> Result<bool> {
+    let Some(held) = work.hold_connection(organization, connection).await? else { return Ok(false) };
+    if looked_at.is_some_and(|versions| versions.get(connection).copied() != held.connector_version) {
+        return Err(Error::new(
+            Code::VersionConflict,
+            format!(
+                "The connection {connection:?} was moved to another version of its connector this moment. Read what it can do now and repeat your change."
+            ),
+        ));
+    }
+    Ok(true)
+}
+
 /// When what runs at times does so next; never, where nothing more comes.
 #[derive(Clone, Copy)]
 pub(crate) struct Next(pub Option<Timestamp>);
@@ -293,12 +326,15 @@ impl Engine {
         }
         let filter = ConnectionFilter { application, ..ConnectionFilter::default() };
         let connections = self.store().connections(organization, &filter, "", CONNECTIONS_MAX).await?;
-        let mut known = std::collections::BTreeMap::new();
+        let mut known = BTreeMap::new();
         for connection in connections.into_iter().filter(|one| allows(&one.applications, application)) {
             let version = (connection.connector.clone(), connection.connector_version);
             if !known.contains_key(&version) {
                 let found = self.connector_of(&connection).await?;
                 known.insert(version.clone(), found.connector);
+            }
+            if let Some(number) = connection.connector_version {
+                grounds.versions.insert(connection.link_name.clone(), number);
             }
             if let Some(connector) = known.get(&version) {
                 grounds.connections.insert(connection.link_name, std::sync::Arc::clone(connector));
@@ -396,9 +432,9 @@ impl Engine {
                 }
                 continue;
             }
-            let definition =
-                self.save(&mut work, op, application, &link_name, new.name, &new.definition).await?;
-            let made = view(definition, op.now)?;
+            let (name, definition, looked_at) = (new.name, &new.definition, Some(&grounds.versions));
+            let saved = Saved { application, link_name: &link_name, name, definition, looked_at };
+            let made = view(self.save(&mut work, op, saved).await?, op.now)?;
             work.answer(op, 201, &made).await?;
             work.commit().await?;
             self.inner.ticker.wake();
@@ -429,13 +465,13 @@ impl Engine {
         if patch.version.is_some_and(|read| read != version) {
             return Err(conflict());
         }
-        let definition = match patch.definition {
+        let (definition, looked_at) = match patch.definition {
             Some(definition) => {
                 let grounds = self.grounds(&op.organization, application).await?;
                 wrong.extend(below(definition.check(&grounds).err().unwrap_or_default()));
-                definition
+                (definition, Some(grounds.versions))
             }
-            None => document(&present)?,
+            None => (document(&present)?, None),
         };
         if !wrong.is_empty() {
             return Err(Error::invalid(wrong));
@@ -463,7 +499,9 @@ impl Engine {
                 return Err(Error::field(path, "taken", shared.message(Environment::Development)));
             }
         }
-        let saved = self.save(&mut work, op, application, link_name, name, &definition).await?;
+        let saved =
+            Saved { application, link_name, name, definition: &definition, looked_at: looked_at.as_ref() };
+        let saved = self.save(&mut work, op, saved).await?;
         work.commit().await?;
         self.inner.ticker.wake();
         view(saved, op.now)
@@ -474,17 +512,15 @@ impl Engine {
         &self,
         work: &mut Work<'_>,
         op: &Op,
-        application: &str,
-        link_name: &str,
-        name: String,
-        definition: &D,
+        saved: Saved<'_, D>,
     ) -> Result<Definition> {
+        let Saved { application, link_name, name, definition, looked_at } = saved;
         let organization = &*op.organization;
         let component = component_of(D::KIND, link_name);
         let mut connections: BTreeSet<String> = definition.connections().into_iter().collect();
         self.check_primaries(op, &component, &definition.connections()).await?;
         for connection in &connections {
-            if !work.hold_connection(organization, connection).await? {
+            if !hold_used(work, organization, connection, looked_at).await? {
                 let message = format!("There is no connection {connection:?}.");
                 return Err(Error::field("definition.actions", "unknown", message));
             }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::automate::components::{Built, Next, scheduled};
+use crate::automate::components::{Built, Next, Versions, hold_used, scheduled};
 use crate::automate::live::document;
 use crate::automate::records::hold_unique;
 use crate::connect::references::is_unattended;
@@ -140,7 +140,7 @@ impl Engine {
             Some(word) => Environment::parse(word).ok_or_else(|| target_error("to"))?,
         };
         let plan = self.plan(op, application, to, query.release).await?;
-        self.weigh(op, application, &plan).await
+        Ok(self.weigh(op, application, &plan).await?.0)
     }
 
     async fn plan(&self, op: &Op, application: &str, to: Environment, release: Option<i64>) -> Result<Plan> {
@@ -174,7 +174,8 @@ impl Engine {
         Ok(Plan { to, release, definitions })
     }
 
-    async fn weigh(&self, op: &Op, application: &str, plan: &Plan) -> Result<Preflight> {
+    /// What stands in the way, and the versions that this was seen with.
+    async fn weigh(&self, op: &Op, application: &str, plan: &Plan) -> Result<(Preflight, Versions)> {
         let organization = &*op.organization;
         let served = self.served_definitions(organization, application, plan.to).await?;
         let mut components: BTreeMap<String, PreflightComponent> = BTreeMap::new();
@@ -230,12 +231,8 @@ impl Engine {
                 }
             }
         }
-        Ok(Preflight {
-            to: plan.to,
-            release: plan.release,
-            components: components.into_values().collect(),
-            open,
-        })
+        let components = components.into_values().collect();
+        Ok((Preflight { to: plan.to, release: plan.release, components, open }, grounds.versions))
     }
 
     /// Why a component could not call through a connection in an environment: a code, and what to do about it.
@@ -292,7 +289,7 @@ impl Engine {
             return Err(Error::field("note", "invalid", message));
         }
         let plan = self.plan(op, application, asked.to, asked.release).await?;
-        let weighed = self.weigh(op, application, &plan).await?;
+        let (weighed, versions) = self.weigh(op, application, &plan).await?;
         if !weighed.open.is_empty() && !asked.anyway {
             return Err(Error::new(
                 Code::StateConflict,
@@ -327,7 +324,8 @@ impl Engine {
             Deployment { environment: asked.to, release: number, deployed_by: member, deployed_at: op.now };
         work.deploy(organization, application, &deployment).await?;
         hold_all_unique(&mut work, op, application, asked.to, &served, &plan.definitions).await?;
-        self.refer(&mut work, op, application, asked.to, &plan.definitions).await?;
+        let looked_at = (!asked.anyway).then_some(&versions);
+        self.refer(&mut work, op, (application, asked.to), &plan.definitions, looked_at).await?;
         self.time(&mut work, op, application, asked.to, &plan.definitions).await?;
         work.touch(organization);
         work.record(
@@ -351,9 +349,9 @@ impl Engine {
         &self,
         work: &mut crate::work::Work<'_>,
         op: &Op,
-        application: &str,
-        to: Environment,
+        (application, to): (&str, Environment),
         published: &[Definition],
+        looked_at: Option<&Versions>,
     ) -> Result<()> {
         let organization = &*op.organization;
         let mut served: Vec<Definition> = published.to_vec();
@@ -374,7 +372,7 @@ impl Engine {
         for (component, connections) in uses {
             let mut held = Vec::with_capacity(connections.len());
             for (index, connection) in connections.into_iter().enumerate() {
-                if !work.hold_connection(organization, &connection).await? {
+                if !hold_used(work, organization, &connection, looked_at).await? {
                     let message = format!("{component} uses the connection {connection:?}, which is gone.");
                     return Err(Error::invalid(vec![FieldError::new(
                         format!("connections.{index}"),

@@ -11,7 +11,7 @@ use jackfield_store::{Connection, ConnectionFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::automate::components::{Definable, component_of};
+use crate::automate::components::{Definable, Saved, Versions, component_of};
 use crate::connect::connectors::{ConnectorCard, Found, card};
 use crate::connect::references::list_application;
 use crate::govern::applications::{ApplicationView, NewApplication, wrong_new};
@@ -116,6 +116,8 @@ struct Checked {
     components: Components,
     /// the connections that it uses, each once, in one order
     connections: BTreeSet<String>,
+    /// what they were checked against
+    versions: Versions,
 }
 
 /// A connector, and the version of it that a connection is on.
@@ -232,10 +234,11 @@ impl Engine {
         let components = listed(&checked.components);
         let into = application.link_name.clone();
         let Components { datasources, forms, workflows, schedules } = checked.components;
-        self.save_all(&mut work, op, &into, datasources).await?;
-        self.save_all(&mut work, op, &into, forms).await?;
-        self.save_all(&mut work, op, &into, workflows).await?;
-        self.save_all(&mut work, op, &into, schedules).await?;
+        let into = (into.as_str(), &checked.versions);
+        self.save_all(&mut work, op, into, datasources).await?;
+        self.save_all(&mut work, op, into, forms).await?;
+        self.save_all(&mut work, op, into, workflows).await?;
+        self.save_all(&mut work, op, into, schedules).await?;
         let view = StartedView { application: application.into(), components, next: template.next.clone() };
         work.answer(op, 201, &view).await?;
         work.commit().await?;
@@ -254,7 +257,7 @@ impl Engine {
     ) -> Result<Option<Checked>> {
         let organization = self.own_organization(&op.organization).await?;
         let region = &organization.region;
-        let (mut served, mut connectors) = (BTreeMap::new(), BTreeMap::new());
+        let (mut served, mut connectors, mut versions) = (BTreeMap::new(), BTreeMap::new(), Versions::new());
         let before = wrong.len();
         for need in &template.needs {
             let path = format!("connections.{}", need.name);
@@ -287,6 +290,7 @@ impl Engine {
                     let one = Served { connection: link_name.clone(), variant: variant.to_owned() };
                     served.insert(need.name.clone(), one);
                     connectors.insert(link_name.clone(), connector);
+                    versions.extend(connection.connector_version.map(|number| (link_name.clone(), number)));
                 }
             }
         }
@@ -332,7 +336,7 @@ impl Engine {
             field: "answers".to_owned(),
             ..error
         }));
-        Ok(Some(Checked { components, connections: connectors.into_keys().collect() }))
+        Ok(Some(Checked { components, connections: connectors.into_keys().collect(), versions }))
     }
 
     /// Sees that a connection is there and that the new application may use it, in the transaction that makes the application.
@@ -365,11 +369,12 @@ impl Engine {
         &self,
         work: &mut Work<'_>,
         op: &Op,
-        application: &str,
+        (application, versions): (&str, &Versions),
         made: Vec<Made<D>>,
     ) -> Result<()> {
-        for one in made {
-            self.save(work, op, application, &one.link_name, one.name, &one.definition).await?;
+        for Made { link_name, name, definition } in made {
+            let (link_name, definition, looked_at) = (link_name.as_str(), &definition, Some(versions));
+            self.save(work, op, Saved { application, link_name, name, definition, looked_at }).await?;
         }
         Ok(())
     }

@@ -14,8 +14,8 @@ use jackfield_core::connector::{
 };
 use jackfield_core::workflow::Grounds;
 use jackfield_core::{
-    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Resource, Result,
-    allows, permit,
+    Action, Code, ConnectionStatus, Environment, Error, EventKind, FieldError, Level, Permit, Resource,
+    Result, allows, permit,
 };
 use jackfield_store::{Authorization, Connection, Definition};
 use secrecy::{ExposeSecret, SecretString};
@@ -150,6 +150,8 @@ struct Plan {
     connection: Connection,
     /// what is wrong with what was given
     wrong: Vec<FieldError>,
+    /// how often the connection had been held when nothing was looked at yet
+    holds: i64,
 }
 
 /// Parameters for the other version.
@@ -178,12 +180,23 @@ impl Engine {
     /// Moves the connection, if nothing is missing. A connection that is there already stays as it is.
     pub async fn move_connection(&self, op: &Op, link_name: &str, to: ConnectionMove) -> Result<Moved> {
         let (connection, permit) = self.managed(op, link_name).await?;
-        let from = connection.connector_version.ok_or_else(no_versions)?;
         if to.version.is_some_and(|version| version != connection.version) {
             return Err(version_conflict());
         }
         let plan = self.plan_move(op, connection, &to).await?;
-        let Plan { preview, mut connection, wrong } = plan;
+        self.move_as_planned(op, permit, &to, plan).await
+    }
+
+    /// Does what was planned, unless something else came to use the connection meanwhile.
+    async fn move_as_planned(
+        &self,
+        op: &Op,
+        permit: Permit,
+        to: &ConnectionMove,
+        plan: Plan,
+    ) -> Result<Moved> {
+        let Plan { preview, mut connection, wrong, holds } = plan;
+        let (from, link_name) = (preview.from, connection.link_name.clone());
         if from == preview.to {
             let moved = Moved {
                 connection: connection.link_name,
@@ -202,17 +215,19 @@ impl Engine {
         }
         connection.updated_at = op.now;
         let mut work = self.begin(permit).await?;
-        if !work.update_connection(&connection).await? {
+        let organization = &*op.organization;
+        // Whoever says at the same time that he uses it waits for us and finds another version, or we waited for him and count him here.
+        let held = work.hold_connection(organization, &link_name).await?;
+        if held.is_none_or(|held| held.holds != holds + 1) || !work.update_connection(&connection).await? {
             return Err(version_conflict());
         }
-        let organization = &*op.organization;
         for renewal in &preview.authorizations {
             let id = &renewal.authorization;
             if renewal.shared_with.is_empty() {
                 work.outgrow_authorization(organization, id, &renewal.reason, from, op.now).await?;
                 work.touch(id);
             } else {
-                self.let_go(&mut work, organization, link_name, id).await?;
+                self.let_go(&mut work, organization, &link_name, id).await?;
             }
         }
         for id in &preview.returning {
@@ -223,7 +238,7 @@ impl Engine {
         let names = |all: &[Renewal]| all.iter().map(|one| one.account_name.clone()).collect::<Vec<_>>();
         work.record(
             op.event(EventKind::ConnectionMoved)
-                .on_connection(link_name)
+                .on_connection(&link_name)
                 .with("connector", connection.connector.as_str())
                 .with("from", from)
                 .with("to", preview.to)
@@ -248,6 +263,9 @@ impl Engine {
 
     async fn plan_move(&self, op: &Op, connection: Connection, to: &ConnectionMove) -> Result<Plan> {
         let from = connection.connector_version.ok_or_else(no_versions)?;
+        // Counted before anything else is looked at, so that nobody comes to use it unnoticed.
+        let held = self.store().holds(&op.organization, &connection.link_name).await?;
+        let holds = held.ok_or_else(version_conflict)?.holds;
         let present = self.connector_of(&connection).await?;
         let newest = present.newest().unwrap_or(from);
         let number = to.to.unwrap_or(newest);
@@ -329,7 +347,7 @@ impl Engine {
             refused,
             version: connection.version,
         };
-        Ok(Plan { preview, connection: moved, wrong })
+        Ok(Plan { preview, connection: moved, wrong, holds })
     }
 
     /// The connection's authorizations that do not do for the other version, and ids of those that do again.

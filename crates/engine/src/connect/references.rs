@@ -205,7 +205,7 @@ impl Engine {
         // Held until this is committed: whoever deletes one of them at the same time waits, and then finds the reference.
         let mut wrong = Vec::new();
         for (at, name) in &sorted {
-            if !work.hold_connection(&op.organization, name).await? {
+            if work.hold_connection(&op.organization, name).await?.is_none() {
                 let message = format!("There is no connection {name:?}.");
                 wrong.push(FieldError::new(format!("connections.{at}"), "unknown", message));
             }

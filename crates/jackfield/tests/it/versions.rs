@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jackfield_testkit::postgres::Postgres;
 use serde_json::{Value, json};
 
 use crate::pages::{Visitor, error_at, heading, news, words};
@@ -279,6 +280,99 @@ async fn what_is_built_with_it_stands_in_the_way() {
         .post(&format!("{app}/workflows"), json!({"name": "Late", "definition": workflow}))
         .await
         .problem(422, "invalid_input");
+}
+
+/// Holds a connection's row in PostgreSQL, as a transaction would that takes its time, until [`release`].
+fn hold(home: &Home, connection: &str) -> std::thread::JoinHandle<()> {
+    let (beside, connection) = (home.neighbour(), connection.to_owned());
+    let name = beside.database_url().rsplit('/').next().unwrap().to_owned();
+    std::thread::spawn(move || {
+        let slow = format!(
+            "begin; select 1 from connections where link_name = '{connection}' for update; select pg_sleep(600) as holding; commit"
+        );
+        // It is ended in the middle.
+        let _ = Postgres::shared().unwrap().sql(&name, &slow);
+    })
+}
+
+/// Waits until so many wait for a row.
+async fn waiting(home: &Home, many: usize) {
+    let count = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("they wait", async || (home.sql(count).trim() == many.to_string()).then_some(())).await;
+}
+
+const HOLDING: &str = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+    and query like '%as holding%' and wait_event = 'PgSleep'";
+
+/// PostgreSQL serves those who wait for a row in the order in which they came: a save and a move have both looked at how things were
+/// before the first of them is let in.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_builds_with_it_while_it_is_moved_or_the_other_way_round_is_noticed() {
+    for save_first in [true, false] {
+        let home = Home::postgres();
+        let server = home.start();
+        let upstream = service("crm").await;
+        let create =
+            json!({"method": "POST", "path": "/things", "result": "/id", "fields": [{"name": "name"}]});
+        let mut document = keyed("Crm", &upstream.url, &[&upstream.host()]);
+        document["modules"] = json!({"thing": {"operations": {"create": create}}});
+        let connection = connected(&server, document, key()).await;
+        let application = server.application("Orders").await;
+        let app = format!("/v1/applications/{application}");
+        let form = json!({"access": "members", "fields": [{"name": "title", "label": "Title"}]});
+        server.post(&format!("{app}/forms"), json!({"name": "Orders", "definition": form})).await.expect(201);
+        let integration = json!({"connection": connection, "module": "thing", "operation": "create",
+            "mapping": {"name": {"field": "title"}}});
+        let workflow = json!({"form": "orders", "on": "created", "actions": [{"name": "push", "integration": integration}]});
+        let other = json!({"create": null, "make": {"method": "POST", "path": "/things"}});
+        edit(&server, &connection, json!({"modules": {"thing": {"operations": other}}})).await;
+        publish(&server, &connection).await;
+
+        let holder = hold(&home, &connection);
+        until("it is held", async || {
+            (home.sql(&format!("select count(*) {HOLDING}")).trim() == "1").then_some(())
+        })
+        .await;
+        let workflows = format!("{app}/workflows");
+        let to = move_of(&connection);
+        let save = server.post(&workflows, json!({"name": "Push", "definition": workflow}));
+        let there = server.post(&to, json!({}));
+        let release = async || {
+            waiting(&home, 2).await;
+            home.sql(&format!("select pg_terminate_backend(pid) {HOLDING}"));
+        };
+        let (saved, moved) = if save_first {
+            let there = async {
+                waiting(&home, 1).await;
+                there.await
+            };
+            let (saved, moved, ()) = tokio::join!(save, there, release());
+            (saved, moved)
+        } else {
+            let save = async {
+                waiting(&home, 1).await;
+                save.await
+            };
+            let (saved, moved, ()) = tokio::join!(save, there, release());
+            (saved, moved)
+        };
+        holder.join().unwrap();
+        let version = server.get(&format!("/v1/connections/{connection}")).await.expect(200);
+        let version = &version["connector_version"];
+        if save_first {
+            saved.expect(201);
+            moved.problem(409, "version_conflict");
+            assert_eq!(version, &json!(1));
+            server.post(&to, json!({})).await.problem(409, "state_conflict");
+        } else {
+            let problem = saved.problem(409, "version_conflict");
+            assert!(problem["detail"].as_str().unwrap().contains(&connection), "{problem}");
+            moved.expect(200);
+            assert_eq!(version, &json!(2));
+            let again = json!({"name": "Push", "definition": workflow});
+            server.post(&workflows, again).await.problem(422, "invalid_input");
+        }
+    }
 }
 
 #[tokio::test]

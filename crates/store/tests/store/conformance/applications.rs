@@ -249,8 +249,13 @@ async fn components_and_references() {
         assert_eq!(of_component("workflow:orders", Some(Level::User), "", 9).await, ["mail"]);
         assert_eq!(of_component("report:none", None, "", 9).await, [""; 0]);
 
-        assert!(change(&store, async |tx| tx.hold_connection(ORG, "mail").await).await);
-        assert!(!change(&store, async |tx| tx.hold_connection(ORG, "nothing").await).await);
+        let hold = async |name: &str| change(&store, async |tx| tx.hold_connection(ORG, name).await).await;
+        let holds = async |name: &str| store.holds(ORG, name).await.unwrap().map(|held| held.holds);
+        let before = holds("mail").await.unwrap();
+        let held = hold("mail").await.unwrap();
+        assert_eq!((held.holds, held.connector_version), (before + 1, None));
+        assert_eq!((holds("mail").await, holds("nothing").await), (Some(before + 1), None));
+        assert!(hold("nothing").await.is_none());
         assert_eq!(store.connection(ORG, "mail").await.unwrap().unwrap().version, 1);
 
         let delete = async |organization: &str, component: &str| {
