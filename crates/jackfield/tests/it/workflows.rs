@@ -670,9 +670,9 @@ async fn nothing_is_lost_and_nothing_doubled_whenever_the_process_dies() {
     survive(300).await;
 }
 
-/// The same with as many as the requirement says; it takes an hour.
+/// The same with as many as the requirement says; it takes six minutes and more.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes an hour: cargo test -p jackfield --test it -- --ignored ten_thousand"]
+#[ignore = "takes some minutes: cargo test -p jackfield --test it -- --ignored ten_thousand"]
 async fn nothing_is_lost_of_ten_thousand() {
     survive(10_000).await;
 }
