@@ -31,6 +31,7 @@ fn grounds() -> Grounds {
             ("pay".to_owned(), Arc::new(cash())),
         ]),
         region: "eu".to_owned(),
+        versions: BTreeMap::new(),
         datasources: BTreeSet::from(["rates".to_owned()]),
         columns: BTreeMap::from([(
             "rates".to_owned(),
