@@ -20,6 +20,8 @@ pub const STRING_MAX: usize = 2048;
 pub const LIST_MAX: usize = 500;
 /// Largest document, in bytes.
 pub const DOCUMENT_MAX: usize = 1024 * 1024;
+/// Of an object with so many members or fewer all are named when one is not among them.
+const FEW: usize = 16;
 /// Largest logo as a `data:` URL, in bytes.
 const LOGO_MAX: usize = 128 * 1024;
 
@@ -211,7 +213,13 @@ fn check_object(schema: &Value, members: &mut Map<String, Value>, path: &str, er
                     None if path.is_empty() && is_of_auth(key) => {
                         "is not a field of the document; it belongs in auth".to_owned()
                     }
-                    None => "is not a field of this object".to_owned(),
+                    None => match properties.map(|properties| properties.keys().map(String::as_str)) {
+                        Some(known) if known.len() > 0 && known.len() <= FEW => {
+                            let known: Vec<&str> = known.collect();
+                            format!("is not a field of this object, which may have {}", known.join(", "))
+                        }
+                        _ => "is not a field of this object".to_owned(),
+                    },
                 };
                 errors.push(FieldError::new(at(path, key), "unknown", message));
             }
@@ -430,5 +438,20 @@ mod tests {
             let _ = Connector::from_toml(&text);
             let _ = serde_json::from_str(&text).map(Connector::from_json);
         }
+    }
+
+    #[test]
+    fn what_an_object_may_have_is_said_where_it_is_little() {
+        let said = |identity: Value| {
+            let document = json!({"name": "X", "base_url": "https://x.example", "auth": {"type": "none"}, "identity": identity});
+            let errors = Connector::from_json(document).err().unwrap_or_default();
+            errors.into_iter().map(|error| format!("{} {}", error.field, error.message)).collect::<Vec<_>>()
+        };
+        let message = &said(json!({"url": "/me", "name": "/name", "zzz": 1}))[0];
+        assert!(
+            message.starts_with("identity.zzz is not a field of this object, which may have "),
+            "{message}"
+        );
+        assert!(message.contains("url"), "{message}");
     }
 }
