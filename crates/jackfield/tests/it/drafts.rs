@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::process::{Output, Stdio};
 
-use jackfield_sandbox::Options;
+use jackfield_sandbox::{CLIENT_ID, CLIENT_SECRET, Options};
 use serde_json::{Value, json};
 
+use crate::journey::{authorize_as, held};
 use crate::support::{Home, Server, sandbox};
+use crate::world::until;
 
 const PETS: &str = r#"openapi: 3.1.0
 info: {title: "Pets, Inc.", description: "Keeps pets. And more."}
@@ -110,6 +112,98 @@ async fn metadata_is_read_through_the_one_door() {
     let server = strict.start();
     let answer = server.post("/v1/connectors/import", json!({"discover": sandbox.url})).await;
     assert!(answer.status >= 400 && !answer.text.contains("token_endpoint"), "{}", answer.text);
+}
+
+/// What a vendor would publish of the Sandbox.
+fn vendors(sandbox: &str) -> String {
+    format!(
+        r#"openapi: 3.0.3
+info: {{title: "Vendors & Co", version: "1.0"}}
+servers: [{{url: "{sandbox}/api/v1"}}]
+security: [{{oauth: ["vendors:read"]}}]
+components:
+  securitySchemes:
+    oauth:
+      type: oauth2
+      flows:
+        authorizationCode:
+          authorizationUrl: {sandbox}/oauth2/authorize
+          tokenUrl: {sandbox}/oauth2/token
+          scopes: {{profile: "Who you are.", "vendors:read": "Read vendors.", "vendors:write": "Make and change vendors"}}
+  schemas:
+    Vendor:
+      type: object
+      required: [DisplayName]
+      properties: {{Id: {{type: string, readOnly: true}}, DisplayName: {{type: string}}, Email: {{type: string, format: email}}}}
+    Me: {{type: object, properties: {{email: {{type: string}}, id: {{type: string}}}}}}
+paths:
+  /me:
+    get: {{operationId: whoAmI, responses: {{"200": {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Me'}}}}}}}}}}}}
+  /vendors:
+    get:
+      operationId: listVendors
+      tags: [vendor]
+      responses: {{"200": {{content: {{application/json: {{schema: {{type: object, properties: {{items: {{type: array, items: {{$ref: '#/components/schemas/Vendor'}}}}}}}}}}}}}}}}
+    post:
+      operationId: createVendor
+      tags: [vendor]
+      requestBody: {{required: true, content: {{application/json: {{schema: {{$ref: '#/components/schemas/Vendor'}}}}}}}}
+      responses: {{"201": {{content: {{application/json: {{schema: {{$ref: '#/components/schemas/Vendor'}}}}}}}}}}
+"#
+    )
+}
+
+/// As a stranger does it, by the command line alone: nothing is written by hand between the vendor's document and a record that arrives.
+#[tokio::test]
+async fn from_an_openapi_document_to_a_record_that_arrives() {
+    let sandbox = sandbox(Options::default()).await;
+    let home = Home::sqlite();
+    let server = home.start();
+    let jackfield = |arguments: &[&str], stdin: &str| {
+        let output = run(&home, Some(&server), arguments, stdin);
+        assert!(output.status.success(), "{arguments:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    };
+    jackfield(&["connectors", "import", "--openapi", "-", "--all", "--save"], &vendors(&sandbox.url));
+    jackfield(&["connectors", "publish", "vendors_co"], "");
+    let own_app = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}).to_string();
+    let mut create =
+        vec!["connections", "create", "--connector", "vendors_co", "--name", "Books", "--parameters", "-"];
+    create.extend(["--scope", "profile", "--scope", "vendors:read", "--scope", "vendors:write"]);
+    jackfield(&create, &own_app);
+    let flow = authorize_as(&server, "books", "ada", None, json!({})).await;
+    assert_eq!(flow["state"], "authorized", "{flow}");
+    assert_eq!(held(&server, "books").await[0]["account_name"], "ada@sandbox.example");
+
+    let application = server.application("Shop").await;
+    let app = format!("/v1/applications/{application}");
+    let form = json!({"access": "members", "fields": [{"name": "vendor_name", "label": "Vendor name", "required": true}]});
+    server.post(&format!("{app}/forms"), json!({"name": "Vendors", "definition": form})).await.expect(201);
+    let push = json!({"connection": "books", "module": "vendor", "operation": "create_vendor",
+        "mapping": {"DisplayName": {"field": "vendor_name"}}});
+    let workflow =
+        json!({"form": "vendors", "on": "created", "actions": [{"name": "push", "integration": push}]});
+    server
+        .post(&format!("{app}/workflows"), json!({"name": "Push", "definition": workflow}))
+        .await
+        .expect(201);
+    let record = json!({"data": {"vendor_name": "Norvik Timber"}});
+    let records = format!("{app}/forms/vendors/records?environment=development");
+    server.post(&records, record).await.expect(201);
+    let run = until("the run", async || {
+        let runs = server.get(&format!("{app}/runs?environment=development")).await.expect(200);
+        runs["items"].as_array()?.iter().find(|run| run["state"] == "succeeded").cloned()
+    })
+    .await;
+    let id = run["id"].as_str().unwrap();
+    let run = server.get(&format!("{app}/runs/{id}")).await.expect(200);
+    let call = json!({"method": "GET", "url": "/vendors"});
+    let vendors = server.invoke("books", call).await.expect(200);
+    let made =
+        vendors["body"]["items"].as_array().unwrap().iter().find(|one| one["DisplayName"] == "Norvik Timber");
+    let made = made.unwrap_or_else(|| panic!("{vendors}"));
+    // The import has found out where the answer has the id of what was made.
+    assert_eq!(run["results"]["push"]["id"], made["Id"], "{run}");
 }
 
 #[tokio::test]

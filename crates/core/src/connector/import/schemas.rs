@@ -37,13 +37,31 @@ pub(super) struct Member {
     pub choices: Vec<String>,
 }
 
-/// The members of an object, with those of what it is made of; the reason where it is no object. Those that only the service writes are left
-/// out.
-pub(super) fn members(root: &Value, schema: &Value) -> Result<(Vec<Member>, Vec<String>), String> {
+/// Which way an object goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// to the service: without the members that only it writes
+    Asked,
+    /// from the service: without those that it keeps to itself
+    Answered,
+}
+
+impl Way {
+    /// What says of a member that it does not go this way.
+    fn barred_by(self) -> &'static str {
+        match self {
+            Self::Asked => "readOnly",
+            Self::Answered => "writeOnly",
+        }
+    }
+}
+
+/// The members of an object, with those of what it is made of; the reason where it is no object.
+pub(super) fn members(root: &Value, schema: &Value, way: Way) -> Result<(Vec<Member>, Vec<String>), String> {
     let mut found = BTreeMap::new();
     let mut remarks = Vec::new();
     let mut looks = LOOKS_MAX;
-    collect(root, schema, (0, &mut looks), &mut found, &mut remarks)?;
+    collect(root, schema, way, (0, &mut looks), &mut found, &mut remarks)?;
     let mut all: Vec<Member> = found.into_values().collect();
     if all.len() > MEMBERS_MAX {
         remarks.push(format!(
@@ -59,6 +77,7 @@ pub(super) fn members(root: &Value, schema: &Value) -> Result<(Vec<Member>, Vec<
 fn collect(
     root: &Value,
     schema: &Value,
+    way: Way,
     (depth, looks): (usize, &mut usize),
     found: &mut BTreeMap<String, Member>,
     remarks: &mut Vec<String>,
@@ -70,7 +89,7 @@ fn collect(
     let schema = resolve(root, schema)?;
     let mut is_object = schema.get("properties").is_some();
     for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
-        collect(root, part, (depth + 1, looks), found, remarks)?;
+        collect(root, part, way, (depth + 1, looks), found, remarks)?;
         is_object = true;
     }
     for one in ["oneOf", "anyOf"] {
@@ -78,10 +97,10 @@ fn collect(
         if let Some(first) = variants.and_then(|variants| variants.first()) {
             // Of several forms the first one that is an object: which one is meant cannot be known.
             let fits = variants.into_iter().flatten().find(|variant| {
-                collect(root, variant, (depth + 1, looks), &mut BTreeMap::new(), &mut Vec::new()).is_ok()
+                collect(root, variant, way, (depth + 1, looks), &mut BTreeMap::new(), &mut Vec::new()).is_ok()
             });
             if !is_object || fits.is_some() {
-                collect(root, fits.unwrap_or(first), (depth + 1, looks), found, remarks)?;
+                collect(root, fits.unwrap_or(first), way, (depth + 1, looks), found, remarks)?;
                 is_object = true;
                 if variants.is_some_and(|variants| variants.len() > 1) {
                     remarks.push("Its body has several forms; the first was taken.".to_owned());
@@ -111,7 +130,7 @@ fn collect(
                 continue;
             }
         };
-        if property.get("readOnly") == Some(&Value::Bool(true)) || name.is_empty() || name.len() > 256 {
+        if property.get(way.barred_by()) == Some(&Value::Bool(true)) || name.is_empty() || name.len() > 256 {
             continue;
         }
         let mut member = member(root, name, property);
@@ -191,7 +210,7 @@ pub(super) fn list_in(root: &Value, schema: &Value) -> Option<String> {
     if kind_word(schema) == Some("array") {
         return Some(String::new());
     }
-    let (members, _) = members(root, schema).ok()?;
+    let (members, _) = members(root, schema, Way::Answered).ok()?;
     let lists: Vec<&Member> = members.iter().filter(|member| member.kind == "list").collect();
     let usual = ["data", "items", "results", "value", "values", "records", "list", "entries", "content"];
     let named = lists.iter().find(|member| usual.contains(&member.name.as_str()));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Import, METHODS};
 use crate::connector::Method;
-use crate::connector::import::schemas::{Member, list_in, member, members, pointer_part, resolve};
+use crate::connector::import::schemas::{Member, Way, list_in, member, members, pointer_part, resolve};
 use crate::connector::import::{OPERATIONS_MAX, Offered, UNCHOSEN, Wanted, free, put, sentence, snake, word};
 use crate::names;
 
@@ -70,7 +70,7 @@ impl<'a> Import<'a> {
         let (mut taken, mut size) =
             (0_usize, self.document.values().map(|value| value.to_string().len()).sum::<usize>());
         let mut offered = Vec::new();
-        let mut test = None;
+        let mut about_me = None;
         let count = found.len();
         for found in &found {
             let summary = found.operation.get("summary").or_else(|| found.operation.get("description"));
@@ -80,8 +80,8 @@ impl<'a> Import<'a> {
                 module: found.module.clone(),
                 taken: false,
             };
-            if test.is_none() && found.method == "get" && is_about_me(found.path) {
-                test = Some(found.path);
+            if about_me.is_none() && found.method == "get" && is_about_me(found.path) {
+                about_me = Some(found);
             }
             if wanted.takes(&found.id, count) {
                 match self.operation(found, offer.summary.as_deref()) {
@@ -115,7 +115,7 @@ impl<'a> Import<'a> {
         if !modules.is_empty() {
             self.document.insert("modules".to_owned(), modules.into());
         }
-        match test {
+        match about_me.map(|found| found.path) {
             Some(path) => {
                 self.document.insert("test".to_owned(), json!({ "path": path }));
                 self.report.note(
@@ -127,7 +127,7 @@ impl<'a> Import<'a> {
             }
             None => self.report.note("test", "Give a cheap call that proves a credential."),
         }
-        self.report.note("identity", "Say how to learn whose account it is.");
+        self.identity(about_me);
         offered
     }
 
@@ -255,7 +255,7 @@ impl<'a> Import<'a> {
             operation.insert("body_encoding".to_owned(), "form".into());
         }
         let schema = media.get("schema").unwrap_or(&Value::Null);
-        let (all, remarks) = match members(self.root, schema) {
+        let (all, remarks) = match members(self.root, schema, Way::Asked) {
             Ok(found) => found,
             Err(_) if !required => return Ok(()),
             Err(why) => return Err(why),
@@ -279,19 +279,7 @@ impl<'a> Import<'a> {
 
     /// What can be told of the answer: the list in it, the id of what was made, how further pages are asked for.
     fn answer(&mut self, found: &Found<'a>, operation: &mut Map<String, Value>, names: &BTreeSet<String>) {
-        let answers = found.operation.get("responses").and_then(Value::as_object);
-        let good = answers
-            .into_iter()
-            .flatten()
-            .find(|(status, _)| status.starts_with('2'))
-            .map(|(_, answer)| answer);
-        let schema = good
-            .and_then(|answer| resolve(self.root, answer).ok())
-            .and_then(|answer| {
-                answer.get("content")?.as_object()?.iter().find(|(kind, _)| kind.contains("json"))
-            })
-            .and_then(|(_, media)| media.get("schema"));
-        let Some(schema) = schema else { return };
+        let Some(schema) = self.answered(found) else { return };
         if found.method == "get" && !found.path.ends_with('}') {
             let Some(items) = list_in(self.root, schema) else { return };
             operation.insert("items".to_owned(), items.into());
@@ -314,11 +302,43 @@ impl<'a> Import<'a> {
                 }
             }
         } else if found.method == "post"
-            && let Ok((members, _)) = members(self.root, schema)
-            && members.iter().any(|member| member.name == "id")
+            && let Ok((members, _)) = members(self.root, schema, Way::Answered)
+            && let Some(id) = named(&members, &["id", "uuid", "uid"])
         {
-            operation.insert("result".to_owned(), "/id".into());
+            operation.insert("result".to_owned(), id.into());
         }
+    }
+
+    /// What an operation answers when it goes well.
+    fn answered(&self, found: &Found<'a>) -> Option<&'a Value> {
+        let answers = found.operation.get("responses")?.as_object()?;
+        let (_, good) = answers.iter().find(|(status, _)| status.starts_with('2'))?;
+        let content = resolve(self.root, good).ok()?.get("content")?.as_object()?;
+        content.iter().find(|(kind, _)| kind.contains("json"))?.1.get("schema")
+    }
+
+    /// Whose account it is, where the call that asks who one is answers with it.
+    fn identity(&mut self, about_me: Option<&Found<'a>>) {
+        let answer = about_me.and_then(|found| Some((found, self.answered(found)?)));
+        let members = answer
+            .and_then(|(found, schema)| Some((found, members(self.root, schema, Way::Answered).ok()?.0)));
+        let known = members.and_then(|(found, members)| {
+            let name = named(&members, &["email", "login", "username", "displayname", "fullname", "name"])?;
+            Some((found.path, name, named(&members, &["id", "sub", "uuid", "uid", "userid", "accountid"])))
+        });
+        let Some((path, name, subject)) = known else {
+            self.report.note("identity", "Say how to learn whose account it is.");
+            return;
+        };
+        let mut identity = Map::new();
+        identity.insert("url".to_owned(), path.into());
+        identity.insert("name".to_owned(), name.as_str().into());
+        put(&mut identity, "subject", subject);
+        self.document.insert("identity".to_owned(), identity.into());
+        let why = format!(
+            "{name} of what GET {path} answers was taken as the account's name. Look whether it is one."
+        );
+        self.report.note("identity", why);
     }
 }
 
@@ -346,6 +366,17 @@ fn free_name(names: &BTreeSet<String>, wanted: &str) -> String {
         .map(|n| if n == 1 { wanted.to_owned() } else { format!("{wanted}_{n}") })
         .find(|name| !names.contains(name))
         .unwrap_or_default()
+}
+
+/// A pointer to the first of these that is among the members, however it is written: `Id`, `user_id` for `userid`.
+fn named(members: &[Member], names: &[&str]) -> Option<String> {
+    let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+    let find = |name: &&str| {
+        members
+            .iter()
+            .find(|member| plain(&member.name) == **name && !matches!(member.kind, "object" | "list"))
+    };
+    names.iter().find_map(find).map(|member| format!("/{}", pointer_part(&member.name)))
 }
 
 /// What stands in braces.

@@ -171,7 +171,8 @@ impl<'a> Import<'a> {
             let scope = |(name, words): (&String, &Value)| {
                 let mut scope = Map::new();
                 scope.insert("name".to_owned(), name.as_str().into());
-                put(&mut scope, "label", words.as_str().and_then(|text| sentence(text, 200)));
+                let label = words.as_str().and_then(|text| sentence(text, 200));
+                put(&mut scope, "label", label.map(|label| label.trim_end_matches('.').to_owned()));
                 Value::Object(scope)
             };
             self.document.insert("scopes".to_owned(), scopes.into_iter().flatten().map(scope).collect());

@@ -58,7 +58,7 @@ fn each_way_to_sign_in_is_brought_over_or_named() {
     );
     let drawn = draft(&relative, None);
     assert_eq!(drawn.document["auth"]["token_url"], "https://api.acme.example/t");
-    assert_eq!(drawn.document["scopes"], json!([{"name": "a", "label": "Reads."}]));
+    assert_eq!(drawn.document["scopes"], json!([{"name": "a", "label": "Reads"}]));
     // Two keys that go together, and of two ways the one that a person accepts.
     let keys = json!({"a": {"type": "apiKey", "in": "header", "name": "X-A"}, "b": {"type": "apiKey", "in": "header", "name": "X-B"},
         "o": {"type": "oauth2", "flows": {"authorizationCode": {"authorizationUrl": "https://a.example/a", "tokenUrl": "https://a.example/t", "scopes": {}}}}});
@@ -130,6 +130,43 @@ fn operations_are_brought_over_with_their_fields() {
     );
     assert!(remarks(&drawn).contains("TRACE /items/{item.id}: Left out"), "{}", remarks(&drawn));
     assert_eq!(draft(&document, Some(&[])).document.get("modules"), None);
+}
+
+#[test]
+fn what_only_the_service_writes_is_seen_in_its_answers() {
+    let id = json!({"type": "string", "readOnly": true});
+    let person = json!({"type": "object", "properties": {"User_ID": id, "Name": {"type": "object"}, "eMail": {"type": "string"},
+        "email_token": {"type": "string", "writeOnly": true}}});
+    let thing = json!({"type": "object", "properties": {"Id": id, "title": {"type": "string"},
+        "pin": {"type": "string", "writeOnly": true}}});
+    let page = json!({"type": "object", "properties": {"things": {"type": "array", "readOnly": true}}});
+    let answer = |schema: &Value| json!({"201": {"content": {"application/json": {"schema": schema}}}});
+    let document = with(&json!({"paths": {
+        "/users/me": {"get": {"responses": answer(&person)}},
+        "/things": {
+            "get": {"responses": answer(&page)},
+            "post": {"requestBody": {"content": {"application/json": {"schema": thing}}}, "responses": answer(&thing)},
+        },
+    }}));
+    let drawn = draft(&document, Some(&["*"]));
+    let things = &drawn.document["modules"]["things"]["operations"];
+    let made = &things["create_things"];
+    assert_eq!(
+        (&made["result"], &made["fields"]),
+        (&json!("/Id"), &json!([{"name": "pin"}, {"name": "title"}]))
+    );
+    assert_eq!(things["read_things"]["items"], "/things");
+    let identity = json!({"url": "/users/me", "name": "/eMail", "subject": "/User_ID"});
+    assert_eq!(drawn.document["identity"], identity, "{}", remarks(&drawn));
+    assert!(
+        remarks(&drawn).contains("identity: /eMail of what GET /users/me answers"),
+        "{}",
+        remarks(&drawn)
+    );
+
+    let silent = with(&json!({"paths": {"/me": {"get": {"responses": {}}}}}));
+    let drawn = draft(&silent, Some(&["*"]));
+    assert_eq!((drawn.document.get("identity"), &drawn.document["test"]["path"]), (None, &json!("/me")));
 }
 
 #[test]
