@@ -22,19 +22,19 @@ fn vendor_form() -> Value {
 }
 
 /// An application with that form; its link name.
-async fn vendors(server: &Server) -> String {
+pub(crate) async fn vendors(server: &Server) -> String {
     let application = server.application("Purchasing").await;
     server.post(&format!("/v1/applications/{application}/forms"), vendor_form()).await.expect(201);
     application
 }
 
-async fn workflow(server: &Server, application: &str, name: &str, definition: Value) -> String {
+pub(crate) async fn workflow(server: &Server, application: &str, name: &str, definition: Value) -> String {
     let new = json!({"name": name, "definition": definition});
     let made = server.post(&format!("/v1/applications/{application}/workflows"), new).await.expect(201);
     made["link_name"].as_str().unwrap().to_owned()
 }
 
-async fn submit(server: &Server, application: &str, data: Value) -> Value {
+pub(crate) async fn submit(server: &Server, application: &str, data: Value) -> Value {
     let path = format!("/v1/applications/{application}/forms/vendors/records?environment=development");
     server.post(&path, json!({"data": data})).await.expect(201)
 }
@@ -44,7 +44,7 @@ async fn run(server: &Server, application: &str, id: &str) -> Value {
 }
 
 /// Waits until a run is in a state.
-async fn reaches(server: &Server, application: &str, id: &Value, state: &str) -> Value {
+pub(crate) async fn reaches(server: &Server, application: &str, id: &Value, state: &str) -> Value {
     let id = id.as_str().unwrap();
     until(&format!("{id} {state}"), async || {
         let found = run(server, application, id).await;
