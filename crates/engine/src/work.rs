@@ -77,11 +77,16 @@ impl Work<'_> {
     pub async fn commit(mut self) -> Result<()> {
         let events = std::mem::take(&mut self.events);
         // In their order, as whoever is about to pause takes them; and before the chain of the audit trail, which is taken last.
-        let opened: BTreeMap<(&str, &str), Timestamp> = events
+        let mut opened: BTreeMap<(&str, String), Timestamp> = events
             .iter()
             .filter_map(Event::opens)
-            .map(|(organization, connection, at)| ((organization, connection), at))
+            .map(|(organization, connection, at)| ((organization, connection.to_owned()), at))
             .collect();
+        for (organization, authorization, at) in events.iter().filter_map(Event::recovers) {
+            for connection in self.tx.holders(organization, authorization).await? {
+                opened.insert((organization, connection), at);
+            }
+        }
         for (organization, connection) in opened.keys() {
             self.tx.open_connection(organization, connection).await?;
         }

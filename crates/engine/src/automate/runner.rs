@@ -1,5 +1,5 @@
-//! Carries runs out: claims what is due, fairly among queues, does one action after the other, and writes down what each made before the
-//! next begins.
+//! Carries out the runs that [`claims`](super::claims) took: does one action after the other, and writes down what each made before the next
+//! begins.
 //!
 //! | what can be lost | what follows |
 //! |---|---|
@@ -22,29 +22,26 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::automate::actions::{Doing, Ended, Tried};
-use crate::automate::gates::{Gates, PLACES};
+use crate::automate::claims::Busy;
+use crate::automate::gates::Gates;
 use crate::automate::live;
 use crate::automate::records::acting;
 use crate::clock::new_id;
 use crate::work::Work;
 use crate::{Engine, Op, clock};
 
-/// Runs that a node carries out at a time. Of one queue it carries out as many as its connection has places.
-const SLOTS: usize = 128;
 /// How long a claim holds without a word: longer than any action takes.
-const LEASE: Duration = Duration::from_mins(3);
+pub(super) const LEASE: Duration = Duration::from_mins(3);
 /// How often somebody looks for runs of other nodes, of clocks that have come, and of the dead.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often is looked for runs whose node died, and for those that wait for nobody.
 const MEND: Duration = Duration::from_secs(10);
-/// Queues that are looked at in one round.
-const QUEUES: i64 = 1000;
 /// Ends that are written in one transaction.
 const NOTES: usize = 64;
 /// Pause before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-const PERMIT: Permit = Permit::housekeeping("whoever saved what runs was permitted to");
+pub(super) const PERMIT: Permit = Permit::housekeeping("whoever saved what runs was permitted to");
 
 /// What a node knows of the runs that it carries out.
 #[derive(Default)]
@@ -66,33 +63,6 @@ type Opened = HashMap<(String, String), i64>;
 /// Connections of which that is kept.
 const OPENED_MAX: usize = 10_000;
 
-#[derive(Default)]
-struct Busy {
-    all: usize,
-    by_queue: HashMap<String, Hand>,
-    /// the connection that a queue called last: what stops it stops the queue
-    calls: HashMap<String, String>,
-    /// where the next round begins, so that no queue is always the first
-    turn: usize,
-}
-
-/// From which queues to claim, and how much.
-struct Chosen {
-    due: Vec<(String, usize)>,
-    /// when the next is due
-    next: Option<Timestamp>,
-    /// whether some queue has less of the node than its connection has places
-    more: bool,
-}
-
-/// The runs of a queue that are in hand.
-#[derive(Default)]
-struct Hand {
-    runs: usize,
-    /// how many it were when the last ones came
-    filled: usize,
-}
-
 impl Runner {
     /// There is something to do.
     pub fn wake(&self) {
@@ -104,12 +74,26 @@ impl Runner {
         self.stopping.load(Ordering::Acquire)
     }
 
-    fn busy(&self) -> MutexGuard<'_, Busy> {
+    pub(super) fn busy(&self) -> MutexGuard<'_, Busy> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn opened(&self) -> MutexGuard<'_, Opened> {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A claimed run is carried out.
+    pub(super) fn begin(&self, queue: &str) {
+        self.busy().begin(queue);
+    }
+
+    /// A run is out of hand.
+    pub(super) fn end(&self, queue: &str) {
+        // Several at a time cost the database one transaction: a queue is refilled when half of it is done.
+        if self.busy().end(queue) {
+            self.wake.notify_one();
+        }
+        self.idle.notify_waiters();
     }
 
     /// How often a connection had opened the last time that this node looked.
@@ -125,85 +109,8 @@ impl Runner {
         opened.insert((organization.to_owned(), connection.to_owned()), openings);
     }
 
-    fn node(&self) -> &str {
+    pub(super) fn node(&self) -> &str {
         self.node.get_or_init(|| new_id(Prefix::Session, clock::now()))
-    }
-
-    /// The queues from which something can be claimed now, and how much of each: its part of what is free.
-    fn choose(&self, queues: Vec<(String, Timestamp)>, free: usize, now: Timestamp) -> Chosen {
-        let mut busy = self.busy();
-        let mut next: Option<Timestamp> = None;
-        let mut sooner = |at: Timestamp| next = Some(next.map_or(at, |known| known.min(at)));
-        let mut due = Vec::new();
-        // Of queues that call through the same connection, what one takes the others do not have.
-        let mut rooms: BTreeMap<&str, usize> = BTreeMap::new();
-        for (queue, at) in queues {
-            if at > now {
-                sooner(at);
-                continue;
-            }
-            let connection = busy.calls.get(&queue);
-            let places = connection.map_or(PLACES, |connection| self.gates.places(connection));
-            let mut room = places.saturating_sub(busy.by_queue.get(&queue).map_or(0, |hand| hand.runs));
-            if let Some(connection) = connection {
-                let left = rooms.entry(connection).or_insert_with(|| {
-                    let (room, again) = self.gates.room(connection, now);
-                    if let Some(again) = again {
-                        sooner(again);
-                    }
-                    room
-                });
-                room = room.min(*left);
-                *left = left.saturating_sub(room);
-            }
-            if room > 0 {
-                due.push((queue, room));
-            }
-        }
-        let mut more = false;
-        if !due.is_empty() {
-            let share = (free / due.len()).max(1);
-            for (_, room) in &mut due {
-                more |= share < *room;
-                *room = share.min(*room);
-            }
-            let turn = busy.turn % due.len();
-            due.rotate_left(turn);
-            busy.turn = busy.turn.wrapping_add(1);
-        }
-        Chosen { due, next, more }
-    }
-
-    fn begin(&self, queue: &str) {
-        let mut busy = self.busy();
-        busy.all += 1;
-        let hand = busy.by_queue.entry(queue.to_owned()).or_default();
-        hand.runs += 1;
-        hand.filled = hand.runs;
-    }
-
-    fn end(&self, queue: &str) {
-        let is_low = {
-            let mut busy = self.busy();
-            busy.all = busy.all.saturating_sub(1);
-            let is_low = busy.by_queue.get_mut(queue).is_none_or(|hand| {
-                hand.runs = hand.runs.saturating_sub(1);
-                hand.runs <= hand.filled / 2
-            });
-            if busy.by_queue.get(queue).is_some_and(|hand| hand.runs == 0) {
-                busy.by_queue.remove(queue);
-            }
-            // Forgotten now and then; a queue that goes on tells it anew.
-            if busy.calls.len() > 10_000 {
-                busy.calls.clear();
-            }
-            is_low
-        };
-        // Several at a time cost the database one transaction: a queue is refilled when half of it is done.
-        if is_low {
-            self.wake.notify_one();
-        }
-        self.idle.notify_waiters();
     }
 }
 
@@ -233,7 +140,7 @@ enum Next {
 }
 
 /// What is to be written about a run.
-struct Note {
+pub(super) struct Note {
     run: Arc<Run>,
     step: Option<RunStep>,
     results: String,
@@ -310,7 +217,7 @@ impl Engine {
         let done = async {
             loop {
                 let idle = runner.idle.notified();
-                if runner.busy().all == 0 {
+                if runner.busy().all() == 0 {
                     return;
                 }
                 idle.await;
@@ -319,58 +226,8 @@ impl Engine {
         let _ = tokio::time::timeout(patience, done).await;
     }
 
-    /// Claims as much as there is room for; when the next is due.
-    async fn claim_what_is_due(&self, notes: &mpsc::Sender<Note>) -> Result<Option<Timestamp>> {
-        let runner = &self.inner.runner;
-        loop {
-            let mut free = SLOTS.saturating_sub(runner.busy().all);
-            if free == 0 || runner.stopping.load(Ordering::Acquire) {
-                return Ok(None);
-            }
-            let queues = self.store().due_queues(QUEUES).await?;
-            let is_all = i64::try_from(queues.len()).is_ok_and(|many| many < QUEUES);
-            let now = clock::now();
-            let Chosen { due, next, mut more } = runner.choose(queues, free, now);
-            more |= !is_all;
-            if due.is_empty() {
-                return Ok(next);
-            }
-            let mut work = self.begin(PERMIT).await?;
-            let mut claimed = Vec::new();
-            for (queue, room) in due {
-                let limit = room.min(free);
-                if limit == 0 {
-                    more = true;
-                    break;
-                }
-                let limit = i64::try_from(limit).unwrap_or(1);
-                let runs = work.claim_runs(&queue, runner.node(), now, now.plus(LEASE), limit).await?;
-                free = free.saturating_sub(runs.len());
-                claimed.extend(runs);
-            }
-            work.commit().await?;
-            if claimed.is_empty() {
-                // Others were quicker.
-                return Ok(next);
-            }
-            for run in claimed {
-                runner.begin(&run.queue);
-                let (engine, notes) = (self.clone(), notes.clone());
-                tokio::spawn(async move {
-                    let queue = run.queue.clone();
-                    engine.carry_out(run, &notes).await;
-                    engine.inner.runner.end(&queue);
-                });
-            }
-            // Each queue has given what it has, or what there was room for: asking again costs the database as much as claiming.
-            if !more {
-                return Ok(next);
-            }
-        }
-    }
-
     /// Carries out one run as far as it goes now.
-    async fn carry_out(&self, run: Run, notes: &mpsc::Sender<Note>) {
+    pub(super) async fn carry_out(&self, run: Run, notes: &mpsc::Sender<Note>) {
         let results: Result<Map<String, Value>, _> = serde_json::from_str(&run.results);
         let data: Result<Map<String, Value>, _> = serde_json::from_str(&run.data);
         let (Ok(results), Ok(data)) = (results, data) else {
@@ -461,7 +318,7 @@ impl Engine {
         let connection = connection_of(action, live);
         let gate = connection.as_ref().map(|connection| format!("{} {connection}", run.organization_id));
         if let Some(gate) = &gate {
-            runner.busy().calls.insert(run.queue.clone(), gate.clone());
+            runner.busy().calls(&run.queue, gate);
             runner.gates.enter(gate);
         }
         let tried = self.try_here(way, action, principal, live, context, at).await;
@@ -902,58 +759,6 @@ mod tests {
     use jackfield_core::workflow::RecordEvent;
 
     use super::*;
-    use crate::automate::gates::Health;
-
-    fn names(due: &[(String, usize)]) -> Vec<(&str, usize)> {
-        due.iter().map(|(name, room)| (name.as_str(), *room)).collect()
-    }
-
-    #[test]
-    fn what_is_free_is_shared_among_queues() {
-        let runner = Runner::default();
-        let now = Timestamp::from_micros(10);
-        let queues = |all: &[&str]| all.iter().map(|name| ((*name).to_owned(), now)).collect::<Vec<_>>();
-        // A flood has its part of a node, however much is free.
-        let later = Timestamp::from_micros(20);
-        let waiting = [queues(&["flood"]), vec![("later".to_owned(), later)]].concat();
-        let chosen = runner.choose(waiting, SLOTS, now);
-        assert_eq!((names(&chosen.due), chosen.next), (vec![("flood", PLACES)], Some(later)));
-        assert!(!chosen.more, "it has all its places");
-        for _ in 0..PLACES {
-            runner.begin("flood");
-        }
-        let chosen = runner.choose(queues(&["calm", "flood"]), SLOTS - PLACES, now);
-        assert_eq!(names(&chosen.due), [("calm", PLACES)]);
-        // Where little is free each has something of it, and another one is the first each time.
-        let first = || {
-            let Chosen { due, more, .. } = runner.choose(queues(&["a", "b", "c", "d"]), 8, now);
-            assert!(more, "each has places that the node has not");
-            assert!(due.iter().all(|(_, room)| *room == 2), "{due:?}");
-            due[0].0.clone()
-        };
-        assert_ne!(first(), first());
-        // What calls through the same connection shares what it may have under way.
-        for queue in ["a", "b"] {
-            runner.busy().calls.insert(queue.to_owned(), "org acme".to_owned());
-        }
-        for _ in 0..10 {
-            runner.gates.enter("org acme");
-        }
-        let mut due = runner.choose(queues(&["a", "b", "c"]), SLOTS, now).due;
-        due.sort();
-        assert_eq!(names(&due), [("a", 6), ("c", PLACES)]);
-        // As its service answers quickly, a queue has as many as its connection.
-        for _ in 0..10 {
-            runner.gates.leave("org acme", Some(Health::Answers), Duration::ZERO, now, 0);
-        }
-        for _ in 0..1000 {
-            runner.gates.enter("org acme");
-            runner.gates.leave("org acme", Some(Health::Answers), Duration::ZERO, now, 0);
-        }
-        let due = runner.choose(queues(&["a"]), SLOTS, now).due;
-        assert_eq!(names(&due), [("a", runner.gates.places("org acme"))]);
-        assert!(runner.gates.places("org acme") > PLACES);
-    }
 
     #[test]
     fn what_has_failed_for_a_day_is_given_up() {

@@ -142,7 +142,6 @@ impl Event {
                 | EventKind::AuthorizationReused
                 | EventKind::AuthorizationReplaced
                 | EventKind::AuthorizationSetUp
-                | EventKind::AuthorizationRecovered
                 | EventKind::ConnectionEnabled
                 | EventKind::ConnectionMoved
                 | EventKind::ConnectionSwitched
@@ -150,6 +149,16 @@ impl Event {
                 | EventKind::PrimaryChosen
         );
         (opens && !self.connection.is_empty()).then_some((&self.organization, &self.connection, self.at))
+    }
+
+    /// The authorization that serves again though nobody did anything: organization, id, when. It opens every connection that holds it. An
+    /// ordinary refresh is none, or a run that is refused with each new token would never come to wait.
+    pub fn recovers(&self) -> Option<(&str, &str, Timestamp)> {
+        (self.kind == EventKind::AuthorizationRecovered).then_some((
+            &self.organization,
+            &self.authorization,
+            self.at,
+        ))
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Home, Server, sandbox};
 use crate::upstream::{Upstream, json_reply, reply};
+use crate::workflows::{reaches, submit, vendors, workflow};
 use crate::world::{
     PATIENCE, Plugged, at_refresh, past, presentations, refreshes, seconds, tolerant, until, walk,
 };
@@ -496,4 +497,30 @@ async fn a_revoked_grant_is_told_and_mended_by_reauthorizing() {
     server.get(&path).await.problem(404, "not_found");
     let presented = presentations(&sandbox);
     assert!(presented.iter().all(|times| *times == 1), "{presented:?}");
+}
+
+/// What waits for a connection goes on when its authorization serves again though nobody did anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_paused_by_a_refusal_goes_on_when_a_refresh_works_again() {
+    let home = Home::sqlite();
+    let (server, sandbox) = (home.start(), tolerant(0).await);
+    sandbox.handle.set_fault(Fault::NoExpiresIn, None);
+    let plugged = Plugged::new(&server, &sandbox, "sandbox", None).await;
+    let application = vendors(&server).await;
+    let call = json!({"name": "call", "invoke": {"connection": plugged.connection, "method": "GET", "url": "/companies"}});
+    let definition = json!({"form": "vendors", "on": "created", "actions": [call]});
+    workflow(&server, &application, "Call", definition).await;
+    sandbox.handle.clear_faults();
+    sandbox.handle.set_fault_at(at_refresh(), Fault::Status(500), None);
+    sandbox.handle.expire_access_tokens();
+    let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+    let paused = reaches(&server, &application, &record["runs"][0], "paused").await;
+    assert_eq!(
+        (paused["code"].as_str(), paused["paused_on"].as_str()),
+        (Some("credential_refused"), Some(plugged.connection.as_str()))
+    );
+    sandbox.handle.clear_faults();
+    until("its mend", async || (plugged.call(&server).await.expect(200)["status"] == 200).then_some(()))
+        .await;
+    reaches(&server, &application, &record["runs"][0], "succeeded").await;
 }

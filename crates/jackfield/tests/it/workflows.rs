@@ -22,19 +22,19 @@ fn vendor_form() -> Value {
 }
 
 /// An application with that form; its link name.
-async fn vendors(server: &Server) -> String {
+pub(crate) async fn vendors(server: &Server) -> String {
     let application = server.application("Purchasing").await;
     server.post(&format!("/v1/applications/{application}/forms"), vendor_form()).await.expect(201);
     application
 }
 
-async fn workflow(server: &Server, application: &str, name: &str, definition: Value) -> String {
+pub(crate) async fn workflow(server: &Server, application: &str, name: &str, definition: Value) -> String {
     let new = json!({"name": name, "definition": definition});
     let made = server.post(&format!("/v1/applications/{application}/workflows"), new).await.expect(201);
     made["link_name"].as_str().unwrap().to_owned()
 }
 
-async fn submit(server: &Server, application: &str, data: Value) -> Value {
+pub(crate) async fn submit(server: &Server, application: &str, data: Value) -> Value {
     let path = format!("/v1/applications/{application}/forms/vendors/records?environment=development");
     server.post(&path, json!({"data": data})).await.expect(201)
 }
@@ -44,7 +44,7 @@ async fn run(server: &Server, application: &str, id: &str) -> Value {
 }
 
 /// Waits until a run is in a state.
-async fn reaches(server: &Server, application: &str, id: &Value, state: &str) -> Value {
+pub(crate) async fn reaches(server: &Server, application: &str, id: &Value, state: &str) -> Value {
     let id = id.as_str().unwrap();
     until(&format!("{id} {state}"), async || {
         let found = run(server, application, id).await;
@@ -406,6 +406,36 @@ async fn runs_are_paused_while_their_connection_wants_somebody() {
     assert_eq!(books.log.lock().unwrap().len(), 2);
 }
 
+/// What is done for an edit waits until what was to be done before for the same record is.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_runs_of_a_record_keep_their_order() {
+    let books = Books::new(|_| Mood::Works).await;
+    let home = Home::sqlite();
+    let server = home.start();
+    let connection = books.connection(&server).await;
+    let application = vendors(&server).await;
+    let definition = json!({"form": "vendors", "on": "created_or_edited", "actions": [keep(&connection)]});
+    workflow(&server, &application, "Keep", definition).await;
+    server.post(&format!("/v1/connections/{connection}/disable"), json!({})).await.expect(200);
+    let record = submit(&server, &application, json!({"vendor_name": "Acme"})).await;
+    let first = &record["runs"][0];
+    reaches(&server, &application, first, "paused").await;
+    let path = format!(
+        "/v1/applications/{application}/forms/vendors/records/{}?environment=development",
+        record["id"].as_str().unwrap()
+    );
+    server.api("PATCH", &path, json!({"data": {"note": "edited"}})).await.expect(200);
+    let runs = format!("/v1/applications/{application}/runs?record={}", record["id"].as_str().unwrap());
+    let runs = server.get(&runs).await.expect(200)["items"].as_array().unwrap().clone();
+    let second = runs.iter().find(|run| run["id"] != *first).unwrap();
+    assert_eq!((&second["state"], &second["behind"]), (&json!("queued"), first), "{second:#}");
+    server.post(&format!("/v1/connections/{connection}/enable"), json!({})).await.expect(200);
+    reaches(&server, &application, &second["id"], "succeeded").await;
+    let log = books.log.lock().unwrap().clone();
+    let events: Vec<&Value> = log.iter().map(|body| &body["event"]).collect();
+    assert_eq!(events, ["created 1", "edited 2"]);
+}
+
 /// A service that refuses a credential only after somebody has put another in its place: the run would wait for what has happened already.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_mended_during_the_call_is_called_again_at_once() {
@@ -530,20 +560,25 @@ async fn what_was_over_long_ago_is_forgotten() {
     let definition = json!({"form": "vendors", "on": "created", "actions": actions});
     workflow(&server, &application, "Tell", definition).await;
     let mut runs = Vec::new();
-    for name in ["old", "new"] {
+    for name in ["old", "new", "not yet"] {
         let record = submit(&server, &application, json!({"vendor_name": name})).await;
         reaches(&server, &application, &record["runs"][0], "failed").await;
         runs.push(record["runs"][0].as_str().unwrap().to_owned());
     }
-    home.sql(&format!("update runs set ended_at = 1 where id = '{}'", runs[0]));
+    for (run, days) in [(&runs[0], 31), (&runs[2], 29)] {
+        let ended_at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * days);
+        home.sql(&format!("update runs set ended_at = {} where id = '{run}'", ended_at.as_microsecond()));
+    }
     // Whoever begins looks at once.
     let key = server.key.clone();
     server.kill();
     let server = home.serve(&key);
     let path = |id: &str| format!("/v1/applications/{application}/runs/{id}");
     until("it forgotten", async || (server.get(&path(&runs[0])).await.status == 404).then_some(())).await;
-    server.get(&path(&runs[1])).await.expect(200);
-    assert_eq!(home.sql("select count(*) from run_steps").trim(), "1");
+    for kept in &runs[1..] {
+        server.get(&path(kept)).await.expect(200);
+    }
+    assert_eq!(home.sql("select count(*) from run_steps").trim(), "2");
 }
 
 #[tokio::test(flavor = "multi_thread")]

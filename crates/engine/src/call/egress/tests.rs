@@ -68,6 +68,17 @@ impl Server {
         .await
     }
 
+    /// Says the same to whatever comes on a connection, and leaves it open.
+    async fn saying(answer: &'static [u8]) -> Self {
+        Self::raw(move |mut stream| async move {
+            let mut head = [0; 1024];
+            while !matches!(stream.read(&mut head).await, Ok(0) | Err(_)) {
+                stream.write_all(answer).await.unwrap();
+            }
+        })
+        .await
+    }
+
     /// Answers every request with 200 and "ok".
     async fn ok() -> Self {
         Self::http(|_| async { Response::new(full("ok")) }).await

@@ -30,8 +30,11 @@ mod whole;
 
 use std::future::Future;
 
+use jackfield_core::workflow::{RecordEvent, RunState};
 use jackfield_core::{ConnectionStatus, Permit, Timestamp};
-use jackfield_store::{Authorization, Call, CallBatch, CallRecord, DbOptions, Result, Store, StoreError, Tx};
+use jackfield_store::{
+    Authorization, Call, CallBatch, CallRecord, DbOptions, Result, Run, Store, StoreError, Tx,
+};
 
 use crate::support::{NOW, dictionary, soon, sqlite};
 
@@ -159,4 +162,38 @@ fn batch<'a>(
         batch.push(id, record.at, &words);
     }
     batch
+}
+
+/// A run as it is made, in the queue `q`.
+fn run(organization: &str, id: &str) -> Run {
+    Run {
+        organization_id: organization.to_owned(),
+        id: id.to_owned(),
+        queue: "q".to_owned(),
+        application: "portal".to_owned(),
+        environment: "production".to_owned(),
+        component: "workflow:pay".to_owned(),
+        workflow: "pay".to_owned(),
+        workflow_version: 3,
+        form: "vendors".to_owned(),
+        record: "rec_1".to_owned(),
+        event: RecordEvent::Edited,
+        record_version: 2,
+        data: r#"{"record":{}}"#.to_owned(),
+        actor: "mem_1".to_owned(),
+        state: RunState::Queued,
+        results: "{}".to_owned(),
+        attempts: 0,
+        doubt: false,
+        tried_since: None,
+        due_at: NOW,
+        behind: None,
+        after: None,
+        paused_on: None,
+        code: None,
+        reason: None,
+        created_at: NOW,
+        updated_at: NOW,
+        ended_at: None,
+    }
 }

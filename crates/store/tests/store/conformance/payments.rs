@@ -1,10 +1,9 @@
 //! Payments: asked for once, ended once, and looked at again when something came meanwhile.
 
 use jackfield_core::PaymentState;
-use jackfield_core::workflow::{RecordEvent, RunState};
 use jackfield_store::{Payment, PaymentEnd, PaymentFilter, Progress, Run, Store, Why};
 
-use super::{NOW, ORG, OTHER, at, change, failing, on_both};
+use super::{NOW, ORG, OTHER, at, change, failing, on_both, run};
 
 fn payment(organization: &str, id: &str, run: &str) -> Payment {
     Payment {
@@ -37,39 +36,6 @@ fn payment(organization: &str, id: &str, run: &str) -> Payment {
         updated_at: NOW,
         opened_at: None,
         paid_at: None,
-        ended_at: None,
-    }
-}
-
-fn run(id: &str) -> Run {
-    Run {
-        organization_id: ORG.to_owned(),
-        id: id.to_owned(),
-        queue: "q".to_owned(),
-        application: "portal".to_owned(),
-        environment: "production".to_owned(),
-        component: "workflow:pay".to_owned(),
-        workflow: "pay".to_owned(),
-        workflow_version: 1,
-        form: "orders".to_owned(),
-        record: "rec_1".to_owned(),
-        event: RecordEvent::Created,
-        record_version: 1,
-        data: "{}".to_owned(),
-        actor: String::new(),
-        state: RunState::Queued,
-        results: "{}".to_owned(),
-        attempts: 0,
-        doubt: false,
-        tried_since: None,
-        due_at: NOW,
-        behind: None,
-        after: None,
-        paused_on: None,
-        code: None,
-        reason: None,
-        created_at: NOW,
-        updated_at: NOW,
         ended_at: None,
     }
 }
@@ -185,7 +151,7 @@ async fn payments() {
 async fn what_comes_while_somebody_looks_is_looked_at() {
     on_both(async |store| {
         change(&store, async |tx| {
-            tx.insert_run(&run("run_1")).await?;
+            tx.insert_run(&run(ORG, "run_1")).await?;
             tx.insert_payment(&payment(ORG, "pay_1", "run_1")).await
         })
         .await;

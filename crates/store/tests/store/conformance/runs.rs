@@ -6,46 +6,12 @@ use jackfield_core::Timestamp;
 use jackfield_core::workflow::{RecordEvent, RunState};
 use jackfield_store::{Kind, PRUNE_AT_ONCE, Progress, Run, RunFilter, RunStep, Store, Why};
 
-use super::{NOW, ORG, OTHER, PERMIT, at, change, failing, on_both, open};
+use super::{NOW, ORG, OTHER, PERMIT, at, change, failing, on_both, open, run};
 use crate::support::{dictionary, soon, sqlite};
 
 const WHY: Why<'_> = Why { code: "service_unavailable", reason: "It is down." };
 /// How long a lease lasts here.
 const UNTIL: Timestamp = at(60);
-
-/// A run as it is made, in the queue `q`.
-fn run(organization: &str, id: &str) -> Run {
-    Run {
-        organization_id: organization.to_owned(),
-        id: id.to_owned(),
-        queue: "q".to_owned(),
-        application: "portal".to_owned(),
-        environment: "production".to_owned(),
-        component: "workflow:pay".to_owned(),
-        workflow: "pay".to_owned(),
-        workflow_version: 3,
-        form: "vendors".to_owned(),
-        record: "rec_1".to_owned(),
-        event: RecordEvent::Edited,
-        record_version: 2,
-        data: r#"{"record":{}}"#.to_owned(),
-        actor: "mem_1".to_owned(),
-        state: RunState::Queued,
-        results: "{}".to_owned(),
-        attempts: 0,
-        doubt: false,
-        tried_since: None,
-        due_at: NOW,
-        behind: None,
-        after: None,
-        paused_on: None,
-        code: None,
-        reason: None,
-        created_at: NOW,
-        updated_at: NOW,
-        ended_at: None,
-    }
-}
 
 fn waiting(id: &str, behind: Option<&str>, after: Option<&str>) -> Run {
     Run { behind: behind.map(str::to_owned), after: after.map(str::to_owned), ..run(ORG, id) }

@@ -107,16 +107,7 @@ async fn an_idle_connection_is_let_go_in_time_and_not_before() {
 
 #[tokio::test]
 async fn a_connection_whose_answer_was_not_read_is_not_used_again() {
-    let server = Server::raw(|mut stream| async move {
-        loop {
-            let mut head = [0; 1024];
-            if matches!(stream.read(&mut head).await, Ok(0) | Err(_)) {
-                return;
-            }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await.unwrap();
-        }
-    })
-    .await;
+    let server = Server::saying(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nhalf").await;
     let egress = inward();
     for connections in 1..=3 {
         let mut body = egress.send(get(&server.url("/")), Some(later())).await.unwrap().into_body();
@@ -133,19 +124,7 @@ async fn a_connection_whose_answer_was_not_read_is_not_used_again() {
 
 #[tokio::test]
 async fn a_connection_that_the_service_gives_up_is_not_used_again_even_if_it_stays_open() {
-    let server = Server::raw(|mut stream| async move {
-        loop {
-            let mut head = [0; 1024];
-            if matches!(stream.read(&mut head).await, Ok(0) | Err(_)) {
-                return;
-            }
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok")
-                .await
-                .unwrap();
-        }
-    })
-    .await;
+    let server = Server::saying(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok").await;
     let egress = inward();
     for connections in 1..=3 {
         assert_eq!(fetch(&egress, &server.url("/")).await.unwrap(), "ok");
