@@ -418,6 +418,122 @@ mod tests {
         }
     }
 
+    /// Puts a value where a JSON pointer leads.
+    fn set(whole: &mut serde_json::Value, pointer: &str, value: &serde_json::Value) {
+        let mut place = whole;
+        for name in pointer.split('/').skip(1) {
+            place = &mut place[name];
+        }
+        *place = value.clone();
+    }
+
+    /// A description as its own file says that the service gives it: read, and what it describes is sent.
+    #[test]
+    fn described_fields_are_read_as_each_file_says_and_sent() {
+        use std::collections::BTreeMap;
+
+        use serde_json::{Map, Value, json};
+
+        use super::super::FieldType;
+        let mut seen = 0;
+        for connector in built_in().iter() {
+            for (module_name, module) in &connector.modules {
+                for (name, operation) in &module.operations {
+                    let Some(more) = &operation.more_fields else { continue };
+                    let place = format!("{} {module_name}.{name}", connector.name);
+                    let (_, list) = more.asks(connector).unwrap();
+                    let given: BTreeMap<String, String> =
+                        more.needs().into_iter().map(|need| (need, "7".to_owned())).collect();
+                    let question = more.question(&given).unwrap();
+
+                    let mut one = json!({});
+                    for (pointer, text) in [
+                        (Some(&more.name), "Own"),
+                        (more.label.as_ref(), "Label"),
+                        (more.help.as_ref(), "Help"),
+                    ] {
+                        pointer.iter().for_each(|pointer| set(&mut one, pointer, &json!(text)));
+                    }
+                    more.required
+                        .iter()
+                        .for_each(|(pointer, texts)| set(&mut one, pointer, &json!(texts[0])));
+                    if let Some(choices) = &more.choices {
+                        let mut choice = json!({});
+                        set(&mut choice, &choices.value, &json!("a"));
+                        set(&mut one, &choices.at, &json!([choice]));
+                        choices
+                            .when
+                            .iter()
+                            .for_each(|(pointer, texts)| set(&mut one, pointer, &json!(texts[0])));
+                    }
+                    let described = |one: &Value| {
+                        let item = match &more.each {
+                            None => one.clone(),
+                            Some(each) => {
+                                let mut item = json!({});
+                                set(&mut item, each, &json!([one]));
+                                more.wanted
+                                    .keys()
+                                    .take(1)
+                                    .for_each(|pointer| set(&mut item, pointer, &json!("7")));
+                                item
+                            }
+                        };
+                        let mut answer = json!({});
+                        set(&mut answer, list.items.as_deref().unwrap(), &json!([item]));
+                        more.fields(list.items(&answer), &question)
+                    };
+                    let fields = described(&one);
+                    let [field] = fields.as_slice() else { panic!("{place}: {fields:?}") };
+                    assert_eq!(
+                        (field.name.as_str(), field.required),
+                        ("Own", !more.required.is_empty()),
+                        "{place}"
+                    );
+                    assert_eq!(field.label.is_some(), more.label.is_some(), "{place}");
+                    assert_eq!(field.choices.len(), usize::from(more.choices.is_some()), "{place}");
+                    for (pointer, texts) in &more.read_only {
+                        for text in texts {
+                            let mut written = one.clone();
+                            set(&mut written, pointer, &json!(text));
+                            assert_eq!(described(&written), [], "{place}: {pointer} {text}");
+                        }
+                    }
+                    for (word, kind) in &more.types {
+                        let mut typed = one.clone();
+                        set(&mut typed, more.kind.as_ref().unwrap(), &json!(word));
+                        assert_eq!(described(&typed)[0].kind, *kind, "{place}: {word}");
+                    }
+
+                    let own = module.fields_of(operation);
+                    let needed =
+                        own.iter().filter(|field| field.required && Some(&field.name) != more.into.as_ref());
+                    let mut arguments: Map<String, Value> = needed
+                        .map(|field| {
+                            (
+                                field.name.clone(),
+                                if field.kind == FieldType::List { json!(["7"]) } else { json!("7") },
+                            )
+                        })
+                        .collect();
+                    arguments.insert("Own".to_owned(), json!("mine"));
+                    let known = |names: Vec<String>| {
+                        names.into_iter().map(|name| (name, "x".to_owned())).collect::<BTreeMap<_, _>>()
+                    };
+                    let parameters = known(
+                        super::super::effective_parameters(connector).into_iter().map(|p| p.name).collect(),
+                    );
+                    let values = super::super::Values { parameters: Some(&parameters), ..Default::default() };
+                    let call = module.call(operation, &arguments, &values, None, None);
+                    let call = call.unwrap_or_else(|wrong| panic!("{place}: {wrong:?}"));
+                    assert!(call.body.unwrap().to_string().contains(r#""Own":"mine""#), "{place}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen >= 30, "{seen}");
+    }
+
     #[test]
     fn the_examples_of_the_guide_are_right() {
         let guide = include_str!("../../../../docs/connectors.md");

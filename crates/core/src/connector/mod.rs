@@ -45,7 +45,7 @@ pub use input::{
 };
 pub use lint::{Fault, Format, lint};
 pub use modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
-pub use more::{MoreChoices, MoreFields};
+pub use more::{MoreChoices, MoreFields, Question};
 pub use payment::{AmountUnit, Payment, PaymentCall, PaymentValues, WebhookSignature};
 pub use placement::{Placement, Source, placements};
 pub use schema::schema;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
 use super::document::{Choice, Connector};
@@ -26,7 +26,14 @@ pub struct MoreFields {
     /// Its fields, filled by templates that name fields of this operation: `{object}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub with: BTreeMap<String, String>,
-    /// JSON pointer in an item to the name of the field, as the service wants it.
+    /// Templates that name fields of this operation, by JSON pointers in an item: only items in which one of the pointers leads to that text
+    /// are taken, such as the table of the description of a whole database. Absent: all.
+    #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
+    pub wanted: BTreeMap<String, String>,
+    /// JSON pointer in an item to the list whose members describe a field each. Absent: an item describes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each: Option<String>,
+    /// JSON pointer in an item, or in a member of `each`, to the name of the field, as the service wants it. The pointers below begin there too.
     pub name: String,
     /// JSON pointer to what people read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +83,22 @@ pub struct MoreChoices {
     pub when: BTreeMap<String, Vec<String>>,
 }
 
+/// What a service is asked for its fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Question {
+    /// the fields of the list operation
+    pub with: Map<String, Value>,
+    /// JSON pointers, each with the text to which it leads in an item that is meant
+    wanted: BTreeMap<String, String>,
+}
+
+impl Question {
+    /// The same for the same question, whatever else is given.
+    pub fn key(&self) -> String {
+        json!([self.with, self.wanted]).to_string()
+    }
+}
+
 impl MoreFields {
     /// The operation that is asked, with its module.
     pub fn asks<'c>(&self, connector: &'c Connector) -> Option<(&'c Module, &'c Operation)> {
@@ -84,30 +107,48 @@ impl MoreFields {
         Some((module, module.operations.get(operation)?))
     }
 
-    /// The fields of this operation that `with` needs.
+    /// The fields of this operation that it takes to ask.
     pub fn needs(&self) -> BTreeSet<String> {
-        let parsed = self.with.values().filter_map(|text| Template::parse(text).ok());
+        let texts = self.with.values().chain(self.wanted.values());
+        let parsed = texts.filter_map(|text| Template::parse(text).ok());
         parsed.flat_map(|template| template.names().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
-    /// What is asked with, where these fields of this operation are given. The error names a field that is missing.
-    pub fn asked(&self, given: &BTreeMap<String, String>) -> Result<Map<String, Value>, TemplateError> {
+    /// What is asked, where these fields of this operation are given. The error names a field that is missing.
+    pub fn question(&self, given: &BTreeMap<String, String>) -> Result<Question, TemplateError> {
         let known = |name: &str| given.get(name).map(String::as_str).filter(|value| !value.is_empty());
-        let mut asked = Map::new();
+        let mut question = Question::default();
         for (name, text) in &self.with {
-            asked.insert(name.clone(), Template::parse(text)?.text(known)?.into());
+            question.with.insert(name.clone(), Template::parse(text)?.text(known)?.into());
         }
-        Ok(asked)
+        for (pointer, text) in &self.wanted {
+            question.wanted.insert(pointer.clone(), Template::parse(text)?.text(known)?);
+        }
+        Ok(question)
     }
 
     /// The fields that these items describe, each once. What cannot be written is left out, and what has no name.
-    pub fn fields(&self, items: &[Value]) -> Vec<Field> {
+    pub fn fields(&self, items: &[Value], question: &Question) -> Vec<Field> {
         let mut seen = BTreeSet::new();
-        items
+        let says = |item: &Value, (pointer, wanted): (&String, &String)| {
+            item.pointer(pointer).and_then(text).is_some_and(|said| said == *wanted)
+        };
+        let wanted = &question.wanted;
+        let meant = |item: &&Value| wanted.is_empty() || wanted.iter().any(|rule| says(item, rule));
+        let described = items
             .iter()
-            .filter_map(|item| self.field(item))
-            .filter(|field| seen.insert(field.name.clone()))
-            .collect()
+            .filter(meant)
+            .flat_map(|item| self.described_by(item))
+            .filter_map(|item| self.field(item));
+        described.filter(|field| seen.insert(field.name.clone())).collect()
+    }
+
+    /// What of an item describes a field each.
+    fn described_by<'v>(&self, item: &'v Value) -> &'v [Value] {
+        match &self.each {
+            None => std::slice::from_ref(item),
+            Some(pointer) => item.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice),
+        }
     }
 
     fn field(&self, item: &Value) -> Option<Field> {
@@ -170,7 +211,6 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn more(changes: &Value) -> MoreFields {
         let mut whole = json!({
@@ -197,7 +237,7 @@ mod tests {
             json!({"name": ""}),
             json!("Text"),
         ];
-        let fields = more(&json!({})).fields(&items);
+        let fields = more(&json!({})).fields(&items, &Question::default());
         let wanted: Vec<Field> = serde_json::from_value(json!([
             {"name": "Budget__c", "label": "Budget (net)", "type": "number", "required": true},
             {"name": "Kind__c", "choices": [{"value": "a", "label": "A"}, {"value": "b"}]},
@@ -206,16 +246,17 @@ mod tests {
         .unwrap();
         assert_eq!(fields, wanted);
         // Where nothing says what is required, nothing is.
-        assert!(!more(&json!({"required": {}})).fields(&items)[0].required);
+        assert!(!more(&json!({"required": {}})).fields(&items, &Question::default())[0].required);
         // What lists texts lists names.
-        assert_eq!(more(&json!({"name": ""})).fields(&items)[0].name, "Text");
+        assert_eq!(more(&json!({"name": ""})).fields(&items, &Question::default())[0].name, "Text");
     }
 
     #[test]
     fn more_choices_than_are_kept_are_none() {
         let values: Vec<Value> = (0..=CHOICES_MAX).map(|n| json!({"v": n})).collect();
         let many = |values: &[Value]| {
-            more(&json!({})).fields(&[json!({"name": "a", "type": "radio", "values": values})])
+            more(&json!({}))
+                .fields(&[json!({"name": "a", "type": "radio", "values": values})], &Question::default())
         };
         assert_eq!(many(&values)[0].choices.len(), 0);
         assert_eq!(many(&values[1..])[0].choices.len(), CHOICES_MAX);
@@ -227,11 +268,39 @@ mod tests {
         assert_eq!(more.needs(), BTreeSet::from(["object".to_owned()]));
         let given = |value: &str| BTreeMap::from([("object".to_owned(), value.to_owned())]);
         assert_eq!(
-            Value::Object(more.asked(&given("Lead")).unwrap()),
+            Value::Object(more.question(&given("Lead")).unwrap().with),
             json!({"object": "Lead", "kind": "all"})
         );
         for missing in [BTreeMap::new(), given("")] {
-            assert!(matches!(more.asked(&missing), Err(TemplateError::Missing(name)) if name == "object"));
+            assert!(matches!(more.question(&missing), Err(TemplateError::Missing(name)) if name == "object"));
         }
+    }
+
+    #[test]
+    fn of_a_whole_description_the_part_that_is_meant_is_taken() {
+        let more = more(
+            &json!({"with": {"base": "{base}"}, "where": {"/id": "{table}", "/title": "{table}"}, "each": "/fields"}),
+        );
+        assert_eq!(more.needs(), BTreeSet::from(["base".to_owned(), "table".to_owned()]));
+        let items = [
+            json!({"id": "tbl1", "title": "Orders", "fields": [{"name": "Number"}, {"name": "Sum", "calculated": true}]}),
+            json!({"id": "tbl2", "title": "People", "fields": [{"name": "Name"}]}),
+            json!({"id": "tbl3", "title": "Empty", "fields": "none"}),
+        ];
+        let question = |table: &str| {
+            let given = [("base", "app1"), ("table", table)];
+            more.question(&given.map(|(name, value)| (name.to_owned(), value.to_owned())).into()).unwrap()
+        };
+        let names = |table: &str| {
+            let fields = more.fields(&items, &question(table));
+            fields.into_iter().map(|field| field.name).collect::<Vec<_>>()
+        };
+        assert_eq!((names("Orders"), names("tbl2")), (vec!["Number".to_owned()], vec!["Name".to_owned()]));
+        assert_eq!((names("Empty"), names("orders")), (Vec::new(), Vec::new()));
+        // One description serves both tables, and is not the answer to the same question.
+        assert_eq!(question("Orders").with, question("tbl2").with);
+        assert_ne!(question("Orders").key(), question("tbl2").key());
+        let base = BTreeMap::from([("base".to_owned(), "app1".to_owned())]);
+        assert!(matches!(more.question(&base), Err(TemplateError::Missing(name)) if name == "table"));
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::definition::{
     Currency, Integration, Lookup, Mail, Mapped, PaymentAction, Request, RequestEncoding, Webhook, Work,
     Workflow, WorkflowAction, amount_of,
 };
 use super::expression::{Expression, Text};
-use crate::connector::{Connector, Field, FieldType, target};
+use crate::connector::{Connector, Field, FieldType, Question, target};
 use crate::error::FieldError;
 use crate::{form, names};
 
@@ -113,8 +113,8 @@ pub struct Described {
     pub connection: String,
     pub module: String,
     pub operation: String,
-    /// what the service was asked with
-    pub with: Map<String, Value>,
+    /// what the service was asked
+    pub question: Question,
     pub fields: Arc<Vec<Field>>,
     /// whether these are all
     pub whole: bool,
@@ -125,12 +125,12 @@ impl Grounds {
     pub fn described(&self, integration: &Integration) -> Option<&Described> {
         let connector = self.connections.get(&integration.connection)?;
         let operation = connector.modules.get(&integration.module)?.operations.get(&integration.operation)?;
-        let asked = operation.more_fields.as_ref()?.asked(&integration.given()).ok()?;
+        let asked = operation.more_fields.as_ref()?.question(&integration.given()).ok()?;
         self.described.iter().find(|one| {
             one.connection == integration.connection
                 && one.module == integration.module
                 && one.operation == integration.operation
-                && one.with == asked
+                && one.question == asked
         })
     }
 }

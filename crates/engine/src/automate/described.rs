@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use http::header::LINK;
 use jackfield_core::connector::{
-    Connector, Field, Module, MoreFields, Operation, OperationCall, TemplateError,
+    Connector, Field, Module, MoreFields, Operation, OperationCall, Question, TemplateError,
 };
 use jackfield_core::datasource::{PageState, next_page};
 use jackfield_core::workflow::{Described, Grounds};
 use jackfield_core::{Code, Environment, Error, FieldError, Level, Result, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::automate::actions::{Ended, invocation_of, json_of, judged};
@@ -157,15 +157,15 @@ fn described<'c>(
     Ok((module, operation, more))
 }
 
-/// What the service is asked with.
-fn asked_with(
+/// What the service is asked.
+fn question(
     service: &str,
     module: &Module,
     operation: &Operation,
     more: &MoreFields,
     given: &BTreeMap<String, String>,
-) -> Result<Map<String, Value>> {
-    more.asked(given).map_err(|why| match why {
+) -> Result<Question> {
+    more.question(given).map_err(|why| match why {
         TemplateError::Missing(name) => {
             let fields = module.fields_of(operation);
             let label = fields.iter().find(|field| field.name == name).and_then(|field| field.label.clone());
@@ -211,9 +211,9 @@ impl Engine {
         let (ready, environment) = self.ready(&caller(op), &addressed(connection, asked)).await?;
         let connector = self.connector_of(&ready.connection).await?.connector;
         let (module, operation, more) = described(&connector, asked)?;
-        let with = asked_with(&connector.name, module, operation, more, &asked.given)?;
+        let question = question(&connector.name, module, operation, more, &asked.given)?;
         let callable = ready.callable()?;
-        let place = place(op, connection, environment, callable, asked, &with);
+        let place = place(op, connection, environment, callable, asked, &question);
         if let Some(kept) =
             self.inner.described.get(&place).filter(|kept| !asked.refresh && kept.more == *more)
         {
@@ -221,7 +221,7 @@ impl Engine {
         }
         let own = module.fields_of(operation);
         let (mut fields, whole) = self
-            .ask_for_fields(op, connection, environment, callable, &connector, more, &with, asked)
+            .ask_for_fields(op, connection, environment, callable, &connector, more, &question, asked)
             .await?;
         // What the connector lists is there already.
         fields.retain(|field| !own.iter().any(|own| own.name == field.name));
@@ -236,7 +236,7 @@ impl Engine {
                 connection: connection.to_owned(),
                 module: asked.module.to_owned(),
                 operation: asked.operation.to_owned(),
-                with,
+                question,
                 fields: Arc::new(fields),
                 whole,
             },
@@ -257,9 +257,9 @@ impl Engine {
         let (ready, environment) = self.ready(&caller(op), &addressed(connection, asked)).await?;
         let connector = self.connector_of(&ready.connection).await?.connector;
         let (module, operation, more) = described(&connector, asked)?;
-        let with = asked_with(&connector.name, module, operation, more, &asked.given);
-        let (Ok(with), Ok(callable)) = (with, ready.callable()) else { return Ok(None) };
-        let place = place(op, connection, environment, callable, asked, &with);
+        let question = question(&connector.name, module, operation, more, &asked.given);
+        let (Ok(question), Ok(callable)) = (question, ready.callable()) else { return Ok(None) };
+        let place = place(op, connection, environment, callable, asked, &question);
         let kept = self.inner.described.get(&place).filter(|kept| kept.more == *more);
         Ok(kept.map(|kept| kept.view()))
     }
@@ -302,7 +302,7 @@ impl Engine {
         callable: &Callable,
         connector: &Connector,
         more: &MoreFields,
-        with: &Map<String, Value>,
+        question: &Question,
         asked: &FieldsAsked<'_>,
     ) -> Result<(Vec<Field>, bool)> {
         let service = &connector.name;
@@ -315,11 +315,12 @@ impl Engine {
         let (mut page, mut items, mut whole) = (PageState::default(), Vec::new(), false);
         while page.before < PAGES_MAX && items.len() < FIELDS_MAX {
             let values = callable.vocabulary.values();
-            let mut call = module.call(list, with, &values, Some(&page.ask()), None).map_err(|wrong| {
-                let below =
-                    |wrong: FieldError| FieldError { field: format!("given.{}", wrong.field), ..wrong };
-                Error::invalid(wrong.into_iter().map(below).collect())
-            })?;
+            let mut call =
+                module.call(list, &question.with, &values, Some(&page.ask()), None).map_err(|wrong| {
+                    let below =
+                        |wrong: FieldError| FieldError { field: format!("given.{}", wrong.field), ..wrong };
+                    Error::invalid(wrong.into_iter().map(below).collect())
+                })?;
             if let Some(url) = &page.url {
                 call = OperationCall { path: url.clone(), query: Vec::new(), body: None, ..call };
             }
@@ -357,7 +358,7 @@ impl Engine {
             page = next;
         }
         items.truncate(FIELDS_MAX);
-        let mut fields = more.fields(&items);
+        let mut fields = more.fields(&items, question);
         let mut choices = 0;
         for field in &mut fields {
             choices += field.choices.len();
@@ -396,9 +397,8 @@ fn place(
     environment: Environment,
     callable: &Callable,
     asked: &FieldsAsked<'_>,
-    with: &Map<String, Value>,
+    question: &Question,
 ) -> String {
-    let with = Value::Object(with.clone()).to_string();
     [
         &*op.organization,
         connection,
@@ -406,7 +406,7 @@ fn place(
         &callable.authorization,
         asked.module,
         asked.operation,
-        &with,
+        &question.key(),
     ]
     .join("\n")
 }

@@ -177,8 +177,9 @@ impl<'a> Check<'a> {
         }
         // Whoever maps them knows them before anything is called: nothing else is there to ask with.
         let names: Vec<&str> = own.iter().map(|field| field.name.as_str()).collect();
-        for (name, text) in &more.with {
-            let path = at(&at(path, "with"), name);
+        let with = more.with.iter().map(|(name, text)| (at(&at(path, "with"), name), text));
+        let wanted = more.wanted.iter().map(|(pointer, text)| (at(&at(path, "where"), pointer), text));
+        for (path, text) in with.chain(wanted) {
             match Template::parse(text) {
                 Err(error) => self.wrong(path, "invalid", error.to_string()),
                 Ok(template) => {
@@ -188,7 +189,11 @@ impl<'a> Check<'a> {
                 }
             }
         }
+        for pointer in more.wanted.keys() {
+            self.pointer(&at(&at(path, "where"), pointer), Some(pointer));
+        }
         for (name, pointer) in [
+            ("each", more.each.as_ref()),
             ("name", Some(&more.name)),
             ("label", more.label.as_ref()),
             ("help", more.help.as_ref()),

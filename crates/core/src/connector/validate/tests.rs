@@ -251,6 +251,7 @@ fn where_further_fields_are_described_is_checked() {
     let typed = json!({"type": "/t", "types": {"x": "number"}, "required": {"/n": ["false"]}, "choices": {"at": "/c"}});
     assert_eq!(faults(with(typed)), []);
     assert_eq!(faults(with(json!({"into": null}))), []);
+    assert_eq!(faults(with(json!({"where": {"/id": "{object}"}, "each": "/fields"}))), []);
     for (changes, field, code) in [
         (json!({"operation": "object.none"}), "operation", "unknown"),
         (json!({"operation": "fields"}), "operation", "unknown"),
@@ -259,6 +260,10 @@ fn where_further_fields_are_described_is_checked() {
         (json!({"with": {"object": "{object}", "b": "c"}}), "with.b", "unknown"),
         (json!({"with": {"object": "{subdomain}"}}), "with.object", "unknown"),
         (json!({"with": {"object": "{"}}), "with.object", "invalid"),
+        (json!({"where": {"/id": "{subdomain}"}}), "where./id", "unknown"),
+        (json!({"where": {"/id": "{"}}), "where./id", "invalid"),
+        (json!({"where": {"id": "{object}"}}), "where.id", "invalid"),
+        (json!({"each": "fields"}), "each", "invalid"),
         (json!({"name": "name"}), "name", "invalid"),
         (json!({"types": {"x": "number"}}), "type", "required"),
         (json!({"required": {"x": ["1"]}}), "required.x", "invalid"),

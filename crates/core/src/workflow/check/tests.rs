@@ -157,14 +157,15 @@ fn fields_that_the_service_described_are_checked_like_the_others() {
         {"name": "Kind__c", "choices": [{"value": "a"}], "required": true},
     ]))
     .unwrap();
-    let with = |object: &str| Map::from_iter([("object".to_owned(), json!(object))]);
+    let lead = BTreeMap::from([("object".to_owned(), "Lead".to_owned())]);
+    let more = crm.modules["record"].operations["create"].more_fields.clone().unwrap();
     let mut grounds = grounds();
     grounds.connections.insert("crm".to_owned(), Arc::new(crm));
     grounds.described.push(Described {
         connection: "crm".to_owned(),
         module: "record".to_owned(),
         operation: "create".to_owned(),
-        with: with("Lead"),
+        question: more.question(&lead).unwrap(),
         fields: Arc::new(fields),
         whole: true,
     });
