@@ -1,5 +1,6 @@
 //! The API of a server, as the commands of a terminal use it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,22 @@ pub struct Client {
 pub struct Reply {
     value: Value,
     pub raw: Bytes,
+}
+
+impl Reply {
+    /// Puts names beside what stands at `from` in each item of a list, the id of a member: at `to`, which is the id where nobody says the name.
+    pub async fn name_members(&mut self, client: &Client, from: &str, to: &str) {
+        let mut names: HashMap<String, String> = HashMap::new();
+        for item in self.value.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+            let Some(id) = item.get(from).and_then(Value::as_str).map(str::to_owned) else { continue };
+            if !names.contains_key(&id) {
+                let member = client.get(&path(&["members", &id])).await.ok();
+                let name = member.and_then(|member| member.get("name")?.as_str().map(str::to_owned));
+                names.insert(id.clone(), name.unwrap_or_else(|| id.clone()));
+            }
+            item[to] = names.get(&id).cloned().unwrap_or(id).into();
+        }
+    }
 }
 
 impl std::ops::Deref for Reply {

@@ -452,7 +452,9 @@ mod tests {
                         (more.label.as_ref(), "Label"),
                         (more.help.as_ref(), "Help"),
                     ] {
-                        pointer.iter().for_each(|pointer| set(&mut one, pointer, &json!(text)));
+                        if let Some(pointer) = pointer {
+                            set(&mut one, pointer, &json!(text));
+                        }
                     }
                     more.required
                         .iter()

@@ -147,11 +147,14 @@ pub async fn run(args: Connectors) -> Result<()> {
         }
         Command::Versions { connector, page } => {
             let at = path(&["connectors", &connector, "versions"]);
-            let answer = client.get(&page.path(&at, &[])).await?;
+            let mut answer = client.get(&page.path(&at, &[])).await?;
+            if !as_json {
+                answer.name_members(&client, "created_by", "by").await;
+            }
             let columns: &[Column] = &[
                 ("Version", |v| text(v, "/number")),
                 ("Published", |v| time(v, "/created_at")),
-                ("By", |v| text(v, "/created_by")),
+                ("By", |v| text(v, "/by")),
                 ("Connections", |v| text(v, "/connections")),
             ];
             list(&answer, as_json, "Nothing of it was published yet.", columns)

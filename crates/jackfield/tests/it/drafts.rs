@@ -166,6 +166,10 @@ async fn from_an_openapi_document_to_a_record_that_arrives() {
     };
     jackfield(&["connectors", "import", "--openapi", "-", "--all", "--save"], &vendors(&sandbox.url));
     jackfield(&["connectors", "publish", "vendors_co"], "");
+    // People are shown by their names, to programs by their ids.
+    let versions = jackfield(&["connectors", "versions", "vendors_co"], "");
+    assert!(versions.contains(" ada ") && !versions.contains("mem_"), "{versions}");
+    assert!(jackfield(&["connectors", "versions", "vendors_co", "--json"], "").contains("mem_"));
     let own_app = json!({"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}).to_string();
     let mut create =
         vec!["connections", "create", "--connector", "vendors_co", "--name", "Books", "--parameters", "-"];

@@ -42,7 +42,7 @@ const IDLE_PER_HOST: usize = 512;
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// A request that is still going out when its answer has been read may take this long, or its connection is given up.
-const LINGER: Duration = Duration::from_secs(60);
+const LINGER: Duration = Duration::from_mins(1);
 
 /// The pool. Everything in it went through its door.
 pub(super) struct Pool {
