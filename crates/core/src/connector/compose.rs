@@ -283,7 +283,9 @@ impl Module {
                     .query
                     .values()
                     .chain(operation.headers.values())
-                    .any(|template| named(template)) =>
+                    .map(String::as_str)
+                    .chain(operation.texts_of_json_headers())
+                    .any(named) =>
             {
                 None
             }
@@ -365,6 +367,27 @@ fn gathered(
     Some(all)
 }
 
+/// JSON for a header: what is not printable ASCII is escaped (RFC 8259 §7).
+fn ascii(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        if c.is_ascii() && !c.is_ascii_control() {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
+impl Operation {
+    /// The texts in its JSON headers, which are templates.
+    pub(super) fn texts_of_json_headers(&self) -> impl Iterator<Item = &str> {
+        self.json_headers.values().flat_map(Map::values).filter_map(Value::as_str)
+    }
+}
+
 impl Field {
     /// Brings a value into the shape that the service expects. The error says what is wanted: *must be a whole number*.
     pub fn fit(&self, value: Value) -> Result<Value, String> {
@@ -422,6 +445,23 @@ fn compose(
         Ok(all)
     };
     let mut headers = texts(&operation.headers)?;
+    for (name, members) in &operation.json_headers {
+        let mut object = Map::new();
+        for (member, value) in members {
+            let Some(text) = value.as_str() else {
+                object.insert(member.clone(), value.clone());
+                continue;
+            };
+            let whole = given.iter().find(|(field, _)| text == format!("{{{}}}", field.name));
+            match (whole, parse(text)?.text(|name| known.get(name))) {
+                (Some((_, value)), _) => drop(object.insert(member.clone(), value.clone())),
+                (None, Ok(text)) => drop(object.insert(member.clone(), text.into())),
+                (None, Err(TemplateError::Missing(_))) => {}
+                (None, Err(why)) => return Err(misfit(&why)),
+            }
+        }
+        headers.push((name.clone(), ascii(&Value::Object(object))));
+    }
     query.splice(0..0, texts(&operation.query)?);
     let mut body = operation.body.clone();
     let start = &operation.body_at;
@@ -639,6 +679,37 @@ mod tests {
         );
         let body = call(&described(None), given).unwrap().body.unwrap();
         assert_eq!(body, json!({"data": {"name": "n", "X__c": 5, "Z__c": 2, "a/b": "c"}}));
+    }
+
+    #[test]
+    fn a_header_that_holds_json_keeps_types_and_is_ascii() {
+        let module = module(json!({"operations": {"upload": {
+            "method": "POST", "path": "/upload", "body_encoding": "text",
+            "json_headers": {"X-Arg": {"path": "{path}", "rename": "{rename}", "mode": "{mode}", "by": "me, {path}", "strict": false}},
+            "fields": [{"name": "path", "required": true}, {"name": "rename", "type": "boolean"}, {"name": "mode"},
+                {"name": "content", "type": "text"}],
+        }}}));
+        let header = |given: Value| {
+            let Value::Object(given) = given else { panic!("{given}") };
+            let call =
+                module.call(&module.operations["upload"], &given, &Values::default(), None, None).unwrap();
+            assert_eq!(call.body, given.get("content").cloned());
+            let [(name, value)] = call.headers.as_slice() else { panic!("{:?}", call.headers) };
+            assert_eq!(name, "X-Arg");
+            assert!(value.bytes().all(|b| (b' '..0x7f).contains(&b)), "{value}");
+            serde_json::from_str::<Value>(value).unwrap()
+        };
+        let path = "/Grüße \"\u{1f600}\\";
+        assert_eq!(
+            header(json!({"path": path, "rename": true, "content": "text"})),
+            json!({"path": path, "rename": true, "by": format!("me, {path}"), "strict": false})
+        );
+        let broken = Map::from_iter([("path".to_owned(), json!("/a\r\nX-Other: 1"))]);
+        assert!(module.call(&module.operations["upload"], &broken, &Values::default(), None, None).is_err());
+        // What looks like JSON is a text, and so is what looks like a template.
+        let typed = "{mode}\",\"mode\":\"overwrite";
+        assert_eq!(header(json!({"path": typed}))["path"], typed);
+        assert_eq!(header(json!({"path": typed})).get("mode"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::document::{Choice, Expect, Method, Place};
@@ -51,6 +51,10 @@ pub struct Operation {
     /// Headers, as templates like `path`. Left out while a value is not known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// Headers that hold a JSON object, such as Dropbox's `Dropbox-API-Arg`: the object by the name of the header. Its texts are templates; one
+    /// that is a single `{field}` is the field's value as it is typed. A member whose value is not known is left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub json_headers: BTreeMap<String, Map<String, Value>>,
     /// How the body is written.
     #[serde(default)]
     pub body_encoding: BodyEncoding,

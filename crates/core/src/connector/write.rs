@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "operation",
     "query",
     "headers",
+    "json_headers",
     "region_values",
     "parameters",
     "identity",

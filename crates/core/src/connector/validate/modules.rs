@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::super::document::{Method, Place};
 use super::super::mail;
 use super::super::modules::{BodyEncoding, Field, FieldType, Find, Module, Operation, Pagination};
@@ -50,6 +52,21 @@ impl<'a> Check<'a> {
         self.template(&at(path, "path"), &operation.path, Kind::Path, all);
         self.texts(&at(path, "query"), &operation.query, all);
         self.headers(&at(path, "headers"), &operation.headers, all);
+        for (name, members) in &operation.json_headers {
+            let path = at(&at(path, "json_headers"), name);
+            if let Err(message) = header_name(name) {
+                self.wrong(&path, "invalid", message);
+            }
+            for (member, value) in members {
+                match value {
+                    Value::String(text) => self.template(&at(&path, member), text, Kind::Text, all),
+                    Value::Array(_) | Value::Object(_) => {
+                        self.wrong(at(&path, member), "invalid", "must be a text, a number, true or false");
+                    }
+                    _ => {}
+                }
+            }
+        }
         for (name, pointer) in [
             ("body_at", Some(operation.body_at.as_str())),
             ("result", operation.result.as_deref()),

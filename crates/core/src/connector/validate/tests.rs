@@ -233,6 +233,21 @@ fn operations_are_checked() {
 }
 
 #[test]
+fn headers_that_hold_json_are_checked() {
+    let with = |headers: Value| json!({"/modules": {"file": {"operations": {"put": {"method": "POST", "path": "/f", "json_headers": headers, "fields": [{"name": "path"}]}}}}});
+    assert_eq!(faults(with(json!({"X-Arg": {"path": "{path}", "a": 1, "b": false}}))), []);
+    for (headers, field) in [
+        (json!({"X Arg": {}}), "X Arg"),
+        (json!({"X-Arg": {"a": "{other}"}}), "X-Arg.a"),
+        (json!({"X-Arg": {"a": ["{path}"]}}), "X-Arg.a"),
+    ] {
+        let found = faults(with(headers));
+        let at = format!("modules.file.operations.put.json_headers.{field}");
+        assert!(found.iter().any(|(path, _)| *path == at), "{at}: {found:?}");
+    }
+}
+
+#[test]
 fn where_further_fields_are_described_is_checked() {
     let with = |changes: Value| {
         let mut more = json!({"operation": "object.fields", "with": {"object": "{object}"}, "name": "/name", "into": "fields"});
