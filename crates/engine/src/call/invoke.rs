@@ -564,12 +564,19 @@ impl Engine {
         trace.towards(callable, &first);
         self.begin_call(op, PERMIT).await?;
         let mut result = self.exchange_with(callable, &checked, first, deadline, trace).await;
-        if matches!(&result, Ok(invoked) if invoked.status == 401)
-            && let Some(again) = self.after_refusal(caller, address, callable, deadline).await
-            && let Ok(callable) = again.callable()
-            && let Ok(target) = callable.injection.target(&asked.url, &checked.query)
-        {
-            result = self.exchange_with(callable, &checked, target, deadline, trace).await;
+        if matches!(&result, Ok(invoked) if invoked.status == 401) {
+            match self.after_refusal(caller, address, callable, deadline).await {
+                Ok(Some(again)) => {
+                    if let Ok(callable) = again.callable()
+                        && let Ok(target) = callable.injection.target(&asked.url, &checked.query)
+                    {
+                        result = self.exchange_with(callable, &checked, target, deadline, trace).await;
+                    }
+                }
+                Ok(None) => {}
+                // What was refused has done nothing.
+                Err(error) => result = Err(error.into()),
+            }
         }
         if op.idempotency.is_some() {
             self.settle(op, asked.detailed, &result).await;

@@ -107,7 +107,7 @@ impl Engine {
         let answer = answer?;
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some((headers, kept)) = again
-            && let Some(ready) = Box::pin(self.after_refusal(caller, &address, callable, deadline)).await
+            && let Some(ready) = Box::pin(self.after_refusal(caller, &address, callable, deadline)).await?
             && let Ok(callable) = ready.callable()
             && let Ok(target) = callable.injection.target(rest, &[])
         {

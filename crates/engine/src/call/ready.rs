@@ -340,21 +340,23 @@ impl Engine {
         Ok((ready, environment))
     }
 
-    /// After a service has refused a token with 401: a newer one, where there can be one. `None`: it stays refused.
+    /// After a service has refused a token with 401: a newer one, where there can be one. `None`: it stays refused. Where the time is over
+    /// before that is known, nobody is told that he is refused: with the token that is on its way he may not be.
     pub(crate) async fn after_refusal(
         &self,
         caller: &Caller,
         to: &Addressed<'_>,
         refused: &Callable,
         deadline: Instant,
-    ) -> Option<ReadyHere> {
+    ) -> Result<Option<ReadyHere>> {
         if !refused.refreshable {
-            return None;
+            return Ok(None);
         }
         let flight = self.refresh(&refused.organization, &refused.authorization, refused.version);
         match tokio::time::timeout_at(deadline, flight.wait()).await {
-            Ok(Outcome::Fresh) => self.ready(caller, to).await.ok().map(|(ready, _)| ready),
-            _ => None,
+            Ok(Outcome::Fresh) => Ok(self.ready(caller, to).await.ok().map(|(ready, _)| ready)),
+            Ok(_) => Ok(None),
+            Err(_) => Err(refresh_timeout()),
         }
     }
 }

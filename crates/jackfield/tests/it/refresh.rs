@@ -524,3 +524,20 @@ async fn what_is_paused_by_a_refusal_goes_on_when_a_refresh_works_again() {
         .await;
     reaches(&server, &application, &record["runs"][0], "succeeded").await;
 }
+
+/// A refusal is passed on when there is nothing better. While a newer token is on its way nobody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_in_vain_for_a_newer_token_is_not_told_that_he_is_refused() {
+    let home = Home::sqlite();
+    let (server, sandbox) = (home.start(), tolerant(60).await);
+    sandbox.handle.set_fault(Fault::NoExpiresIn, None);
+    let plugged = Plugged::new(&server, &sandbox, "sandbox", None).await;
+    sandbox.handle.clear_faults();
+    sandbox.handle.set_fault_at(at_refresh(), Fault::Hang, None);
+    sandbox.handle.expire_access_tokens();
+    let call = json!({"method": "GET", "url": "/companies", "timeout_ms": 500});
+    server.invoke(&plugged.connection, call).await.problem(504, "upstream_timeout");
+    sandbox.handle.clear_faults();
+    until("its mend", async || (plugged.call(&server).await.expect(200)["status"] == 200).then_some(()))
+        .await;
+}
