@@ -143,6 +143,11 @@ impl MoreFields {
         described.filter(|field| seen.insert(field.name.clone())).collect()
     }
 
+    /// Whether a description with these fields may be all that there is: where the part that is meant was not found in it, nobody knows.
+    pub fn may_be_whole(&self, fields: &[Field]) -> bool {
+        self.wanted.is_empty() || !fields.is_empty()
+    }
+
     /// What of an item describes a field each.
     fn described_by<'v>(&self, item: &'v Value) -> &'v [Value] {
         match &self.each {
@@ -297,6 +302,11 @@ mod tests {
         };
         assert_eq!((names("Orders"), names("tbl2")), (vec!["Number".to_owned()], vec!["Name".to_owned()]));
         assert_eq!((names("Empty"), names("orders")), (Vec::new(), Vec::new()));
+        assert!(more.may_be_whole(&more.fields(&items, &question("Orders"))));
+        assert!(
+            !more.may_be_whole(&more.fields(&items, &question("orders"))),
+            "a mapping to it is not refused"
+        );
         // One description serves both tables, and is not the answer to the same question.
         assert_eq!(question("Orders").with, question("tbl2").with);
         assert_ne!(question("Orders").key(), question("tbl2").key());

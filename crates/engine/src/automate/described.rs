@@ -359,6 +359,8 @@ impl Engine {
         }
         items.truncate(FIELDS_MAX);
         let mut fields = more.fields(&items, question);
+        whole = whole && fields.len() <= FIELDS_MAX && more.may_be_whole(&fields);
+        fields.truncate(FIELDS_MAX);
         let mut choices = 0;
         for field in &mut fields {
             choices += field.choices.len();
