@@ -74,6 +74,8 @@ statements! {
           where organization_id = $1 and application = $2 and component = $3 and connection > $4) r
         join connections on organization_id = $1 and link_name = used where $5 = '' or level = $5 order by used limit $6");
     pub(crate) CONNECTION_OF_CONNECTOR = "select link_name from connections where organization_id = $1 and connector = $2 limit 1";
+    pub(crate) CONNECTION_CONNECTORS = "select connector from connections where organization_id = $1
+        group by connector order by count(*) desc, connector limit $2";
     pub(crate) CONNECTION_SYSTEM = "select link_name from connections
         where organization_id = $1 and connector = $2 and level = 'system' order by link_name limit 1";
     pub(crate) CONNECTION_UPDATE = "update connections set name = $3, scopes = $4, parameters = $5, secrets = $6,
@@ -242,6 +244,12 @@ impl Store {
             limit.into(),
         ];
         self.db.query(&CONNECTION_LIST_OF_COMPONENT, &values).await?.iter().map(Connection::read).collect()
+    }
+
+    /// Link names of the connectors that most connections are made of, the most used first.
+    pub async fn connectors_used(&self, organization: &str, limit: i64) -> Result<Vec<String>> {
+        let rows = self.db.query(&CONNECTION_CONNECTORS, &[organization.into(), limit.into()]).await?;
+        rows.iter().map(|row| row.text("connector")).collect()
     }
 
     /// Some connection of this connector, if there is one.

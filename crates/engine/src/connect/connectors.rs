@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jackfield_core::connector::{self, Auth, BuiltIn, Connector, Search, SearchText, built_in};
-use jackfield_core::{Action, Code, Error, EventKind, Resource, Result, Timestamp, names, permit};
+use jackfield_core::{Action, Code, Error, EventKind, Level, Resource, Result, Timestamp, names, permit};
 use jackfield_store::{Connection, ConnectorVersion, CustomConnector};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub(super) const PUBLISHED: &str = "published";
 const DISABLED: &str = "disabled";
 /// What stands in the place of a link name in the API and in the console: no connector can be called so.
 const ROUTES: &[&str] = &["import", "test", "new"];
+
+/// Connectors among which those are looked for that are used and can be used again.
+const USED_MAX: i64 = 50;
 
 /// A connector and what Jackfield knows about it beside its document.
 pub(crate) struct Found {
@@ -362,6 +365,32 @@ impl Engine {
             .collect();
         fits.truncate(usize::try_from(limit.rows()).unwrap_or(usize::MAX));
         Ok(limit.page(fits, |card| card.link_name.clone(), |card| card))
+    }
+
+    /// The connectors of which the organization has most connections, the most used first: at most so many that a new connection can be
+    /// made of. For whoever may make one.
+    pub async fn connectors_used_here(&self, op: &Op, most: usize) -> Result<Vec<ConnectorCard>> {
+        let organization = self.own_organization(&op.organization).await?;
+        let managed_by_admins = organization.managed_by_admins();
+        let made = Resource::Connection { level: Level::Admin, managed_by_admins, applications: &[] };
+        permit(&op.principal, Action::Manage, &made)?;
+        let region = &organization.region;
+        let mut used = Vec::new();
+        for link_name in self.store().connectors_used(&op.organization, USED_MAX).await? {
+            // What a later version of the catalogue no longer has is nothing to begin with.
+            let found = match self.find_connector(&op.organization, &link_name).await {
+                Ok(found) => found,
+                Err(gone) if gone.code == Code::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if check_usable(&found, region).is_ok() {
+                used.push(card(&found, region));
+            }
+            if used.len() == most {
+                break;
+            }
+        }
+        Ok(used)
     }
 
     pub async fn read_connector(&self, op: &Op, link_name: &str) -> Result<ConnectorView> {

@@ -103,6 +103,36 @@ async fn a_flow_in_the_same_tab_comes_back_to_its_page() {
 }
 
 #[tokio::test]
+async fn what_is_used_here_is_offered_first() {
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let admin = Visitor::founder(&server, &founder).await;
+    let first = async |query: &str| {
+        let page = words(&admin.see(&format!("/console/connections/new{query}")).await);
+        let at = page.find("Used at Acme");
+        at.map(|at| page[at..].chars().take(400).collect::<String>())
+    };
+    assert_eq!(first("").await, None, "nothing is");
+    let own = server.connector(keyed("Mirror", "http://127.0.0.1:9", &["127.0.0.1:9"])).await;
+    let off = server.connector(keyed("Another", "http://127.0.0.1:9", &["127.0.0.1:9"])).await;
+    // By name the one that is used most comes last of all, behind a whole page of connections.
+    let made = [(off.as_str(), 60), ("airtable_token", 1), ("notion_internal", 2), (own.as_str(), 3)];
+    for (connector, connections) in made {
+        for n in 0..connections {
+            server.connection(json!({"connector": connector, "name": format!("{connector} {n}")})).await;
+        }
+    }
+    server.post(&format!("/v1/connectors/{off}/disable"), json!({})).await.expect(200);
+    let used = first("").await.unwrap();
+    let at = |name: &str| used.find(name).unwrap_or_else(|| panic!("{name} in {used}"));
+    let order = [at("Mirror"), at("Notion"), at("Airtable")];
+    assert!(order.is_sorted() && !used[..order[2]].contains("Another"), "{used}");
+    // Whoever looks for something finds that alone.
+    assert_eq!((first("?q=notion").await, first("?kind=custom").await), (None, None));
+}
+
+#[tokio::test]
 async fn who_may_not_is_told_before_he_types_and_forged_forms_do_nothing() {
     let home = Home::sqlite();
     let founder = home.init();

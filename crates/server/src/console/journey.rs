@@ -16,7 +16,7 @@ use jackfield_engine::Engine;
 use jackfield_engine::connect::authorizations::{
     AuthorizationView, Authorized, NewAuthorization, Reauthorization,
 };
-use jackfield_engine::connect::connections::{ConnectionQuery, ConnectionView, NewConnection};
+use jackfield_engine::connect::connections::{ConnectionView, NewConnection};
 use jackfield_engine::connect::connectors::{ConnectorAt, ConnectorCard, ConnectorQuery, ConnectorView};
 use jackfield_engine::connect::flows::FlowView;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,8 @@ use super::templates::page_of;
 
 /// Connectors on the first page, before anybody searches.
 const CARDS: u32 = 200;
+/// Connectors that the organization uses most, above all others.
+const USED: usize = 6;
 
 pub(super) fn routes() -> Router<Engine> {
     Router::new()
@@ -123,7 +125,8 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
     } else {
         (everything, None)
     };
-    let used = if searching || custom { Vec::new() } else { used_here(engine, desk).await? };
+    let used =
+        if searching || custom { Vec::new() } else { engine.connectors_used_here(op, USED).await? };
     let mut shelves: Vec<Shelf> = Vec::new();
     for card in found.into_iter().filter(|card| card.stage == "published") {
         let category = shelf_of(&card);
@@ -147,20 +150,6 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
 
 fn shelf_of(card: &ConnectorCard) -> String {
     card.category.clone().unwrap_or_else(|| "Other".to_owned())
-}
-
-/// The connectors that the organization's connections use already, each once.
-async fn used_here(engine: &Engine, desk: &Desk) -> Result<Vec<ConnectorCard>> {
-    let connections = engine.list_connections(&desk.op, &ConnectionQuery::default()).await?;
-    let mut used: Vec<ConnectorCard> = Vec::new();
-    for connection in connections.items {
-        let card = connection.connector;
-        let usable = card.kind == "built_in" && card.stage == "published";
-        if usable && used.len() < 6 && !used.iter().any(|other| other.link_name == card.link_name) {
-            used.push(card);
-        }
-    }
-    Ok(used)
 }
 
 /// Whether somebody authorizes at the service itself, in a browser.

@@ -140,6 +140,9 @@ async fn connectors_and_connections() {
         assert!(store.connection_of_connector(ORG, "google").await.unwrap().unwrap().starts_with("mail"));
         assert_eq!(store.connection_of_connector(ORG, "quickbooks").await.unwrap().unwrap(), "books");
         assert!(store.connection_of_connector(OTHER, "quickbooks").await.unwrap().is_none());
+        assert_eq!(store.connectors_used(ORG, 9).await.unwrap(), ["google", "quickbooks"]);
+        assert_eq!(store.connectors_used(ORG, 1).await.unwrap(), ["google"]);
+        assert_eq!(store.connectors_used(OTHER, 9).await.unwrap(), ["google"]);
 
         let read = store.connection(ORG, "mail").await.unwrap().unwrap();
         same(&read, &connection(ORG, "mail", "google", Level::User));
