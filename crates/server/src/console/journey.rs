@@ -125,8 +125,7 @@ async fn find<'a>(engine: &Engine, desk: &'a Desk) -> Result<Pick<'a>> {
     } else {
         (everything, None)
     };
-    let used =
-        if searching || custom { Vec::new() } else { engine.connectors_used_here(op, USED).await? };
+    let used = if searching || custom { Vec::new() } else { engine.connectors_used_here(op, USED).await? };
     let mut shelves: Vec<Shelf> = Vec::new();
     for card in found.into_iter().filter(|card| card.stage == "published") {
         let category = shelf_of(&card);

@@ -1,0 +1,231 @@
+use super::propose::{ENOUGH, alike, words};
+use super::*;
+
+fn targets() -> Vec<Target> {
+    let fields: Vec<connector::Field> = serde_json::from_value(json!([
+        {"name": "DisplayName", "label": "Display name", "required": true},
+        {"name": "PrimaryEmailAddr", "label": "E-mail", "type": "email"},
+        {"name": "Balance", "type": "number"},
+        {"name": "Active", "type": "boolean"},
+        {"name": "Kind", "choices": [{"value": "a", "label": "A"}]},
+        {"name": "Tags", "type": "list"},
+    ]))
+    .unwrap();
+    fields.iter().map(Target::of_service).collect()
+}
+
+fn form() -> Document {
+    serde_json::from_value(json!({"fields": [
+        {"name": "vendor_name", "label": "Vendor name", "unique": true},
+        {"name": "contact", "label": "Contact", "type": "email"},
+        {"name": "balance", "label": "Balance", "type": "decimal"},
+        {"name": "active", "label": "Active"},
+    ]}))
+    .unwrap()
+}
+
+fn of<'a>(form: &'a Document, forms: &'a [(String, String, Document)]) -> Sources<'a> {
+    Sources { form: Some(form), forms, is_timed: false, has_rows: false, known: &[] }
+}
+
+#[test]
+fn names_that_are_alike_are_proposed_where_their_types_suit() {
+    let none = BTreeMap::new();
+    let proposed = propose(&targets(), &form(), &none, &["vendor", "vendors"]);
+    let pair = |target: &str, field: &str| (target.to_owned(), field.to_owned());
+    let expected = BTreeMap::from([
+        pair("DisplayName", "vendor_name"),
+        pair("PrimaryEmailAddr", "contact"),
+        pair("Balance", "balance"),
+    ]);
+    // Active is a text in the form, and wants yes or no.
+    assert_eq!(proposed, expected);
+    let kept = BTreeMap::from([("Balance".to_owned(), Mapped::Field("vendor_name".to_owned()))]);
+    let proposed = propose(&targets(), &form(), &kept, &["vendor"]);
+    assert!(!proposed.contains_key("Balance") && !proposed.contains_key("DisplayName"), "{proposed:?}");
+}
+
+#[test]
+fn words_of_names() {
+    assert_eq!(words("PrimaryEmailAddr_2"), ["primary", "email", "addr", "2"]);
+    assert_eq!(alike("displayName", "Display name", &[]), 100);
+    assert_eq!(alike("Phone", "Fax", &[]), 0);
+    assert!(alike("MailingCity", "city", &[]) >= ENOUGH);
+}
+
+/// What a browser sends of a table that nobody has touched.
+fn sent_of(table: &Table) -> Fields {
+    let mut sent = Fields::default();
+    for row in table.rows.iter().chain(&table.rest) {
+        for (part, value) in [
+            ("name", &row.target.name),
+            ("from", &row.chosen),
+            ("what", &row.what),
+            ("by", &row.by),
+            ("is", &row.is),
+            ("take", &row.take),
+        ] {
+            sent = sent.with(&row.input(part), value.as_str());
+        }
+        if let Some(told) = row.told() {
+            sent = sent.with(&row.input("type"), told);
+        }
+    }
+    sent
+}
+
+#[test]
+fn what_was_not_touched_stays_as_it_was_written() {
+    // A number where a text is wanted, and the other way round: the table shows both as people write them, and would read them otherwise.
+    let present: BTreeMap<String, Mapped> =
+        serde_json::from_value(json!({"DisplayName": {"value": 7}, "Balance": {"value": "5"}})).unwrap();
+    let form = form();
+    let sources = of(&form, &[]);
+    let sent = sent_of(&table("Vendor".to_owned(), targets(), &Begins::Mapped(&present), &sources, &[]));
+    assert_eq!(read(&targets(), &present, &sent).unwrap(), present);
+    let anew = read(&targets(), &BTreeMap::new(), &sent).unwrap();
+    assert_ne!(anew, present, "else nothing is shown by this");
+    // One that was touched is read as it stands; the other stays.
+    let name = (0..9)
+        .map(|index| format!("map.{index}"))
+        .find(|row| sent.get(&format!("{row}.name")) == "DisplayName");
+    let what = format!("{}.what", name.unwrap());
+    let touched = read(&targets(), &present, &sent.without(&what).with(&what, "8")).unwrap();
+    assert_eq!(
+        (touched.get("DisplayName"), touched.get("Balance")),
+        (Some(&Mapped::Value(json!("8"))), present.get("Balance"))
+    );
+}
+
+#[test]
+fn a_mapping_comes_back_from_its_table_as_it_was() {
+    let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
+        "DisplayName": {"field": "vendor_name"},
+        "PrimaryEmailAddr": {"text": "{{ record.contact }}"},
+        "Balance": {"value": 5},
+        "Active": {"value": true},
+        "Kind": {"value": "a"},
+        "Tags": {"lookup": {"form": "vendors", "by": "vendor_name", "is": "record.contact", "take": "balance"}},
+        "Old": {"expression": "record.id"},
+    }))
+    .unwrap();
+    let form = form();
+    let forms = [("vendors".to_owned(), "Vendors".to_owned(), form.clone())];
+    let sources = of(&form, &forms);
+    let table = table("Vendor".to_owned(), targets(), &Begins::Mapped(&mapping), &sources, &[]);
+    let sent = sent_of(&table);
+    assert_eq!(read(&targets(), &BTreeMap::new(), &sent).unwrap(), mapping);
+    let html = table.render().unwrap();
+    assert!(html.contains("Not there any more") || html.contains("not there any more"), "{html}");
+    assert!(html.contains("Fields of another kind"), "{html}");
+}
+
+#[test]
+fn what_the_service_described_stands_beside_the_others() {
+    let described: Vec<connector::Field> = serde_json::from_value(json!([
+        {"name": "Budget__c", "label": "Budget <b>", "type": "number", "required": true},
+        {"name": "Stage__c", "choices": [{"value": "new", "label": "New"}]},
+    ]))
+    .unwrap();
+    let mut all = targets();
+    all.extend(described.iter().map(Target::of_description));
+    all.push(Target::unconfirmed("Old__c", Some(connector::FieldType::Boolean)));
+    all.push(Target::unconfirmed("Older__c", None));
+    let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
+        "DisplayName": {"field": "vendor_name"}, "Budget__c": {"value": 5}, "Old__c": {"value": true}, "Older__c": {"value": "x"},
+        "Stage__c": {"value": "new"}, "Kind": {"value": "a"},
+    }))
+    .unwrap();
+    let form = form();
+    let table = table("X".to_owned(), all, &Begins::Mapped(&mapping), &of(&form, &[]), &[]);
+    let sent = sent_of(&table);
+    let html = table.render().unwrap();
+    for part in [
+        "Budget &#60;b&#62;",
+        "value=\"number\"",
+        "value=\"choice:new\" selected",
+        "Of the service&#39;s own",
+    ] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    assert!(!html.contains("not there any more"), "{html}");
+    let told = told_in(&sent);
+    assert!(told.contains(&("Budget__c".to_owned(), Some(connector::FieldType::Number))), "{told:?}");
+    assert!(
+        told.contains(&("Older__c".to_owned(), None)) && told.contains(&("DisplayName".to_owned(), None))
+    );
+    let given = given_in(&sent);
+    assert_eq!(given.get("Kind").map(String::as_str), Some("a"));
+    assert!(!given.contains_key("DisplayName"), "{given:?}");
+    // As it comes back it is what it was, with what was told of its types.
+    let back: Vec<Target> = told.into_iter().map(|(name, kind)| Target::unconfirmed(&name, kind)).collect();
+    let read = read(&back, &BTreeMap::new(), &sent).unwrap();
+    assert_eq!(read.get("Budget__c"), mapping.get("Budget__c"));
+    let types = types(&back, &read);
+    let wanted = [
+        ("Budget__c", connector::FieldType::Number),
+        ("Old__c", connector::FieldType::Boolean),
+        ("Stage__c", connector::FieldType::String),
+    ];
+    assert_eq!(types, wanted.map(|(name, kind)| (name.to_owned(), kind)).into());
+}
+
+#[test]
+fn a_page_shows_so_many_that_nobody_has_mapped() {
+    let many = (0..SHOWN + 9).map(|n| Target::unconfirmed(&format!("F{n}__c"), None)).collect();
+    let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({"F308__c": {"value": 1}})).unwrap();
+    let table = table("X".to_owned(), many, &Begins::Mapped(&mapping), &of(&form(), &[]), &[]);
+    assert_eq!((table.rows.len(), table.rest.len(), table.unseen), (1, SHOWN, 8));
+    assert!(table.render().unwrap().contains("8 more"));
+}
+
+#[test]
+fn where_there_is_no_record_none_of_its_values_is_offered() {
+    let none = BTreeMap::new();
+    let forms = [("vendors".to_owned(), "Vendors".to_owned(), form())];
+    let timed = Sources { form: None, forms: &forms, is_timed: true, has_rows: true, known: &["tick"] };
+    let html = |sources: &Sources<'_>| {
+        table("X".to_owned(), targets(), &Begins::Mapped(&none), sources, &[]).render().unwrap()
+    };
+    let there = html(&timed);
+    for absent in ["value=\"field:", "About the record", "another record"] {
+        assert!(!there.contains(absent), "{absent}: {there}");
+    }
+    for present in ["From a record", "From a row of a datasource", "<option value=\"tick\">"] {
+        assert!(there.contains(present), "{present}: {there}");
+    }
+    let bare = html(&Sources { forms: &[], has_rows: false, ..timed });
+    assert!(!bare.contains("value=\"lookup\"") && !bare.contains("value=\"row\""), "{bare}");
+    let form = form();
+    assert!(html(&of(&form, &forms)).contains("About the record"));
+}
+
+#[test]
+fn what_is_wrong_stands_at_its_row_and_is_escaped() {
+    let form = form();
+    let sources = of(&form, &[]);
+    let errors = [FieldError::new("DisplayName", "required", "\"><script> is required.")];
+    let none = BTreeMap::new();
+    let html = table("X".to_owned(), targets(), &Begins::Mapped(&none), &sources, &errors).render().unwrap();
+    assert!(
+        html.contains("is required.") && html.contains("aria-invalid=\"true\"") && !html.contains("<script>"),
+        "{html}"
+    );
+}
+
+#[test]
+fn a_lookup_takes_from_the_form_in_which_it_looks() {
+    let sent = Fields::default()
+        .with("map.0.name", "Kind")
+        .with("map.0.from", "lookup")
+        .with("map.0.by", "vendors.id")
+        .with("map.0.is", "record.contact")
+        .with("map.0.take", "others.name")
+        .with("map.1.name", "Tags")
+        .with("map.1.from", "lookup")
+        .with("map.2.name", "Active")
+        .with("map.2.from", "expression");
+    let error = read(&targets(), &BTreeMap::new(), &sent).unwrap_err();
+    let at: Vec<&str> = error.fields.iter().map(|wrong| wrong.field.as_str()).collect();
+    assert_eq!(at, ["Kind.lookup.take", "Tags.lookup.by", "Active"]);
+}
