@@ -469,20 +469,26 @@ mod tests {
                             .for_each(|(pointer, texts)| set(&mut one, pointer, &json!(texts[0])));
                     }
                     let described = |one: &Value| {
-                        let item = match &more.each {
-                            None => one.clone(),
-                            Some(each) => {
-                                let mut item = json!({});
-                                set(&mut item, each, &json!([one]));
-                                more.wanted
-                                    .keys()
-                                    .take(1)
-                                    .for_each(|pointer| set(&mut item, pointer, &json!("7")));
-                                item
-                            }
+                        let mut item = one.clone();
+                        if let Some(each) = &more.each {
+                            item = json!({});
+                            set(&mut item, each, &json!([one]));
+                        }
+                        let Some(items) = &list.items else {
+                            return more.fields(std::slice::from_ref(&item), &question);
                         };
+                        // What is not meant stands before it, and says the same under another name.
+                        let mut other = json!(item.to_string().replace("Own", "Other"));
+                        other = serde_json::from_str(other.as_str().unwrap()).unwrap();
+                        let mut all = Vec::new();
+                        if let Some((pointer, text)) = more.wanted.first_key_value() {
+                            set(&mut item, pointer, &json!(if text.contains('{') { "7" } else { text }));
+                            set(&mut other, pointer, &json!("8"));
+                            all.push(other);
+                        }
+                        all.push(item);
                         let mut answer = json!({});
-                        set(&mut answer, list.items.as_deref().unwrap(), &json!([item]));
+                        set(&mut answer, items, &json!(all));
                         more.fields(list.items(&answer), &question)
                     };
                     let fields = described(&one);
@@ -506,6 +512,15 @@ mod tests {
                         set(&mut typed, more.kind.as_ref().unwrap(), &json!(word));
                         assert_eq!(described(&typed)[0].kind, *kind, "{place}: {word}");
                     }
+                    for (word, shape) in &more.shapes {
+                        let mut typed = one.clone();
+                        set(&mut typed, more.kind.as_ref().unwrap(), &json!(word));
+                        assert_eq!(described(&typed)[0].shape.as_ref(), Some(shape), "{place}: {word}");
+                    }
+                    let mut odd = one.clone();
+                    more.kind.iter().for_each(|pointer| set(&mut odd, pointer, &json!("of a later time")));
+                    let odd = &described(&odd)[0];
+                    assert_eq!((odd.kind, &odd.shape), (more.default_type, &None), "{place}");
 
                     let own = module.fields_of(operation);
                     let needed =

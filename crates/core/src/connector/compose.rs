@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::document::{Method, Place};
-use super::mail;
 use super::modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, Operation, Pagination};
 use super::template::{Template, TemplateError, Values};
+use super::{mail, shape};
 use crate::error::FieldError;
 
 /// Characters of a service's message that are repeated.
@@ -481,6 +481,10 @@ fn compose(
             }
             Some(Place::Body) if operation.body_encoding.is_one_field() => body = Some(value),
             Some(Place::Body) => {
+                let value = match &field.shape {
+                    Some(shape) => shape::shaped(shape, &value),
+                    None => value,
+                };
                 let at = field.at.clone().unwrap_or_else(|| format!("/{}", escaped(name)));
                 body_members.push((format!("{start}{at}"), value));
             }
@@ -620,6 +624,7 @@ mod tests {
                 {"name": "Email", "type": "email", "at": "/PrimaryEmailAddr/Address"},
                 {"name": "Line", "at": "/Lines/0/Text"},
                 {"name": "Count", "type": "integer"},
+                {"name": "Kinds", "type": "list", "at": "/More/Kinds", "shape": {"of": [{"id": "{value}"}]}},
                 {"name": "Trace", "in": "header"},
                 {"name": "Tag", "type": "list", "in": "query"},
             ],
@@ -638,7 +643,7 @@ mod tests {
         let done = call(
             &module,
             json!({"DisplayName": "Acme", "Email": "a@b.example", "Line": "x", "Count": "5",
-            "Trace": "t", "Tag": ["a", "b"]}),
+            "Trace": "t", "Tag": ["a", "b"], "Kinds": ["k", "l"]}),
         )
         .unwrap();
         assert_eq!(done.path, "/company/77/vendor");
@@ -647,7 +652,7 @@ mod tests {
         assert_eq!(done.query, pairs);
         assert_eq!(done.headers, [("Trace".to_owned(), "t".to_owned())]);
         let body = json!({"fixed": true, "DisplayName": "Acme", "PrimaryEmailAddr": {"Address": "a@b.example"},
-            "Lines": [{"Text": "x"}], "Count": 5});
+            "Lines": [{"Text": "x"}], "Count": 5, "More": {"Kinds": {"of": [{"id": "k"}, {"id": "l"}]}}});
         assert_eq!(done.body, Some(body));
     }
 

@@ -22,6 +22,7 @@ mod read;
 mod requests;
 mod schema;
 mod search;
+pub(crate) mod shape;
 pub mod target;
 pub mod template;
 mod validate;

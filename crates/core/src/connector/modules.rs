@@ -161,6 +161,10 @@ pub struct Field {
     /// Where the value goes. Absent: the path when its template names the field, the query for GET, HEAD and DELETE, else the body.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// What is sent of it in the body: JSON in which the text `{value}` stands for the value, as `{ select = { name = "{value}" } }`; a list
+    /// whose only member holds that text has one member for each of a list. Absent: the value itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Value>,
     /// JSON pointer to its place in the body, below `body_at`. Absent: a member called `name`. Of an object the members are put there
     /// beside those that are there already, so that an empty `at` takes fields which the document does not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]

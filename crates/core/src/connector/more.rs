@@ -21,7 +21,8 @@ const WORDS_MAX: usize = 300;
 #[serde(deny_unknown_fields)]
 #[schema(as = ConnectorMoreFields)]
 pub struct MoreFields {
-    /// The list operation that is asked, `module.operation` of the same connector. Each of its items describes a field.
+    /// The operation that is asked, `module.operation` of the same connector. Each item of a list operation describes a field; of another one
+    /// the whole answer is the only item.
     pub operation: String,
     /// Its fields, filled by templates that name fields of this operation: `{object}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -30,7 +31,7 @@ pub struct MoreFields {
     /// are taken, such as the table of the description of a whole database. Absent: all.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub wanted: BTreeMap<String, String>,
-    /// JSON pointer in an item to the list whose members describe a field each. Absent: an item describes one.
+    /// JSON pointer in an item to the list, or the object, whose members describe a field each. Absent: an item describes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub each: Option<String>,
     /// JSON pointer in an item, or in a member of `each`, to the name of the field, as the service wants it. The pointers below begin there too.
@@ -50,6 +51,9 @@ pub struct MoreFields {
     /// The type where the service's word is not among `types`.
     #[serde(default)]
     pub default_type: FieldType,
+    /// The service's words for types → what is sent of a value, as `shape` of a field says it. Absent: the value itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shapes: BTreeMap<String, Value>,
     /// JSON pointers, each with the texts to which it leads: where all of them do, the field must be given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub required: BTreeMap<String, Vec<String>>,
@@ -149,10 +153,12 @@ impl MoreFields {
     }
 
     /// What of an item describes a field each.
-    fn described_by<'v>(&self, item: &'v Value) -> &'v [Value] {
-        match &self.each {
-            None => std::slice::from_ref(item),
-            Some(pointer) => item.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice),
+    fn described_by<'v>(&self, item: &'v Value) -> Vec<&'v Value> {
+        let Some(pointer) = &self.each else { return vec![item] };
+        match item.pointer(pointer) {
+            Some(Value::Array(members)) => members.iter().collect(),
+            Some(Value::Object(members)) => members.values().collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -174,7 +180,8 @@ impl MoreFields {
         Some(Field {
             label: words(&self.label),
             help: words(&self.help),
-            kind: kind.and_then(|kind| self.types.get(&kind)).copied().unwrap_or(self.default_type),
+            kind: kind.as_ref().and_then(|kind| self.types.get(kind)).copied().unwrap_or(self.default_type),
+            shape: kind.as_ref().and_then(|kind| self.shapes.get(kind)).cloned(),
             required: !self.required.is_empty() && self.required.iter().all(|rule| leads(item, rule)),
             choices: self.choices.as_ref().map(|choices| choices.of(item)).unwrap_or_default(),
             name,
@@ -312,5 +319,28 @@ mod tests {
         assert_ne!(question("Orders").key(), question("tbl2").key());
         let base = BTreeMap::from([("base".to_owned(), "app1".to_owned())]);
         assert!(matches!(more.question(&base), Err(TemplateError::Missing(name)) if name == "table"));
+    }
+
+    #[test]
+    fn a_description_may_be_one_object_and_say_in_which_shape_values_are_sent() {
+        let more = more(&json!({
+            "with": {}, "each": "/properties", "label": null, "default_type": "object",
+            "types": {"select": "string", "tags": "list"}, "shapes": {"select": {"select": {"name": "{value}"}}, "tags": [{"id": "{value}"}]},
+        }));
+        let answer = json!({"id": "db", "properties": {
+            "Kind": {"name": "Kind", "type": "select"}, "Tags": {"name": "Tags", "type": "tags"}, "Where": {"name": "Where", "type": "place"},
+            "Sum": {"name": "Sum", "type": "number", "calculated": true},
+        }});
+        let fields = more.fields(&[answer], &Question::default());
+        let told: Vec<_> =
+            fields.iter().map(|field| (field.name.as_str(), field.kind, field.shape.as_ref())).collect();
+        assert_eq!(
+            told,
+            [
+                ("Kind", FieldType::String, Some(&json!({"select": {"name": "{value}"}}))),
+                ("Tags", FieldType::List, Some(&json!([{"id": "{value}"}]))),
+                ("Where", FieldType::Object, None),
+            ]
+        );
     }
 }

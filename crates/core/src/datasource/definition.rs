@@ -107,6 +107,7 @@ impl Datasource {
             operation: self.operation.clone(),
             mapping,
             types: BTreeMap::new(),
+            shapes: BTreeMap::new(),
         };
         // Its mapping is called `with` here.
         wrong.extend(check_integration(&integration, grounds, Scene::Clock).into_iter().map(|mut error| {

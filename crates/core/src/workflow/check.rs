@@ -10,7 +10,7 @@ use super::definition::{
     Workflow, WorkflowAction, amount_of,
 };
 use super::expression::{Expression, Text};
-use crate::connector::{Connector, Field, FieldType, Question, target};
+use crate::connector::{Connector, Field, FieldType, Question, shape, target};
 use crate::error::FieldError;
 use crate::{form, names};
 
@@ -315,13 +315,30 @@ impl<'a> Check<'a> {
             let path = format!("{path}.mapping.{name}");
             match fields.iter().find(|field| field.name == *name) {
                 Some(field) => self.mapped(&path, mapped, Some(field)),
-                None if further.is_some() => self.further(&path, &connector.name, integration, name, mapped),
+                None if further.is_some() => {
+                    self.further(&path, &connector.name, integration, name, mapped);
+                }
                 None => self.wrong(&path, "unknown", "The operation has no such field."),
             }
         }
-        if further.is_none() && !integration.types.is_empty() {
-            let message = "The service describes no further fields of this operation: leave `types` out.";
-            self.wrong(format!("{path}.types"), "invalid", message);
+        for (member, given) in
+            [("types", !integration.types.is_empty()), ("shapes", !integration.shapes.is_empty())]
+        {
+            if further.is_none() && given {
+                let message = format!(
+                    "The service describes no further fields of this operation: leave `{member}` out."
+                );
+                self.wrong(format!("{path}.{member}"), "invalid", message);
+            }
+        }
+        for (name, shape) in &integration.shapes {
+            if is_fixed(name) {
+                let message = "The connector says in which shape this field is sent: leave it out.";
+                self.wrong(format!("{path}.shapes.{name}"), "invalid", message);
+            } else if !shape::takes(shape) {
+                let message = "Say with the text \"{value}\" where the value goes.";
+                self.wrong(format!("{path}.shapes.{name}"), "invalid", message);
+            }
         }
     }
 
@@ -338,6 +355,14 @@ impl<'a> Check<'a> {
         let grounds = self.grounds;
         let described = grounds.described(integration);
         let field = described.and_then(|one| one.fields.iter().find(|field| field.name == name));
+        if let Some(shape) = field.and_then(|field| field.shape.as_ref())
+            && !integration.shapes.contains_key(name)
+        {
+            let message = format!(
+                "{service} takes it in a shape of its own: put {shape} into `shapes` under the field's name."
+            );
+            self.wrong(path, "required", message);
+        }
         match (field, integration.types.get(name)) {
             (Some(field), _) => self.mapped(path, mapped, Some(field)),
             (None, _) if described.is_some_and(|one| one.whole) => {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::expression::{Expression, Text};
 use super::run::RecordEvent;
+use crate::connector::shape::shaped;
 use crate::connector::{FieldType, Method};
 use crate::error::FieldError;
 use crate::money;
@@ -141,6 +142,10 @@ pub struct Integration {
     /// of which type those fields are that the service itself described; what is absent is sent as it is
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, FieldType>,
+    /// what is sent of the values of those fields, as the service described it: JSON in which the text `{value}` stands for the value, and a
+    /// list whose only member holds that text has one for each of a list; what is absent is sent as it is
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shapes: BTreeMap<String, Value>,
 }
 
 impl Integration {
@@ -156,13 +161,18 @@ impl Integration {
         fixed.collect()
     }
 
-    /// Brings the values of fields that the service described into their types. The error stands under the field's name.
+    /// Brings the values of fields that the service described into their types and shapes. The error stands under the field's name.
     pub fn fit(&self, arguments: &mut Map<String, Value>) -> Result<(), FieldError> {
         for (name, kind) in &self.types {
             if let Some(value) = arguments.get_mut(name).filter(|value| !value.is_null()) {
                 *value = kind
                     .fit(value.take())
                     .map_err(|why| FieldError::new(name.clone(), "invalid", format!("It {why}.")))?;
+            }
+        }
+        for (name, shape) in &self.shapes {
+            if let Some(value) = arguments.get_mut(name).filter(|value| !value.is_null()) {
+                *value = shaped(shape, value);
             }
         }
         Ok(())

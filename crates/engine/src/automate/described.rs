@@ -342,12 +342,15 @@ impl Engine {
             };
             // Nothing that a service sends back of the credential is kept.
             let body = concealed.value(body);
-            let pointer = list.items.as_deref().unwrap_or_default();
-            if !matches!(body.pointer(pointer), Some(Value::Array(_))) {
-                let reason = format!("{service} answered no list at {pointer:?}.");
-                return Err(not_told(service, &reason));
-            }
-            let found = list.items(&body);
+            // What is no list operation answers one item: the answer.
+            let found = match list.items.as_deref() {
+                None => std::slice::from_ref(&body),
+                Some(pointer) if body.pointer(pointer).is_some_and(Value::is_array) => list.items(&body),
+                Some(pointer) => {
+                    let reason = format!("{service} answered no list at {pointer:?}.");
+                    return Err(not_told(service, &reason));
+                }
+            };
             let link = answer.headers.get(LINK).and_then(|value| value.to_str().ok());
             let next = next_page(list, &page, &body, link, found);
             items.extend_from_slice(found);

@@ -184,6 +184,137 @@ async fn what_a_service_describes_is_asked_for_kept_and_checked_against() {
     assert_eq!(sent.json(), json!({"Budget__c": 12.5, "Echo__c": "Ada", "Email": "a@b.example"}));
 }
 
+/// A service whose tables are one object of columns, described with words of its own, and one list of all; only `who` may see them.
+async fn tables(may: &Arc<AtomicBool>) -> Upstream {
+    let may = Arc::clone(may);
+    Upstream::answering(move |message: &Message| {
+        let json = [("content-type", "application/json")];
+        let columns = json!({
+            "Kind": {"name": "Kind", "type": "select"}, "Tags": {"name": "Tags", "type": "tags"},
+            "Where": {"name": "Where", "type": "place"}, "Sum": {"name": "Sum", "type": "formula"},
+        });
+        match message.target() {
+            "/rows" => reply(201, &json, json!({"id": "7"}).to_string()),
+            _ if !may.load(Ordering::SeqCst) => {
+                reply(403, &json, json!({"message": "schema:read is missing"}).to_string())
+            }
+            "/tables/orders" => reply(200, &json, json!({"columns": columns}).to_string()),
+            "/tables" => {
+                let other = json!({"id": "people", "columns": [{"name": "Surname", "type": "text"}]});
+                let all = json!([other, {"id": "orders", "columns": columns}]);
+                reply(200, &json, json!({"tables": all}).to_string())
+            }
+            _ => reply(404, &json, json!({"message": "no such table"}).to_string()),
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_may_be_one_object_or_part_of_one_and_shapes_are_sent() {
+    let may = Arc::new(AtomicBool::new(false));
+    let upstream = tables(&may).await;
+    let home = Home::sqlite();
+    let founder = home.init();
+    let server = home.serve(&founder.key);
+    let more = json!({
+        "with": {"table": "{table}"}, "each": "/columns", "name": "/name", "type": "/type",
+        "types": {"tags": "list", "select": "string"}, "default_type": "object", "read_only": {"/type": ["formula"]},
+        "shapes": {"select": {"select": {"name": "{value}"}}, "tags": {"tags": [{"id": "{value}"}]}}, "into": "cells",
+    });
+    let by = |operation: &str, changes: Value| {
+        let mut more = more.clone();
+        more["operation"] = json!(operation);
+        more.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        json!({
+            "method": "POST", "path": "/rows", "result": "/id", "more_fields": more,
+            "fields": [{"name": "table", "required": true}, {"name": "cells", "type": "object", "required": true}],
+        })
+    };
+    let mut document = keyed("Sheets", &upstream.url, &[&upstream.host()]);
+    document["modules"] = json!({
+        "table": {"operations": {
+            "read": {"path": "/tables/{table}", "fields": [{"name": "table", "required": true}]},
+            "list": {"path": "/tables", "items": "/tables"},
+        }},
+        "row": {"operations": {
+            "create": by("table.read", json!({})),
+            "create_of": by("table.list", json!({"with": {}, "where": {"/id": "{table}"}})),
+        }},
+    });
+    let connector = server.connector(document).await;
+    let connection = server.connection(json!({"connector": connector, "name": "Sheets"})).await;
+    authorize(&server, &connection).await;
+    application(&server).await;
+    let fields = async |operation: &str, table: &str| {
+        let given = format!("%7B%22table%22%3A%22{table}%22%7D");
+        let query = format!("operation=row.{operation}&environment=development&given={given}");
+        server.get(&format!("/v1/connections/{connection}/fields?{query}")).await
+    };
+
+    // Who may not see what there is reads the service's own reason, and a mapping to it is accepted all the same.
+    for operation in ["create", "create_of"] {
+        let answer = fields(operation, "orders").await;
+        let problem = answer.problem(502, "upstream_unreachable");
+        assert!(problem["detail"].as_str().unwrap().contains("schema:read is missing"), "{problem}");
+    }
+    may.store(true, Ordering::SeqCst);
+    let wanted = json!([
+        {"name": "Kind", "type": "string", "required": false, "shape": {"select": {"name": "{value}"}}},
+        {"name": "Tags", "type": "list", "required": false, "shape": {"tags": [{"id": "{value}"}]}},
+        {"name": "Where", "type": "object", "required": false},
+    ]);
+    for operation in ["create", "create_of"] {
+        let told = fields(operation, "orders").await.expect(200);
+        assert_eq!((&told["items"], &told["whole"]), (&wanted, &json!(true)), "{told:#}");
+    }
+    // A table that is not there: as an answer of its own an error, as part of all nothing that anybody knows.
+    fields("create", "none").await.problem(502, "upstream_unreachable");
+    let none = fields("create_of", "none").await.expect(200);
+    assert_eq!((&none["items"], &none["whole"]), (&json!([]), &json!(false)), "{none:#}");
+
+    // Typed in as an admin does, kept with the mapping, and sent in the shapes that were told.
+    let admin = Visitor::founder(&server, &founder).await;
+    let begun = format!(
+        "/console/applications/sales/workflows/new-action?name=Push&form=leads&on=created&kind=integration&connection={connection}&module=row&operation=create"
+    );
+    let page = admin.see(&begun).await;
+    let table = row(&page, "table");
+    let typed = [(format!("{table}.from"), "value"), (format!("{table}.what"), "orders")];
+    let typed: Vec<(&str, &str)> = typed.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let page = press(&page, "Ask Sheets for more fields", &typed).await;
+    let (kind, tags) = (row(&page, "Kind"), row(&page, "Tags"));
+    let filled = [
+        (format!("{kind}.from"), "field:who"),
+        (format!("{tags}.from"), "value"),
+        (format!("{tags}.what"), "[\"a\", \"b\"]"),
+    ];
+    let filled: Vec<(&str, &str)> = filled.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    press(&page, "Make the workflow", &filled).await;
+    let made = server.get("/v1/applications/sales/workflows/push").await.expect(200);
+    let push = &made["definition"]["actions"][0]["integration"];
+    assert_eq!(push["shapes"]["Kind"], json!({"select": {"name": "{value}"}}), "{made:#}");
+    // Without them it would be sent as what the service does not take: said while the description is at hand.
+    let mut bare = made["definition"].clone();
+    bare["actions"][0]["integration"].as_object_mut().unwrap().remove("shapes");
+    let path = "/v1/applications/sales/workflows";
+    let refused = server.post(path, json!({"name": "Bare", "definition": bare})).await;
+    refused.problem(422, "invalid_input");
+    let at = "definition.actions.0.integration.mapping";
+    assert_eq!(refused.fields(), [format!("{at}.Kind"), format!("{at}.Tags")]);
+    upstream.take();
+    let record = json!({"data": {"who": "New"}});
+    server
+        .post("/v1/applications/sales/forms/leads/records?environment=development", record)
+        .await
+        .expect(201);
+    let sent =
+        until("the push", async || upstream.seen().into_iter().find(|message| message.target() == "/rows"))
+            .await;
+    let cells = json!({"Kind": {"select": {"name": "New"}}, "Tags": {"tags": [{"id": "a"}, {"id": "b"}]}});
+    assert_eq!(sent.json(), json!({"table": "orders", "cells": cells}));
+}
+
 async fn press(page: &Page, button: &str, fields: &[(&str, &str)]) -> Page {
     page.submit(button, fields).await.unwrap_or_else(|error| panic!("{error}: {}", page.body))
 }

@@ -9,6 +9,7 @@ use super::super::mail;
 use super::super::modules::{BodyEncoding, Field, FieldType, Find, Module, Operation, Pagination};
 use super::super::more::MoreFields;
 use super::super::read::at;
+use super::super::shape;
 use super::super::template::Template;
 use super::{Check, Kind, May, header_name, is_parameter};
 use crate::names;
@@ -36,6 +37,9 @@ impl<'a> Check<'a> {
                 self.wrong(at(&path, "name"), "invalid", "must not be empty or have control characters");
             }
             self.pointer(&at(&path, "at"), field.at.as_deref());
+            if let Some(shape) = &field.shape {
+                self.shape(&at(&path, "shape"), shape);
+            }
             self.unique(&at(&path, "choices"), field.choices.iter().map(|choice| choice.value.as_str()));
         }
     }
@@ -185,10 +189,11 @@ impl<'a> Check<'a> {
             None => self.wrong(
                 at(path, "operation"),
                 "unknown",
-                "must be a list operation of this connector, as object.fields",
+                "must be an operation of this connector, as object.fields",
             ),
-            Some((_, asked)) if asked.items.is_none() => {
-                self.wrong(at(path, "operation"), "invalid", "must be a list operation: one with `items`");
+            Some((_, asked)) if asked.items.is_none() && more.each.is_none() => {
+                let message = "must be a list operation, one with `items`, or `each` must say where in its answer the fields are";
+                self.wrong(at(path, "operation"), "invalid", message);
             }
             Some((asked_module, asked)) => self.asked_with(path, asked_module, asked, more),
         }
@@ -218,12 +223,14 @@ impl<'a> Check<'a> {
         ] {
             self.pointer(&at(path, name), pointer.map(String::as_str));
         }
-        if more.kind.is_none() && !more.types.is_empty() {
-            self.wrong(
-                at(path, "type"),
-                "required",
-                "must say where the word stands that `types` translates",
-            );
+        for (name, words) in [("types", !more.types.is_empty()), ("shapes", !more.shapes.is_empty())] {
+            if more.kind.is_none() && words {
+                let message = format!("must say where the word stands that `{name}` translates");
+                self.wrong(at(path, "type"), "required", message);
+            }
+        }
+        for (word, shape) in &more.shapes {
+            self.shape(&at(&at(path, "shapes"), word), shape);
         }
         self.rules(&at(path, "required"), &more.required);
         self.rules(&at(path, "read_only"), &more.read_only);
@@ -262,6 +269,13 @@ impl<'a> Check<'a> {
         for field in fields.iter().filter(|field| field.required && !more.with.contains_key(&field.name)) {
             let message = format!("is required by {}", more.operation);
             self.wrong(at(&at(path, "with"), &field.name), "required", message);
+        }
+    }
+
+    /// What is sent of a value has a place for it.
+    fn shape(&mut self, path: &str, shape: &Value) {
+        if !shape::takes(shape) {
+            self.wrong(path, "invalid", "must have the text \"{value}\" where the value goes");
         }
     }
 

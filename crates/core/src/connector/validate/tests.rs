@@ -263,9 +263,11 @@ fn where_further_fields_are_described_is_checked() {
             }}},
         }})
     };
-    let typed = json!({"type": "/t", "types": {"x": "number"}, "required": {"/n": ["false"]}, "choices": {"at": "/c"}});
+    let typed = json!({"type": "/t", "types": {"x": "number"}, "shapes": {"x": {"y": ["{value}"]}}, "required": {"/n": ["false"]}, "choices": {"at": "/c"}});
     assert_eq!(faults(with(typed)), []);
     assert_eq!(faults(with(json!({"into": null}))), []);
+    // The whole answer may be the only item, where the fields stand below it.
+    assert_eq!(faults(with(json!({"operation": "object.read", "with": {}, "each": "/fields"}))), []);
     assert_eq!(faults(with(json!({"where": {"/id": "{object}"}, "each": "/fields"}))), []);
     for (changes, field, code) in [
         (json!({"operation": "object.none"}), "operation", "unknown"),
@@ -281,6 +283,8 @@ fn where_further_fields_are_described_is_checked() {
         (json!({"each": "fields"}), "each", "invalid"),
         (json!({"name": "name"}), "name", "invalid"),
         (json!({"types": {"x": "number"}}), "type", "required"),
+        (json!({"shapes": {"x": "{value}"}}), "type", "required"),
+        (json!({"type": "/t", "shapes": {"x": {"y": "value"}}}), "shapes.x", "invalid"),
         (json!({"required": {"x": ["1"]}}), "required.x", "invalid"),
         (json!({"read_only": {"/x": []}}), "read_only./x", "required"),
         (json!({"choices": {"at": "c"}}), "choices.at", "invalid"),
@@ -290,6 +294,9 @@ fn where_further_fields_are_described_is_checked() {
     ] {
         refused(with(changes), &format!("modules.record.operations.make.more_fields.{field}"), code);
     }
+    let mut shaped = with(json!({}));
+    shaped["/modules"]["record"]["operations"]["make"]["fields"][2]["shape"] = json!({"value": 1});
+    refused(shaped, "modules.record.operations.make.fields.2.shape", "invalid");
     let mut read = with(json!({"into": null}));
     read["/modules"]["record"]["operations"]["make"]["method"] = json!("GET");
     refused(read, "modules.record.operations.make.more_fields", "invalid");

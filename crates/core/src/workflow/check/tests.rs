@@ -155,6 +155,7 @@ fn fields_that_the_service_described_are_checked_like_the_others() {
     let fields: Vec<Field> = serde_json::from_value(json!([
         {"name": "Budget__c", "type": "number"},
         {"name": "Kind__c", "choices": [{"value": "a"}], "required": true},
+        {"name": "Tags__c", "type": "list", "shape": [{"id": "{value}"}]},
     ]))
     .unwrap();
     let lead = BTreeMap::from([("object".to_owned(), "Lead".to_owned())]);
@@ -178,6 +179,24 @@ fn fields_that_the_service_described_are_checked_like_the_others() {
     let one = |field: &str, code: &str| vec![(field.to_owned(), code.to_owned())];
     let lead = |name: &str, mapped: Value| json!({"object": {"value": "Lead"}, name: mapped});
     let none = || json!({});
+    // What it takes in a shape of its own is sent in it, and as what it is checked before.
+    let shaped = |mapped: Value, shapes: Value| {
+        let actions = json!([{"name": "push", "integration": {"connection": "crm", "module": "record", "operation": "create",
+            "mapping": {"object": {"value": "Lead"}, "Tags__c": mapped}, "shapes": shapes}}]);
+        let wrong = workflow(&actions).check(&grounds).err().unwrap_or_default().into_iter();
+        wrong.map(|e| (e.field.replace("actions.0.integration.", ""), e.code)).collect::<Vec<_>>()
+    };
+    let tags = || json!({"value": ["a"]});
+    assert_eq!(shaped(tags(), json!({"Tags__c": [{"id": "{value}"}]})), []);
+    assert_eq!(shaped(tags(), json!({"Tags__c": [{"key": "{value}"}]})), [], "whoever knows it better");
+    assert_eq!(
+        shaped(json!({"value": "a"}), json!({"Tags__c": [{"id": "{value}"}]})),
+        one("mapping.Tags__c", "invalid")
+    );
+    assert_eq!(shaped(tags(), none()), one("mapping.Tags__c", "required"));
+    assert_eq!(shaped(tags(), json!({"Tags__c": [{"id": "value"}]})), one("shapes.Tags__c", "invalid"));
+    let fixed = json!({"Tags__c": "{value}", "object": {"key": "{value}"}});
+    assert_eq!(shaped(tags(), fixed), one("shapes.object", "invalid"));
     // Described: taken, and of the right type. Another that is required is not asked for.
     assert_eq!(check(&grounds, lead("Budget__c", json!({"value": 5})), none()), []);
     assert_eq!(
@@ -217,16 +236,18 @@ fn fields_that_the_service_described_are_checked_like_the_others() {
     );
     // Where nothing is described, nothing else is taken.
     let plain = json!([{"name": "push", "integration": {"connection": "acme", "module": "vendor", "operation": "create",
-        "mapping": {"DisplayName": {"field": "vendor_name"}}, "types": {"X": "number"}}}]);
+        "mapping": {"DisplayName": {"field": "vendor_name"}}, "types": {"X": "number"}, "shapes": {"X": "{value}"}}}]);
     let wrong = workflow(&plain).check(&grounds).unwrap_err();
-    assert_eq!(wrong[0].field, "actions.0.integration.types");
+    let fields: Vec<&str> = wrong.iter().map(|wrong| wrong.field.as_str()).collect();
+    assert_eq!(fields, ["actions.0.integration.types", "actions.0.integration.shapes"]);
 }
 
 #[test]
-fn values_are_brought_into_the_types_that_were_described() {
+fn values_are_brought_into_the_types_and_shapes_that_were_described() {
     let integration: Integration =
         serde_json::from_value(json!({"connection": "c", "module": "m", "operation": "o",
-        "types": {"Budget__c": "number", "Old__c": "boolean"}}))
+        "types": {"Budget__c": "number", "Old__c": "boolean"},
+        "shapes": {"Budget__c": {"number": "{value}"}, "Old__c": {"set": "{value}"}, "Name": ["{value}"]}}))
         .unwrap();
     let fit = |arguments: Value| {
         let Value::Object(mut arguments) = arguments else { panic!("no object") };
@@ -234,7 +255,7 @@ fn values_are_brought_into_the_types_that_were_described() {
     };
     assert_eq!(
         fit(json!({"Budget__c": "12.5", "Name": "5", "Old__c": null})),
-        Ok(json!({"Budget__c": 12.5, "Name": "5", "Old__c": null}))
+        Ok(json!({"Budget__c": {"number": 12.5}, "Name": ["5"], "Old__c": null}))
     );
     assert_eq!(fit(json!({"Budget__c": "much"})), Err("Budget__c".to_owned()));
 }

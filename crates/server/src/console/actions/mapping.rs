@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
-use jackfield_core::connector;
 use jackfield_core::form::{Form as Document, FormField};
-use jackfield_core::workflow::{Lookup, Mapped, RECORD_FACTS};
+use jackfield_core::workflow::{Integration, Lookup, Mapped, RECORD_FACTS};
 use jackfield_core::{Error, FieldError};
 use serde_json::{Value, json};
 
@@ -77,9 +76,11 @@ impl Row {
         self.chosen == value
     }
 
-    /// The word for the type of a field that the service described; the form sends it back.
-    fn told(&self) -> Option<&'static str> {
-        self.target.told_type().map(connector::FieldType::as_str)
+    /// What the service told of a field that it described, which the form sends back: part and value of each input.
+    fn told(&self) -> Vec<(&'static str, String)> {
+        let Some(field) = self.target.told() else { return Vec::new() };
+        let shape = field.shape.as_ref().map(|shape| ("shape", shape.to_string()));
+        [("type", field.kind.as_str().to_owned())].into_iter().chain(shape).collect()
     }
 
     /// Whether it can wait below.
@@ -214,10 +215,22 @@ impl Inputs {
     }
 }
 
-/// The fields of which a form says something, with the types that the service told.
-pub(super) fn told_in(sent: &Fields) -> Vec<(String, Option<connector::FieldType>)> {
-    let told = |index: usize| serde_json::from_value(json!(sent.get(&format!("map.{index}.type")))).ok();
-    names_in(sent).enumerate().map(|(index, name)| (name, told(index))).collect()
+/// The fields of which a form says something, with what the service told of them.
+pub(super) fn told_in(sent: &Fields) -> Vec<Target> {
+    let told = |(index, name): (usize, String)| {
+        let part = |part: &str| sent.get(&format!("map.{index}.{part}"));
+        let kind = serde_json::from_value(json!(part("type"))).ok();
+        Target::unconfirmed(&name, kind, serde_json::from_str(part("shape")).ok())
+    };
+    names_in(sent).enumerate().map(told).collect()
+}
+
+/// The fields that a push maps, with what the service told of them.
+pub(super) fn told_of(push: &Integration) -> Vec<Target> {
+    let told = |name: &String| {
+        Target::unconfirmed(name, push.types.get(name).copied(), push.shapes.get(name).cloned())
+    };
+    push.mapping.keys().map(told).collect()
 }
 
 /// What a form maps to fixed values: with it the service can be asked.
@@ -233,13 +246,13 @@ pub(super) fn given_in(sent: &Fields) -> BTreeMap<String, String> {
     fixed.collect()
 }
 
-/// The types of what is mapped, of those fields that the service described.
-pub(super) fn types(
-    targets: &[Target],
-    mapping: &BTreeMap<String, Mapped>,
-) -> BTreeMap<String, connector::FieldType> {
-    let typed = targets.iter().filter(|target| mapping.contains_key(&target.name));
-    typed.filter_map(|target| Some((target.name.clone(), target.told_type()?))).collect()
+/// Keeps with a push what the service told of the fields that it maps.
+pub(super) fn keep_told(push: &mut Integration, targets: &[Target], mapping: &BTreeMap<String, Mapped>) {
+    let mapped = targets.iter().filter(|target| mapping.contains_key(&target.name));
+    for field in mapped.filter_map(Target::told) {
+        push.types.insert(field.name.clone(), field.kind);
+        push.shapes.extend(field.shape.clone().map(|shape| (field.name.clone(), shape)));
+    }
 }
 
 /// The fields of which a form says something, in its order.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use jackfield_core::connector::{Connector, FieldType, Module, Operation};
+use jackfield_core::connector::{Connector, Module, Operation};
 use jackfield_core::workflow::{Integration, Mapped, WorkflowAction};
 use jackfield_core::{Code, Environment, Error, FieldError, Result, names};
 use jackfield_engine::Engine;
@@ -417,19 +417,13 @@ fn further(more: &More, push: Option<&Integration>, sent: Option<&Fields>, fixed
     if more.told.as_ref().is_some_and(|told| told.whole) {
         return found;
     }
-    let mapped: Vec<(String, Option<FieldType>)> = match (sent, push) {
+    let mapped = match (sent, push) {
         (Some(sent), _) => mapping::told_in(sent),
-        (None, Some(push)) => {
-            push.mapping.keys().map(|name| (name.clone(), push.types.get(name).copied())).collect()
-        }
+        (None, Some(push)) => mapping::told_of(push),
         (None, None) => Vec::new(),
     };
-    let mut known: BTreeSet<&str> = fixed.iter().map(|target| target.name.as_str()).collect();
-    let described: Vec<String> = found.iter().map(|target| target.name.clone()).collect();
-    known.extend(described.iter().map(String::as_str));
-    for (name, kind) in mapped.iter().filter(|(name, _)| !known.contains(name.as_str())) {
-        found.push(Target::unconfirmed(name, *kind));
-    }
+    let known: BTreeSet<String> = fixed.iter().chain(&found).map(|target| target.name.clone()).collect();
+    found.extend(mapped.into_iter().filter(|target| !known.contains(&target.name)));
     found
 }
 
@@ -647,7 +641,14 @@ fn described(
     let kind = asked.kind.ok_or_else(|| Error::field("kind", "required", "Choose what is done."))?;
     let mut inner = Map::new();
     let (targets, _) = targets(bench, kind, &asked, present, Some(sent), more);
-    let mut types = BTreeMap::new();
+    let mut push = asked.is_push().then(|| Integration {
+        connection: asked.connection,
+        module: asked.module,
+        operation: asked.operation,
+        mapping: BTreeMap::new(),
+        types: BTreeMap::new(),
+        shapes: BTreeMap::new(),
+    });
     let table = kind.asks.iter().find(|ask| matches!(ask.how, How::Mapping | How::Sets));
     if let Some(ask) = table {
         let mapping = mapping::read(&targets, &mapped(present), sent).map_err(|error| {
@@ -655,20 +656,15 @@ fn described(
                 |wrong: FieldError| FieldError { field: format!("{}.{}", ask.at, wrong.field), ..wrong };
             Error::invalid(error.fields.into_iter().map(below).collect())
         })?;
-        types = mapping::types(&targets, &mapping);
+        if let Some(push) = &mut push {
+            mapping::keep_told(push, &targets, &mapping);
+        }
         inner.insert(ask.member().to_owned(), json!(mapping));
     }
-    if asked.is_push() {
-        let push = Integration {
-            connection: asked.connection,
-            module: asked.module,
-            operation: asked.operation,
-            mapping: BTreeMap::new(),
-            types,
-        };
-        if let Value::Object(members) = json!(push) {
-            inner.extend(members.into_iter().filter(|(name, _)| name != "mapping"));
-        }
+    if let Some(push) = push
+        && let Value::Object(members) = json!(push)
+    {
+        inner.extend(members.into_iter().filter(|(name, _)| name != "mapping"));
     }
     let name = sent
         .given("name")

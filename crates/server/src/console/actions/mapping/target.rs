@@ -98,12 +98,13 @@ impl Target {
         Self { further: true, ..Self::of_service(field) }
     }
 
-    /// A field that the service may have described: of a type that was told then, if one was.
-    pub fn unconfirmed(name: &str, kind: Option<connector::FieldType>) -> Self {
+    /// A field that the service may have described: of a type and in a shape that were told then, if they were.
+    pub fn unconfirmed(name: &str, kind: Option<connector::FieldType>, shape: Option<Value>) -> Self {
         match kind {
             Some(kind) => Self::of_description(&connector::Field {
                 name: name.to_owned(),
                 kind,
+                shape,
                 ..connector::Field::default()
             }),
             None => Self { further: true, kind: Kind::Unknown, ..Self::gone(name) },
@@ -122,10 +123,10 @@ impl Target {
         }
     }
 
-    /// The type of a field that the service described.
-    pub fn told_type(&self) -> Option<connector::FieldType> {
+    /// A field that the service described, as it did.
+    pub fn told(&self) -> Option<&connector::Field> {
         match &self.kind {
-            Kind::Service(field) if self.further => Some(field.kind),
+            Kind::Service(field) if self.further => Some(field),
             _ => None,
         }
     }

@@ -1,4 +1,6 @@
 use super::propose::{ENOUGH, alike, words};
+use jackfield_core::connector;
+
 use super::*;
 
 fn targets() -> Vec<Target> {
@@ -67,8 +69,8 @@ fn sent_of(table: &Table) -> Fields {
         ] {
             sent = sent.with(&row.input(part), value.as_str());
         }
-        if let Some(told) = row.told() {
-            sent = sent.with(&row.input("type"), told);
+        for (part, told) in row.told() {
+            sent = sent.with(&row.input(part), told);
         }
     }
     sent
@@ -124,13 +126,13 @@ fn a_mapping_comes_back_from_its_table_as_it_was() {
 fn what_the_service_described_stands_beside_the_others() {
     let described: Vec<connector::Field> = serde_json::from_value(json!([
         {"name": "Budget__c", "label": "Budget <b>", "type": "number", "required": true},
-        {"name": "Stage__c", "choices": [{"value": "new", "label": "New"}]},
+        {"name": "Stage__c", "choices": [{"value": "new", "label": "New"}], "shape": {"select": {"name": "{value}"}}},
     ]))
     .unwrap();
     let mut all = targets();
     all.extend(described.iter().map(Target::of_description));
-    all.push(Target::unconfirmed("Old__c", Some(connector::FieldType::Boolean)));
-    all.push(Target::unconfirmed("Older__c", None));
+    all.push(Target::unconfirmed("Old__c", Some(connector::FieldType::Boolean), None));
+    all.push(Target::unconfirmed("Older__c", None, None));
     let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({
         "DisplayName": {"field": "vendor_name"}, "Budget__c": {"value": 5}, "Old__c": {"value": true}, "Older__c": {"value": "x"},
         "Stage__c": {"value": "new"}, "Kind": {"value": "a"},
@@ -149,30 +151,34 @@ fn what_the_service_described_stands_beside_the_others() {
         assert!(html.contains(part), "{part}: {html}");
     }
     assert!(!html.contains("not there any more"), "{html}");
-    let told = told_in(&sent);
-    assert!(told.contains(&("Budget__c".to_owned(), Some(connector::FieldType::Number))), "{told:?}");
-    assert!(
-        told.contains(&("Older__c".to_owned(), None)) && told.contains(&("DisplayName".to_owned(), None))
-    );
+    let back = told_in(&sent);
     let given = given_in(&sent);
     assert_eq!(given.get("Kind").map(String::as_str), Some("a"));
     assert!(!given.contains_key("DisplayName"), "{given:?}");
     // As it comes back it is what it was, with what was told of its types.
-    let back: Vec<Target> = told.into_iter().map(|(name, kind)| Target::unconfirmed(&name, kind)).collect();
     let read = read(&back, &BTreeMap::new(), &sent).unwrap();
     assert_eq!(read.get("Budget__c"), mapping.get("Budget__c"));
-    let types = types(&back, &read);
+    let mut push: Integration =
+        serde_json::from_value(json!({"connection": "c", "module": "m", "operation": "o"})).unwrap();
+    keep_told(&mut push, &back, &read);
     let wanted = [
         ("Budget__c", connector::FieldType::Number),
         ("Old__c", connector::FieldType::Boolean),
         ("Stage__c", connector::FieldType::String),
     ];
-    assert_eq!(types, wanted.map(|(name, kind)| (name.to_owned(), kind)).into());
+    assert_eq!(push.types, wanted.map(|(name, kind)| (name.to_owned(), kind)).into());
+    assert_eq!(push.shapes, [("Stage__c".to_owned(), json!({"select": {"name": "{value}"}}))].into());
+    // And the same of what is saved.
+    push.mapping = read;
+    let mut again = push.clone();
+    (again.types, again.shapes) = (BTreeMap::new(), BTreeMap::new());
+    keep_told(&mut again, &told_of(&push), &push.mapping);
+    assert_eq!(again, push);
 }
 
 #[test]
 fn a_page_shows_so_many_that_nobody_has_mapped() {
-    let many = (0..SHOWN + 9).map(|n| Target::unconfirmed(&format!("F{n}__c"), None)).collect();
+    let many = (0..SHOWN + 9).map(|n| Target::unconfirmed(&format!("F{n}__c"), None, None)).collect();
     let mapping: BTreeMap<String, Mapped> = serde_json::from_value(json!({"F308__c": {"value": 1}})).unwrap();
     let table = table("X".to_owned(), many, &Begins::Mapped(&mapping), &of(&form(), &[]), &[]);
     assert_eq!((table.rows.len(), table.rest.len(), table.unseen), (1, SHOWN, 8));
