@@ -295,6 +295,12 @@ fn meaning(path: &[&str], before: Option<&Value>, after: Option<&Value>) -> (Str
                 None,
             ),
         },
+        ["scopes", scope, "default"] if is_true(after) => {
+            (format!("The scope “{scope}” is ticked from the start: new connections ask for it."), None)
+        }
+        ["scopes", scope, "default"] => {
+            (format!("The scope “{scope}” is not ticked from the start any more."), None)
+        }
         ["parameters", name] => match (before, after) {
             (None, Some(new)) if flag("required") && new.get("default").is_none_or(Value::is_null) => {
                 (format!("The parameter {} must be given.", label(after, name)), Some(Asks::Parameter))
@@ -338,6 +344,15 @@ fn meaning(path: &[&str], before: Option<&Value>, after: Option<&Value>) -> (Str
         ["modules", module, "operations", operation] if before.is_none() => {
             (format!("The operation {} of “{module}” is new.", label(after, operation)), None)
         }
+        ["modules", module, "fields", field, "required"] if is_true(after) => {
+            (format!("“{module}” needs the field “{field}”: it could be left out before."), None)
+        }
+        ["modules", module, "operations", operation, "fields", field, "required"] if is_true(after) => (
+            format!(
+                "The operation “{operation}” of “{module}” needs the field “{field}”: it could be left out before."
+            ),
+            None,
+        ),
         ["modules", module, "operations", operation, "fields", field]
             if before.is_none() && flag("required") =>
         {
@@ -553,6 +568,31 @@ mod tests {
             assert_eq!(found.len(), 1, "{found:?}");
             assert!(found[0].path == wanted && found[0].says.contains(says), "{found:?}");
         }
+    }
+
+    #[test]
+    fn what_is_ticked_and_what_is_needed_is_said_in_words() {
+        let with = |flag: bool| {
+            let mut document = api_key();
+            document["scopes"] = json!([{"name": "read", "default": flag}]);
+            document["modules"]["lead"]["fields"] = json!([{"name": "Name", "required": flag}]);
+            document["modules"]["lead"]["operations"]["create"]["fields"] =
+                json!([{"name": "City", "required": flag}]);
+            read(document)
+        };
+        let says = |before: bool, after: bool| {
+            changes(&with(before), &with(after)).into_iter().map(|change| change.says).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            says(false, true),
+            [
+                "The scope “read” is ticked from the start: new connections ask for it.",
+                "“lead” needs the field “Name”: it could be left out before.",
+                "The operation “create” of “lead” needs the field “City”: it could be left out before.",
+            ]
+        );
+        assert_eq!(says(true, false)[0], "The scope “read” is not ticked from the start any more.");
+        assert_eq!(says(true, false).len(), 3);
     }
 
     #[test]
