@@ -9,6 +9,7 @@ use super::modules::{BodyEncoding, Field, FieldType, Find, Idempotency, Module, 
 use super::template::{Template, TemplateError, Values};
 use super::{mail, shape};
 use crate::error::FieldError;
+use crate::form;
 
 /// Characters of a service's message that are repeated.
 const MESSAGE_MAX: usize = 500;
@@ -332,6 +333,7 @@ impl Module {
                 )),
                 None => {}
                 Some(value) => match field.fit(value.clone()) {
+                    Ok(value) if field.cells => given.push((field, in_cells(value))),
                     Ok(value) => given.push((field, value)),
                     Err(message) => {
                         wrong.push(FieldError::new(field.name.clone(), "invalid", format!("It {message}.")));
@@ -365,6 +367,15 @@ fn gathered(
         _ => further.clear(),
     }
     Some(all)
+}
+
+/// Values as they go into cells of a spreadsheet.
+fn in_cells(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(form::guarded(&text).into_owned()),
+        Value::Array(values) => values.into_iter().map(in_cells).collect(),
+        other => other,
+    }
 }
 
 /// JSON for a header: what is not printable ASCII is escaped (RFC 8259 §7).
@@ -624,6 +635,7 @@ mod tests {
                 {"name": "Email", "type": "email", "at": "/PrimaryEmailAddr/Address"},
                 {"name": "Line", "at": "/Lines/0/Text"},
                 {"name": "Count", "type": "integer"},
+                {"name": "Row", "type": "list", "at": "/Rows/0", "cells": true},
                 {"name": "Kinds", "type": "list", "at": "/More/Kinds", "shape": {"of": [{"id": "{value}"}]}},
                 {"name": "Trace", "in": "header"},
                 {"name": "Tag", "type": "list", "in": "query"},
@@ -643,7 +655,7 @@ mod tests {
         let done = call(
             &module,
             json!({"DisplayName": "Acme", "Email": "a@b.example", "Line": "x", "Count": "5",
-            "Trace": "t", "Tag": ["a", "b"], "Kinds": ["k", "l"]}),
+            "Trace": "t", "Tag": ["a", "b"], "Kinds": ["k", "l"], "Row": ["=1+1", "a=1", -5, "-5", [["@x"]]]}),
         )
         .unwrap();
         assert_eq!(done.path, "/company/77/vendor");
@@ -652,7 +664,7 @@ mod tests {
         assert_eq!(done.query, pairs);
         assert_eq!(done.headers, [("Trace".to_owned(), "t".to_owned())]);
         let body = json!({"fixed": true, "DisplayName": "Acme", "PrimaryEmailAddr": {"Address": "a@b.example"},
-            "Lines": [{"Text": "x"}], "Count": 5, "More": {"Kinds": {"of": [{"id": "k"}, {"id": "l"}]}}});
+            "Lines": [{"Text": "x"}], "Count": 5, "Rows": [["'=1+1", "a=1", -5, "-5", [["'@x"]]]], "More": {"Kinds": {"of": [{"id": "k"}, {"id": "l"}]}}});
         assert_eq!(done.body, Some(body));
     }
 

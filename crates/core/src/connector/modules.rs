@@ -161,6 +161,10 @@ pub struct Field {
     /// Where the value goes. Absent: the path when its template names the field, the query for GET, HEAD and DELETE, else the body.
     #[serde(default, rename = "in", skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
+    /// Whether its texts go into cells of a spreadsheet: what would be taken there for a formula gets `'` in front, so that nobody who fills in a
+    /// form can make the spreadsheet calculate, or tell others what stands in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cells: bool,
     /// What is sent of it in the body: JSON in which the text `{value}` stands for the value, as `{ select = { name = "{value}" } }`; a list
     /// whose only member holds that text has one member for each of a list. Absent: the value itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

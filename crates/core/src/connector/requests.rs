@@ -204,9 +204,9 @@ fn all() -> Vec<(&'static str, &'static str, Value, &'static str, Value, &'stati
         (
             "google_sheets",
             "row.update",
-            json!({"spreadsheet": "s", "range": "Sheet1!A2:B2", "values": ["a", 1]}),
+            json!({"spreadsheet": "s", "range": "Sheet1!A2:B2", "values": ["=a", 1]}),
             "PUT /spreadsheets/s/values/Sheet1%21A2%3AB2?valueInputOption=USER_ENTERED",
-            json!({"values": [["a", 1]]}),
+            json!({"values": [["'=a", 1]]}),
             "harmless",
         ),
         (
@@ -372,9 +372,9 @@ fn all() -> Vec<(&'static str, &'static str, Value, &'static str, Value, &'stati
         (
             "microsoft_excel",
             "row.create",
-            json!({"workbook": "01A", "table": "Table1", "values": ["a", 1]}),
+            json!({"workbook": "01A", "table": "Table1", "values": ["=a", 1]}),
             "POST /me/drive/items/01A/workbook/tables/Table1/rows",
-            json!({"values": [["a", 1]]}),
+            json!({"values": [["'=a", 1]]}),
             "doubtful",
         ),
         (
