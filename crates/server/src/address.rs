@@ -1,33 +1,14 @@
 //! Where a request comes from when proxies stand before the service.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use http::HeaderMap;
 use http::header::FORWARDED;
 use ipnet::IpNet;
 
-use crate::front::Peer;
-
-/// Replaces the peer by whom the trusted proxies speak for.
-pub(crate) async fn resolve(
-    State(trusted): State<Arc<[IpNet]>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied() {
-        let client = client(peer, request.headers(), &trusted);
-        request.extensions_mut().insert(Peer(client));
-    }
-    next.run(request).await
-}
-
-/// The rightmost address that is no trusted proxy's. Only what a trusted proxy says is believed; where its two headers do not agree, one of
+/// Who asks: the rightmost address that is no trusted proxy's. Only what a trusted proxy says is believed; where its two headers do not agree, one of
 /// them is the client's own invention, and neither is.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !trusts(trusted, peer) {
         return peer;
     }

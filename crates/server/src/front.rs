@@ -1,4 +1,5 @@
-//! Where requests come in: the proxy is answered here, before the routers and their layers; everything else goes to one of them.
+//! Where requests come in: calls through connections, by the proxy or by invoke, are answered here, before the routers; everything else goes to
+//! one of them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -12,10 +13,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, SET_COOKIE};
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::header::{
+    AUTHORIZATION, CONTENT_SECURITY_POLICY, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+use ipnet::IpNet;
 use jackfield_core::id::Prefix;
 use jackfield_core::{Code, Error, Result};
 use jackfield_engine::call::proxy::{Proxied, ProxyBody};
@@ -23,6 +27,8 @@ use jackfield_engine::{Caller, Engine, clock};
 use tokio::net::TcpListener;
 use tower_service::Service as _;
 
+use crate::address;
+use crate::api::calls;
 use crate::error::Failure;
 use crate::routes::{Routes, is_probe};
 use crate::session;
@@ -78,6 +84,8 @@ impl HttpBody for FrontBody {
 /// What a worker answers with.
 pub(crate) struct Front {
     pub engine: Engine,
+    /// proxies whose word is taken for where a request comes from
+    pub trusted: Arc<[IpNet]>,
     pub probes: Router,
     pub router: LazyLock<Router, Box<dyn FnOnce() -> Router + Send>>,
     pub uploads: Uploads,
@@ -87,11 +95,12 @@ pub(crate) struct Front {
 pub(crate) async fn run(
     engine: Engine,
     routes: Routes,
+    trusted: Vec<IpNet>,
     listener: TcpListener,
     shutdown: impl Future<Output = ()> + Send + 'static,
     farewell: Duration,
 ) -> std::io::Result<()> {
-    let workers = Workers::start(&engine, &Arc::new(routes))?;
+    let workers = Workers::start(&engine, &Arc::new(routes), &trusted.into())?;
     tokio::pin!(shutdown);
     loop {
         let (stream, peer) = tokio::select! {
@@ -133,16 +142,26 @@ pub(crate) async fn answer(
             }
         }
     } else {
+        let is_docs = request.uri().path().starts_with("/docs");
+        let invoked = calls::invoked(request.method(), request.uri().path()).map(str::to_owned);
+        let client = address::client(peer.to_canonical(), request.headers(), &front.trusted);
         request.extensions_mut().insert(RequestId(request_id.clone()));
-        request.extensions_mut().insert(Peer(peer.to_canonical()));
+        request.extensions_mut().insert(Peer(client));
         // What it holds of the room for large bodies is held until it is answered.
         let share = front.uploads.share();
         request.extensions_mut().insert(share.clone());
-        let router = if is_probe(request.uri().path()) { &front.probes } else { &*front.router };
-        match router.clone().call(request.map(Body::new)).await {
-            Ok(response) => response.map(FrontBody::Router),
-            Err(never) => match never {},
-        }
+        let request = request.map(Body::new);
+        let mut response = if let Some(connection) = invoked {
+            Box::pin(calls::invoke_directly(&front.engine, connection, request)).await
+        } else {
+            let router = if is_probe(request.uri().path()) { &front.probes } else { &*front.router };
+            match router.clone().call(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        };
+        guard(response.headers_mut(), is_docs);
+        response.map(FrontBody::Router)
     };
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
@@ -158,6 +177,22 @@ pub(crate) async fn answer(
         );
     }
     Ok(response)
+}
+
+/// Headers that every answer of ours carries unless it has its own.
+fn guard(headers: &mut HeaderMap, is_docs: bool) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(REFERRER_POLICY) {
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
+    if !headers.contains_key(CONTENT_SECURITY_POLICY) {
+        let policy = if is_docs {
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
+        } else {
+            "default-src 'none'; frame-ancestors 'none'"
+        };
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    }
 }
 
 async fn proxy(engine: &Engine, request_id: &str, request: Request<Incoming>) -> Result<Response<ProxyBody>> {
@@ -203,7 +238,7 @@ async fn session_or_key(
 pub(crate) async fn authenticate(
     engine: &Engine,
     method: &http::Method,
-    headers: &http::HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<Arc<Caller>> {
     let Some(header) = headers.get(AUTHORIZATION) else {
         // Boxed, since programs have a key: the future of each of their calls would be larger.

@@ -1,6 +1,6 @@
 //! The service's face: REST API, proxy endpoint, the console and the connect pages.
 //!
-//! A request comes in on the thread of one of the [`workers`] at [`front`], which answers the proxy at once and hands everything else to the router. A handler reads its input,
+//! A request comes in on the thread of one of the [`workers`] at [`front`], which answers calls through connections at once and hands everything else to the router. A handler reads its input,
 //! calls one function of the engine and shows its view; it holds no SQL, no crypto and no rule.
 
 mod address;
@@ -46,5 +46,6 @@ pub async fn serve(
     options: ServerOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    front::run(engine, routes::routes(options), listener, shutdown, FAREWELL).await
+    let trusted = options.trusted_proxies.clone();
+    front::run(engine, routes::routes(options), trusted, listener, shutdown, FAREWELL).await
 }

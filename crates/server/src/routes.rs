@@ -1,16 +1,15 @@
 //! Every route of the service, and the description of the API that is made from them.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, get, on};
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, StatusCode};
 use jackfield_core::{Code, Error};
 use jackfield_engine::Engine;
 use tokio::sync::OnceCell;
@@ -22,7 +21,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::error::{Failure, nothing_here};
 use crate::front::RequestId;
-use crate::{ServerOptions, address, api, assets, console, doors, pages};
+use crate::{ServerOptions, api, assets, console, doors, pages};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -275,7 +274,6 @@ pub(crate) fn probes() -> Router<Engine> {
         .route(readiness, get(ready))
         .route(counters, get(metrics))
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(guard))
 }
 
 /// All routes, made when the first of them is asked for. They are hundreds of handlers; a process that only passes calls on has none of
@@ -299,11 +297,7 @@ fn router(options: &ServerOptions) -> Router<Engine> {
             .config(utoipa_swagger_ui::Config::from("/openapi.json"));
         router = router.merge(docs);
     }
-    let trusted: Arc<[ipnet::IpNet]> = options.trusted_proxies.clone().into();
-    if !trusted.is_empty() {
-        router = router.layer(middleware::from_fn_with_state(trusted, address::resolve));
-    }
-    router.layer(middleware::from_fn(guard))
+    router
 }
 
 /// What browsers see, smaller on the way. The API is left as it is: what it answers may hold a secret beside what a stranger chose, and
@@ -311,28 +305,6 @@ fn router(options: &ServerOptions) -> Router<Engine> {
 fn faces() -> Router<Engine> {
     let gzip = CompressionLayer::new().gzip(true).quality(CompressionLevel::Fastest);
     assets::routes().merge(console::routes()).merge(pages::routes()).merge(doors::routes()).layer(gzip)
-}
-
-/// Headers that every answer carries unless it has its own.
-async fn guard(request: Request, next: Next) -> Response {
-    let docs = request.uri().path().starts_with("/docs");
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    if !headers.contains_key("referrer-policy") {
-        headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
-    }
-    if !headers.contains_key("content-security-policy") {
-        headers.insert(
-            "content-security-policy",
-            HeaderValue::from_static(if docs {
-                "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
-            } else {
-                "default-src 'none'; frame-ancestors 'none'"
-            }),
-        );
-    }
-    response
 }
 
 async fn openapi() -> Response {

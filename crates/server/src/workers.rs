@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use ipnet::IpNet;
 use jackfield_engine::Engine;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
@@ -48,11 +49,13 @@ impl Drop for Counted {
 
 impl Workers {
     /// Starts as many as there are cores.
-    pub fn start(engine: &Engine, routes: &Arc<Routes>) -> io::Result<Self> {
+    pub fn start(engine: &Engine, routes: &Arc<Routes>, trusted: &Arc<[IpNet]>) -> io::Result<Self> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         let uploads = Uploads::of(engine.settings().request_limit);
         (0..count)
-            .map(|number| Worker::start(number, engine, Arc::clone(routes), uploads.clone()))
+            .map(|number| {
+                Worker::start(number, engine, Arc::clone(routes), Arc::clone(trusted), uploads.clone())
+            })
             .collect::<io::Result<_>>()
             .map(Self)
     }
@@ -78,7 +81,13 @@ impl Workers {
 }
 
 impl Worker {
-    fn start(number: usize, engine: &Engine, routes: Arc<Routes>, uploads: Uploads) -> io::Result<Self> {
+    fn start(
+        number: usize,
+        engine: &Engine,
+        routes: Arc<Routes>,
+        trusted: Arc<[IpNet]>,
+        uploads: Uploads,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING).build()?;
         let (streams, received) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
@@ -87,7 +96,7 @@ impl Worker {
         let probes = probes().with_state(engine.clone());
         let state = engine.clone();
         let router = LazyLock::new(Box::new(move || (*routes).clone().with_state(state)) as Box<_>);
-        let front = Arc::new(Front { engine, probes, router, uploads });
+        let front = Arc::new(Front { engine, trusted, probes, router, uploads });
         let counter = Arc::clone(&open);
         std::thread::Builder::new()
             .name(format!("front-{number}"))

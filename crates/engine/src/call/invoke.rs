@@ -1,5 +1,7 @@
 //! Invoke: one HTTP call through a connection, described in JSON, answered whole.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant as Clock};
 
 use base64::Engine as _;
@@ -12,6 +14,7 @@ use jackfield_store::{Call, CallRecord};
 use jackfield_vault::token;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use utoipa::ToSchema;
@@ -83,15 +86,28 @@ pub struct Invoked {
 
 /// What a service answered, described.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct DetailedReply {
+pub struct DetailedReply<'a> {
     pub status: u16,
     /// several values of one header are joined by a comma
-    pub headers: Map<String, Value>,
+    #[schema(value_type = Object)]
+    pub headers: BTreeMap<&'a str, Cow<'a, str>>,
     /// the JSON value for a JSON content type, a string for text, else base64
-    pub body: Value,
+    #[schema(value_type = Value)]
+    pub body: ReplyBody<'a>,
     /// `base64` where the body is
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_encoding: Option<&'static str>,
+}
+
+/// The body of an answer, as it is described.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum ReplyBody<'a> {
+    Nothing,
+    /// as the service wrote it, so that no number loses a digit
+    Json(&'a RawValue),
+    Text(&'a str),
+    Base64(String),
 }
 
 /// A record of a call.
@@ -152,7 +168,7 @@ struct Checked {
 
 impl Invoked {
     /// The reply with status and headers.
-    pub fn detailed(&self) -> DetailedReply {
+    pub fn detailed(&self) -> DetailedReply<'_> {
         let kind = self.headers.get(CONTENT_TYPE);
         let json = kind.is_some_and(|value| {
             let kind =
@@ -167,25 +183,21 @@ impl Invoked {
                 || kind.starts_with("application/x-www-form-urlencoded")
                 || kind.starts_with("application/javascript")
         });
-        let parsed = if json { serde_json::from_slice(&self.body).ok() } else { None };
-        let (body, body_encoding) = match parsed {
-            Some(value) => (value, None),
-            None if self.body.is_empty() => (Value::Null, None),
+        let written = if json { serde_json::from_slice(&self.body).ok() } else { None };
+        let (body, body_encoding) = match written {
+            Some(value) => (ReplyBody::Json(value), None),
+            None if self.body.is_empty() => (ReplyBody::Nothing, None),
             None => match std::str::from_utf8(&self.body) {
-                Ok(string) if text || json || kind.is_none() => (Value::String(string.to_owned()), None),
-                _ => (Value::String(base64_of(&self.body)), Some("base64")),
+                Ok(string) if text || json || kind.is_none() => (ReplyBody::Text(string), None),
+                _ => (ReplyBody::Base64(base64_of(&self.body)), Some("base64")),
             },
         };
-        let mut headers = Map::new();
-        for name in self.headers.keys() {
-            let values: Vec<String> = self
-                .headers
-                .get_all(name)
-                .iter()
-                .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
-                .collect();
-            headers.insert(name.as_str().to_owned(), values.join(", ").into());
-        }
+        let value = |name: &HeaderName| {
+            let mut values = self.headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()));
+            let first = values.next().unwrap_or_default();
+            values.fold(first, |all, value| all + ", " + value)
+        };
+        let headers = self.headers.keys().map(|name| (name.as_str(), value(name))).collect();
         DetailedReply { status: self.status, headers, body, body_encoding }
     }
 }
@@ -759,12 +771,35 @@ mod tests {
         let reply = |kind: &'static str, body: &'static [u8]| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            Invoked { status: 200, headers, body: Bytes::from_static(body), service_time: Duration::ZERO }
-                .detailed()
+            let invoked = Invoked {
+                status: 200,
+                headers,
+                body: Bytes::from_static(body),
+                service_time: Duration::ZERO,
+            };
+            let written = serde_json::to_string(&invoked.detailed()).unwrap();
+            written.replace(&format!(r#""status":200,"headers":{{"content-type":"{kind}"}},"#), "")
         };
-        assert_eq!(reply("application/vnd.api+json", b"{\"a\":1}").body, json!({"a": 1}));
-        assert_eq!(reply("text/html", b"<p>").body, json!("<p>"));
-        let binary = reply("image/png", b"\x89P");
-        assert_eq!((binary.body, binary.body_encoding), (json!("iVA="), Some("base64")));
+        for (kind, body, wanted) in [
+            ("application/vnd.api+json", r#"{"a":1}"#, r#"{"body":{"a":1}}"#),
+            // Nothing of a number is lost, whatever its length.
+            (
+                "application/json",
+                r#"{"id":12345678901234567890123, "sum":0.10}"#,
+                r#"{"body":{"id":12345678901234567890123, "sum":0.10}}"#,
+            ),
+            ("application/json", "{no", r#"{"body":"{no"}"#),
+            ("application/json", "", r#"{"body":null}"#),
+            ("text/html", "<p>", r#"{"body":"<p>"}"#),
+            ("image/png", "hi", r#"{"body":"aGk=","body_encoding":"base64"}"#),
+        ] {
+            assert_eq!(reply(kind, body.as_bytes()), wanted);
+        }
+        assert_eq!(reply("text/plain", b"\x89P"), r#"{"body":"iVA=","body_encoding":"base64"}"#);
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("2"));
+        let twice = Invoked { status: 200, headers, body: Bytes::new(), service_time: Duration::ZERO };
+        assert_eq!(twice.detailed().headers["x-a"], "1, 2");
     }
 }

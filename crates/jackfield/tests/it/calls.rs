@@ -25,6 +25,52 @@ fn headers_seen(upstream: &Upstream, name: &str) -> Vec<Vec<String>> {
 }
 
 #[tokio::test]
+async fn however_its_path_is_written_invoke_answers_alike() {
+    let home = Home::sqlite();
+    let server = home.start();
+    let upstream = Upstream::answering(|_| {
+        reply(
+            200,
+            &[("content-type", "application/json")],
+            r#"{"id":12345678901234567890123,"sum":0.10,"id":1}"#,
+        )
+    })
+    .await;
+    let link = connected(&server, keyed("Upstream", &upstream.url, &[&upstream.host()]), key()).await;
+    let call = || json!({"url": "/x", "detailed": true});
+    // By the short way in, and by the router.
+    for path in
+        [format!("/v1/connections/{link}/invoke"), format!("/v1/connections/%75{}/invoke", &link[1..])]
+    {
+        let answer = server.post(&path, call()).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        // No digit is lost on the way.
+        assert!(
+            answer.text.contains(r#""body":{"id":12345678901234567890123,"sum":0.10,"id":1}"#),
+            "{}",
+            answer.text
+        );
+        assert_eq!(server.get(&path).await.problem(405, "method_not_allowed")["status"], 405, "{path}");
+        let wrong = server.post(&path, json!({"url": "/x", "metod": "GET"})).await;
+        wrong.problem(422, "invalid_input");
+        let stranger = server.with_key("").api("POST", &path, call()).await;
+        stranger.problem(401, "unauthenticated");
+        for answer in [&answer, &wrong, &stranger] {
+            assert!(answer.headers.contains_key("jackfield-request-id"), "{path}");
+            for (name, value) in [
+                ("x-content-type-options", "nosniff"),
+                ("referrer-policy", "no-referrer"),
+                ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ] {
+                assert_eq!(answer.headers[name], value, "{path}");
+            }
+        }
+    }
+    assert_eq!(link, "upstream");
+    server.invoke("Upstream", call()).await.problem(404, "not_found");
+}
+
+#[tokio::test]
 async fn bodies_go_as_they_are_described_and_replies_are_described_as_they_come() {
     let home = Home::sqlite();
     let server = home.start();

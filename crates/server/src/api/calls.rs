@@ -1,8 +1,9 @@
 //! Invoke, and the records of calls.
 
-use axum::extract::State;
+use axum::extract::{FromRequest as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use http::{Method, StatusCode};
+use jackfield_core::names;
 use jackfield_engine::call::invoke::{CallView, DetailedReply, Invocation, Invoked};
 use jackfield_engine::{Engine, Page, PageQuery};
 
@@ -29,6 +30,21 @@ pub(crate) async fn invoke(
     .await
 }
 
+/// The connection that a request calls through by [`invoke`], whose path it is to the letter. What is written otherwise finds its way by the
+/// router.
+pub(crate) fn invoked<'p>(method: &Method, path: &'p str) -> Option<&'p str> {
+    let link = path.strip_prefix("/v1/connections/")?.strip_suffix("/invoke")?;
+    (method == Method::POST && names::link_name(link).is_ok()).then_some(link)
+}
+
+/// [`invoke`] without the router.
+pub(crate) async fn invoke_directly(engine: &Engine, connection: String, request: Request) -> Response {
+    match AskedLarge::from_request(request, engine).await {
+        Ok(asked) => invoke(State(engine.clone()), Path(connection), asked).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
 /// The service's own answer.
 fn plain(invoked: Invoked) -> Response {
     let status = StatusCode::from_u16(invoked.status).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -52,4 +68,24 @@ pub(crate) async fn list(
     asked: Asked,
 ) -> Response {
     reply(&asked.op, 200, engine.list_calls(&asked.op, &link, &query).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_written_to_the_letter_goes_the_short_way() {
+        assert_eq!(invoked(&Method::POST, "/v1/connections/books_2/invoke"), Some("books_2"));
+        for (method, path) in [
+            (Method::GET, "/v1/connections/books/invoke"),
+            (Method::POST, "/v1/connections/b%6foks/invoke"),
+            (Method::POST, "/v1/connections//invoke"),
+            (Method::POST, "/v1/connections/a/b/invoke"),
+            (Method::POST, "/v1/connections/books/invoke/"),
+            (Method::POST, "/v2/connections/books/invoke"),
+        ] {
+            assert_eq!(invoked(&method, path), None, "{method} {path}");
+        }
+    }
 }

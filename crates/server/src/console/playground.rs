@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use jackfield_core::{Code, Error, FieldError, Result};
 use jackfield_engine::Engine;
-use jackfield_engine::call::invoke::{Invocation, Invoked};
+use jackfield_engine::call::invoke::{Invocation, Invoked, ReplyBody};
 use jackfield_engine::connect::connectors::ConnectorAt;
 use serde_json::{Map, Value, json};
 
@@ -179,9 +179,14 @@ fn refusal(error: &Error) -> Refusal {
 fn reply(invoked: &Invoked, whole: Duration) -> Reply {
     let described = invoked.detailed();
     let mut body = match described.body {
-        Value::String(text) => text,
-        Value::Null if invoked.body.is_empty() => String::new(),
-        value => serde_json::to_string_pretty(&value).unwrap_or_default(),
+        ReplyBody::Nothing => String::new(),
+        ReplyBody::Text(text) => text.to_owned(),
+        ReplyBody::Base64(text) => text,
+        ReplyBody::Json(written) => match serde_json::from_str(written.get()) {
+            Ok(Value::String(text)) => text,
+            Ok(value) => serde_json::to_string_pretty::<Value>(&value).unwrap_or_default(),
+            Err(_) => written.get().to_owned(),
+        },
     };
     let cut = body.char_indices().nth(SHOWN).map(|(at, _)| at);
     if let Some(at) = cut {
@@ -192,7 +197,7 @@ fn reply(invoked: &Invoked, whole: Duration) -> Reply {
     Reply {
         status: invoked.status,
         class: if invoked.status < 400 { Status::Connected } else { Status::Failed },
-        headers: headers.map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned())).collect(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.into_owned())).collect(),
         body,
         cut: cut.is_some(),
         service: service.as_millis(),
