@@ -199,6 +199,11 @@ async fn tables(may: &Arc<AtomicBool>) -> Upstream {
                 reply(403, &json, json!({"message": "schema:read is missing"}).to_string())
             }
             "/tables/orders" => reply(200, &json, json!({"columns": columns}).to_string()),
+            "/tables/wide" => {
+                let many: Vec<Value> =
+                    (0..2001).map(|n| json!({"name": format!("c{n}"), "type": "select"})).collect();
+                reply(200, &json, json!({"columns": many}).to_string())
+            }
             "/tables" => {
                 let other = json!({"id": "people", "columns": [{"name": "Surname", "type": "text"}]});
                 let all = json!([other, {"id": "orders", "columns": columns}]);
@@ -272,6 +277,10 @@ async fn a_description_may_be_one_object_or_part_of_one_and_shapes_are_sent() {
     fields("create", "none").await.problem(502, "upstream_unreachable");
     let none = fields("create_of", "none").await.expect(200);
     assert_eq!((&none["items"], &none["whole"]), (&json!([]), &json!(false)), "{none:#}");
+
+    // More columns than are read: nobody can say then that one is not there.
+    let wide = fields("create", "wide").await.expect(200);
+    assert_eq!((wide["items"].as_array().unwrap().len(), &wide["whole"]), (2000, &json!(false)));
 
     // Typed in as an admin does, kept with the mapping, and sent in the shapes that were told.
     let admin = Visitor::founder(&server, &founder).await;
