@@ -297,26 +297,28 @@ impl<'a> Check<'a> {
         let fields = module.fields_of(operation);
         let is_fixed = |name: &String| fields.iter().any(|field| field.name == *name);
         let further = operation.more_fields.as_ref();
-        // The object that takes further fields is given by any of them.
-        let takes = |field: &Field| {
-            further.is_some_and(|more| more.into.as_ref() == Some(&field.name))
-                && !integration.mapping.keys().all(is_fixed)
-        };
+        let service = &connector.name;
         for field in &fields {
-            if field.required && !integration.mapping.contains_key(&field.name) && !takes(field) {
-                self.wrong(
-                    format!("{path}.mapping.{}", field.name),
-                    "required",
-                    format!("{} is required by the service.", field.label.as_deref().unwrap_or(&field.name)),
-                );
+            if !field.required || integration.mapping.contains_key(&field.name) {
+                continue;
             }
+            let title = field.label.as_deref().unwrap_or(&field.name);
+            let message = if further.is_none_or(|more| more.into.as_ref() != Some(&field.name)) {
+                format!("{title} is required by the service.")
+            } else if integration.mapping.keys().all(is_fixed) {
+                format!("Map one of the fields that {service} describes, or give {title} whole.")
+            } else {
+                // The object that takes further fields is given by any of them.
+                continue;
+            };
+            self.wrong(format!("{path}.mapping.{}", field.name), "required", message);
         }
         for (name, mapped) in &integration.mapping {
             let path = format!("{path}.mapping.{name}");
             match fields.iter().find(|field| field.name == *name) {
                 Some(field) => self.mapped(&path, mapped, Some(field)),
                 None if further.is_some() => {
-                    self.further(&path, &connector.name, integration, name, mapped);
+                    self.further(&path, service, integration, name, mapped);
                 }
                 None => self.wrong(&path, "unknown", "The operation has no such field."),
             }

@@ -376,6 +376,8 @@ async fn the_mapping_table_offers_what_the_service_describes() {
     let page = press(&page, ASK, &[]).await;
     let said = words(&page);
     assert!(said.contains("Crm named 3 further fields") && said.contains("Budget Required Number"), "{said}");
+    // What is alike by its name is proposed at once, and nobody has to unfold it.
+    assert!(said.contains("One source is proposed by its name"), "{said}");
     escaped(&page, HOSTILE[0]);
     assert!(page.body.contains("value=\"Lead\"") && page.body.contains("value=\"push_it\""), "{}", page.body);
     let (budget, stage) = (row(&page, "Budget__c"), row(&page, "Stage__c"));

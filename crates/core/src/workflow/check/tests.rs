@@ -234,6 +234,10 @@ fn fields_that_the_service_described_are_checked_like_the_others() {
         check(&grounds, json!({"object": {"value": "Lead"}}), none()),
         one("mapping.rest", "required")
     );
+    let bare = json!([{"name": "push", "integration": {"connection": "crm", "module": "record", "operation": "create",
+        "mapping": {"object": {"value": "Lead"}}}}]);
+    let wrong = workflow(&bare).check(&grounds).unwrap_err();
+    assert_eq!(wrong[0].message, "Map one of the fields that Crm describes, or give rest whole.");
     // Where nothing is described, nothing else is taken.
     let plain = json!([{"name": "push", "integration": {"connection": "acme", "module": "vendor", "operation": "create",
         "mapping": {"DisplayName": {"field": "vendor_name"}}, "types": {"X": "number"}, "shapes": {"X": "{value}"}}}]);

@@ -96,8 +96,9 @@ pub(super) struct Table {
     /// `Vendor at Acme QuickBooks`, or `Vendors`
     of: String,
     rows: Vec<Row>,
-    /// those that can wait
+    /// those that can wait, and whether they are shown all the same
     rest: Vec<Row>,
+    is_open: bool,
     /// how many more the service described
     unseen: usize,
     /// ways to look a record up: heading, and value and words of each
@@ -246,6 +247,16 @@ pub(super) fn given_in(sent: &Fields) -> BTreeMap<String, String> {
     fixed.collect()
 }
 
+/// What a form says of its fields, as far as it matters to proposals: which are left alone, and which fields of the record have a place.
+fn said_in(sent: &Fields) -> BTreeMap<String, Mapped> {
+    let said = names_in(sent).enumerate().map(|(index, name)| {
+        let from = Inputs::sent(sent, index).from;
+        let field = from.strip_prefix("field:").map(|field| Mapped::Field(field.to_owned()));
+        (name, field.unwrap_or(Mapped::Value(Value::Null)))
+    });
+    said.collect()
+}
+
 /// Keeps with a push what the service told of the fields that it maps.
 pub(super) fn keep_told(push: &mut Integration, targets: &[Target], mapping: &BTreeMap<String, Mapped>) {
     let mapped = targets.iter().filter(|target| mapping.contains_key(&target.name));
@@ -294,6 +305,8 @@ pub(super) enum Begins<'a> {
     Proposed(&'a BTreeMap<String, Mapped>, &'a [&'a str]),
     /// with what was typed
     Sent(&'a Fields),
+    /// with what was typed when the service was asked for more fields, which are shown; with the noise, proposals for them
+    Asked(&'a Fields, Option<&'a [&'a str]>),
 }
 
 /// The table. `errors` stand under the names of the fields: `DisplayName.lookup.by`.
@@ -308,12 +321,20 @@ pub(super) fn table(
         Begins::Proposed(kept, noise) => {
             sources.form.map(|form| propose(&targets, form, kept, noise)).unwrap_or_default()
         }
+        Begins::Asked(sent, Some(noise)) => {
+            sources.form.map(|form| propose(&targets, form, &said_in(sent), noise)).unwrap_or_default()
+        }
         _ => BTreeMap::new(),
     };
     let named: Vec<String> = match begins {
         Begins::Mapped(mapped) => mapped.keys().cloned().collect(),
         Begins::Proposed(..) => Vec::new(),
-        Begins::Sent(sent) => names_in(sent).collect(),
+        Begins::Sent(sent) | Begins::Asked(sent, _) => names_in(sent).collect(),
+    };
+    let proposal = |target: &Target| {
+        proposals
+            .get(&target.name)
+            .map(|field| Inputs { from: format!("field:{field}"), ..Inputs::default() })
     };
     let mut targets = targets;
     for name in &named {
@@ -326,16 +347,22 @@ pub(super) fn table(
         let mut proposed = false;
         let inputs = match begins {
             Begins::Mapped(mapped) => mapped.get(&target.name).map(|mapped| Inputs::of(&target, mapped)),
-            Begins::Proposed(kept, _) => match (kept.get(&target.name), proposals.get(&target.name)) {
-                (Some(mapped), _) => Some(Inputs::of(&target, mapped)),
-                (None, Some(field)) => {
-                    proposed = true;
-                    Some(Inputs { from: format!("field:{field}"), ..Inputs::default() })
-                }
-                (None, None) => None,
-            },
-            Begins::Sent(sent) => {
-                named.iter().position(|name| *name == target.name).map(|index| Inputs::sent(sent, index))
+            Begins::Proposed(kept, _) => {
+                let kept = kept.get(&target.name).map(|mapped| Inputs::of(&target, mapped));
+                kept.or_else(|| {
+                    let inputs = proposal(&target);
+                    proposed = inputs.is_some();
+                    inputs
+                })
+            }
+            Begins::Sent(sent) | Begins::Asked(sent, _) => {
+                let typed = named.iter().position(|name| *name == target.name);
+                let typed = typed.map(|index| Inputs::sent(sent, index));
+                typed.or_else(|| {
+                    let inputs = proposal(&target);
+                    proposed = inputs.is_some();
+                    inputs
+                })
             }
         }
         .unwrap_or_default();
@@ -374,6 +401,7 @@ pub(super) fn table(
         proposed: first.iter().filter(|row| row.proposed).count(),
         rows: first,
         rest,
+        is_open: matches!(begins, Begins::Asked(..)),
         unseen,
         ways: of_forms(sources, |field| field.unique, true),
         takes: of_forms(sources, |_| true, false),

@@ -468,6 +468,8 @@ fn act<'a>(
     let noise = [asked.module.as_str(), bench.on.as_deref().unwrap_or_default()];
     let table = (!targets.is_empty() || !kept.is_empty()).then(|| {
         let begins = match (&typed, asked.is_push()) {
+            // What is mapped already is nobody's to propose.
+            (Some((sent, None)), true) => Begins::Asked(sent, (!is_same).then_some(&noise[..])),
             (Some((sent, _)), _) => Begins::Sent(sent),
             (None, true) if !is_same => Begins::Proposed(&kept, &noise),
             (None, _) => Begins::Mapped(&kept),

@@ -235,3 +235,40 @@ fn a_lookup_takes_from_the_form_in_which_it_looks() {
     let at: Vec<&str> = error.fields.iter().map(|wrong| wrong.field.as_str()).collect();
     assert_eq!(at, ["Kind.lookup.take", "Tags.lookup.by", "Active"]);
 }
+
+#[test]
+fn what_the_service_describes_when_it_is_asked_is_shown_and_proposed() {
+    let form: Document = serde_json::from_value(json!({"fields": [
+        {"name": "vendor_name"}, {"name": "stage"}, {"name": "budget", "type": "decimal"}, {"name": "city"},
+    ]}))
+    .unwrap();
+    let described = |name: &str| {
+        let field = connector::Field { name: name.to_owned(), ..connector::Field::default() };
+        Target::of_description(&field)
+    };
+    // Typed so far: the name, and that the city is left out. The stage has its place already.
+    let typed = [("DisplayName", "field:vendor_name"), ("City", ""), ("Note", "field:stage")];
+    let mut sent = Fields::default();
+    for (index, (name, from)) in typed.iter().enumerate() {
+        sent = sent.with(&format!("map.{index}.name"), *name).with(&format!("map.{index}.from"), *from);
+    }
+    let all = || {
+        let mut all = targets();
+        all.extend(["City", "Note", "Stage__c", "Budget__c", "Vendor__c"].map(described));
+        all
+    };
+    let table = |begins: &Begins<'_>| table("X".to_owned(), all(), begins, &of(&form, &[]), &[]);
+    let chosen = |table: &Table| {
+        let rows = table.rows.iter().chain(&table.rest);
+        let proposed = rows.filter(|row| row.proposed);
+        proposed.map(|row| (row.target.name.clone(), row.chosen.clone())).collect::<Vec<_>>()
+    };
+    let asked = table(&Begins::Asked(&sent, Some(&[])));
+    assert_eq!(chosen(&asked), [("Budget__c".to_owned(), "field:budget".to_owned())]);
+    assert!(asked.is_open && asked.render().unwrap().contains("<details class=\"fold\" open>"));
+    // Where something is mapped already nothing is proposed, and what was refused is shown as it was typed.
+    for (begins, is_open) in [(Begins::Asked(&sent, None), true), (Begins::Sent(&sent), false)] {
+        let table = table(&begins);
+        assert_eq!((chosen(&table), table.is_open), (Vec::new(), is_open));
+    }
+}
